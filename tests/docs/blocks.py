@@ -1,0 +1,144 @@
+"""Code blocks of a Markdown page, run as a reader would: from the top down, in one directory of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from tests.house.source import ROOT
+
+FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *([^`]*)")
+SHELL: Final = frozenset({"bash", "console"})
+NOT_RUN: Final = frozenset({"py", "pycon", "python3", "sh", "shell", "zsh"})
+"""Other spellings of what is run: a block under one of them would be checked by nobody."""
+
+OURS: Final = re.compile(r"(?:uv run )?(walogs(?: .*)?)")
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    """Of its first line of code, from 1."""
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Command:
+    line: int
+    shell: str
+    status: int
+    """The exit status that the page shows with `$ echo $?`, or 0."""
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Every fenced block, in order. What follows the language's name changes nothing."""
+    lines = iter(enumerate(page.splitlines(), start=1))
+    for number, line in lines:
+        if opening := FENCE.fullmatch(line):
+            indent, fence, label = len(opening[1]), opening[2], opening[3].split()
+            content = []
+            for _, inner in lines:
+                if re.fullmatch(rf" *{fence[0]}{{{len(fence)},}} *", inner):
+                    break
+                content.append(inner[indent:] if not inner[:indent].strip() else inner)
+            yield Block(number + 1, label[0].lower() if label else "", "\n".join(content) + "\n")
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """The walogs commands of a shell block. In `console`, what does not begin with `$ ` is output."""
+    lines = block.text.replace("\\\n", "\0").splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("$ ") or block.language == "bash":
+            typed = line.removeprefix("$ ").replace("\0", " ").strip()
+            where = block.line + "\n".join(lines[:index]).count("\0") + index
+            for part in typed.split(" && "):
+                if ours := OURS.fullmatch(part.strip()):
+                    yield Command(where, ours[1], shown_status(lines[index + 1 :]))
+
+
+def shown_status(following: list[str]) -> int:
+    """What `$ echo $?` prints before the next command, or 0."""
+    for line, after in pairwise(following):
+        if line.strip() == "$ echo $?":
+            return int(after)
+        if line.startswith("$ "):
+            break
+    return 0
+
+
+@dataclass
+class Page:
+    """One page's blocks, and how far they have been run."""
+
+    path: Path
+    directory: Path
+    """Where its code runs."""
+    blocks: list[Block]
+    names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
+    results: list[BaseException | None] = field(default_factory=list)
+
+    def run(self, index: int) -> None:
+        """Run what has not run yet, up to this block, once each. Raises what this block raised, now or before."""
+        for block in self.blocks[len(self.results) : index + 1]:
+            self.results.append(self.outcome(block))
+        if result := self.results[index]:
+            raise result
+
+    def outcome(self, block: Block) -> BaseException | None:
+        """What the block raised, or None."""
+        try:
+            self.run_block(block)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (its own test raises it)
+            return error
+        return None
+
+    def run_block(self, block: Block) -> None:
+        if block.language == "python":
+            self.run_python(block)
+        elif block.language in SHELL:
+            for command in commands(block):
+                self.run_command(command)
+
+    def run_python(self, block: Block) -> None:
+        # The blank lines in front give a traceback the page's own line numbers.
+        text = "\n" * (block.line - 1) + block.text
+        code = compile(text, str(self.path), "exec", dont_inherit=True)
+        before = Path.cwd()
+        os.chdir(self.directory)
+        try:
+            exec(code, self.names)
+        finally:
+            os.chdir(before)
+
+    def run_command(self, command: Command) -> None:
+        scripts = self.directory / ".scripts"
+        if not scripts.exists():
+            write_walogs(scripts)
+        ran = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command.shell],
+            cwd=self.directory,
+            env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = f"{self.path.name}:{command.line}: `{command.shell}` gave {ran.returncode}, not {command.status}"
+        assert ran.returncode == command.status, f"{told}\n{ran.stdout}{ran.stderr}"
+
+
+def write_walogs(scripts: Path) -> None:
+    """The `walogs` that the page's commands call: this interpreter's, whatever else is on the PATH."""
+    scripts.mkdir()
+    program = "import sys; from walogs.cli import main; sys.argv[0] = 'walogs'; sys.exit(main())"
+    (scripts / "walogs").write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", program])} "$@"\n')
+    (scripts / "walogs").chmod(0o755)

@@ -1,0 +1,56 @@
+"""`import walogs` loads what an append needs, and nothing that is wanted later or never."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.house.source import ROOT
+
+NOT_YET: Final = frozenset(
+    {
+        "asyncio",
+        "cattrs",
+        "concurrent.futures",
+        "ctypes",
+        "cyclopts",
+        "filelock",
+        "json",
+        "pluggy",
+        "rich",
+        "socket",
+        "subprocess",
+        "typing_extensions",
+        "uuid",
+    }
+)
+
+
+def loaded(statement: str, root: Path = ROOT) -> set[str]:
+    """The modules of a fresh interpreter after *statement*."""
+    command = [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=root)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+def too_early(root: Path = ROOT) -> set[str]:
+    """What `import walogs` loads too early. What the interpreter's own start has loaded is not its doing."""
+    return (loaded("import walogs", root) - loaded("pass", root)) & NOT_YET
+
+
+def test_importing_walogs_loads_nothing_that_is_wanted_later() -> None:
+    assert too_early() == set()
+
+
+def test_the_interpreter_itself_does_not_hide_what_is_measured() -> None:
+    assert loaded("pass") & NOT_YET == set()
+
+
+def test_a_planted_import_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "walogs.py").write_text("import concurrent.futures\nfrom json import dumps\n")
+    assert {"concurrent.futures", "json"} <= too_early(tmp_path)

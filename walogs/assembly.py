@@ -1,0 +1,137 @@
+"""`open(path, config) -> Wal`: the only file that knows both the engine and the concretes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from walogs import registry
+from walogs.config import Overrides, WalConfig, overridden
+from walogs.engine.appendable import AppendableWriter, open_appendable
+from walogs.engine.chain import ChainWriter, open_chain
+from walogs.engine.recovery import Examined, look
+from walogs.engine.source import Environment, Source
+from walogs.errors import ConfigError
+from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
+from walogs.protocols import Codec, SegmentStore, SyncPolicy, is_appendable
+from walogs.types import Clean, RecoveryReport, TruncatedAt
+from walogs.wal import Limits, Wal
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+logger = logging.getLogger("walogs")
+
+ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
+
+
+def open(
+    path: str | os.PathLike[str] | None = None, config: WalConfig | None = None, **overrides: Unpack[Overrides]
+) -> Wal:
+    """Open a log for writing; make it where there is none; recover it where it ended badly.
+
+    *path* is the directory of a local log (None: `store=` is an object). *overrides* are keys of `WalConfig`. Raises
+    `ConfigError`, `Locked` (G13), `Corrupt` (G6), `UnsupportedFormat`, `OSError`: then nothing of the log was changed.
+    """
+    return assemble(path, overridden(config, overrides), ENVIRONMENT)
+
+
+def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment: Environment) -> Wal:
+    """Names become objects here and nowhere else."""
+    store = store_of(path, config.store)
+    codec: Codec = component("codec", config.codec)
+    policy: SyncPolicy = component("sync", config.sync)
+    refuse_weak_store(store, policy)
+    source = Source(store, NativeFormat(), codec, parameters_of(codec))
+    started = time.monotonic()
+    look(source)
+    writer: AppendableWriter | ChainWriter
+    try:
+        store.acquire()
+        if is_appendable(store):
+            writer, examined = open_appendable(
+                source, store, policy, environment, config.max_segment_size, config.verify, config.recovery
+            )
+        else:
+            writer, examined = open_chain(source, environment, config.verify, config.recovery)
+    except BaseException:
+        store.close()
+        raise
+    limits = Limits(config.max_entry_size, config.max_batch_size)
+    report = report_of(source, writer, examined, time.monotonic() - started)
+    return Wal(None if path is None else os.fspath(path), source, writer, limits, report)
+
+
+def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:
+    if isinstance(store, str):
+        if path is None:
+            problem = f"store={store!r} needs a path"
+            raise ConfigError(problem, problems=(problem,))
+        made: SegmentStore = registry.factory("store", store)(path)
+        return made
+    if path is not None:
+        problem = f"path={os.fspath(path)!r}: with a store object there is no path"
+        raise ConfigError(problem, problems=(problem,))
+    return store
+
+
+def component(kind: str, value: Any) -> Any:
+    return registry.factory(kind, value)() if isinstance(value, str) else value
+
+
+def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:
+    """A store that cannot give G1 is refused by a policy that promises it (G19)."""
+    durability = store.capabilities.durability
+    if policy.promise == "durable" and durability in ("none", "page-cache"):
+        problem = f"sync={policy.name!r} promises durable appends, and {store.name} holds them in {durability!r} only"
+        raise ConfigError(f"{problem}; sync='none' promises nothing", problems=(problem,))
+
+
+def parameters_of(codec: Codec) -> bytes:
+    """As they stand in segment headers. Raises `ConfigError` before anything is written when they do not fit."""
+    parameters = codec.parameters()
+    encoded = b"{}"
+    if parameters:
+        import json
+
+        text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        encoded = text.encode()
+    problems: list[str] = []
+    if len(encoded) > CODEC_PARAMETERS_MAX:
+        problems.append(f"codec={codec.name!r}: its parameters are {len(encoded)} bytes; {CODEC_PARAMETERS_MAX} fit")
+    if not 0 < len(codec.name.encode()) <= CODEC_NAME_MAX:
+        problems.append(f"codec={codec.name!r}: a name is 1 to {CODEC_NAME_MAX} bytes of UTF-8")
+    if problems:
+        raise ConfigError("; ".join(problems), problems=tuple(problems))
+    return encoded
+
+
+def report_of(
+    source: Source, writer: AppendableWriter | ChainWriter, examined: Examined | None, seconds: float
+) -> RecoveryReport:
+    completed, active = writer.completed, writer.active
+    is_sealed_shape = active is not None
+    tail = tail_state_of(examined)
+    if isinstance(tail, TruncatedAt):
+        name = source.store.segment_name(tail.segment)
+        logger.warning("%s: %s was cut at byte %d", source.store.name, name, tail.offset)
+    return RecoveryReport(
+        segments=len(completed) + (active is not None),
+        entries=writer.next_lsn - writer.base_lsn,
+        bytes=sum(segment.end for segment in completed) + (active.end if active is not None else 0),
+        duration_seconds=seconds,
+        verdict=examined.verdict if examined is not None else "clean",
+        tail_state=tail,
+        rewritten_bytes=writer.rewritten_bytes,
+        removed_segments=writer.removed_segments,
+        unsealed_segments=tuple(s.header.number for s in completed if not s.seal_end) if is_sealed_shape else (),
+    )
+
+
+def tail_state_of(examined: Examined | None) -> Clean | TruncatedAt:
+    if examined is None or examined.verdict == "clean":
+        return Clean()
+    scan = examined.newest
+    return TruncatedAt(scan.header.number, scan.end, max(examined.bytes_end - scan.end, 0))

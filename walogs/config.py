@@ -1,0 +1,93 @@
+"""`WalConfig`: every key, its default, its unit, and what is wrong with a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
+
+from walogs.errors import ConfigError
+from walogs.types import MAX_ENTRY_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from walogs.protocols import Codec, SegmentStore, SyncPolicy
+
+BATCH_SIZE_MAX: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class WalConfig:
+    """How a log is opened. Sizes are bytes. Raises `ConfigError` with every mistake at once."""
+
+    store: str | SegmentStore = "local"
+    """Where segments are held: a name, or an object."""
+    codec: str | Codec = "crc32"
+    """How bodies are stored and checked: a name, or an object. Stamped in every segment."""
+    sync: str | SyncPolicy = "fdatasync"
+    """When commits are synced: `fdatasync`, `fsync`, `none`, or an object."""
+    max_segment_size: int | None = 64 * 1024 * 1024
+    """Header and frames; rotation comes before the commit that would pass it, and a bigger one goes alone. Any value
+    from 1; None: by hand with `rotate()`, and by itself before 4 GiB."""
+    max_entry_size: int = MAX_ENTRY_SIZE
+    """Inclusive. Limits what is appended, never what is read."""
+    max_batch_size: int = 64 * 1024 * 1024
+    """Inclusive: a batch's data and 4 bytes an entry (and 4 more)."""
+    recovery: Literal["acked", "prefix"] = "acked"
+    """`acked`: damage to acknowledged bytes refuses to open. `prefix`: it is cut, with what follows, and reported."""
+    verify: Literal["full", "last"] = "full"
+    """`full`: every segment is checked at open. `last`: of completed ones, headers and SEALs only."""
+
+    def __post_init__(self) -> None:
+        problems = tuple(self._problems())
+        if problems:
+            raise ConfigError("; ".join(problems), problems=problems)
+
+    def _problems(self) -> Iterator[str]:
+        if self.max_segment_size is not None and not is_size(self.max_segment_size, 1):
+            yield f"max_segment_size={self.max_segment_size!r}: bytes, 1 or more, or None"
+        if not is_size(self.max_entry_size, 0):
+            yield f"max_entry_size={self.max_entry_size!r}: bytes, 0 or more"
+        if not is_size(self.max_batch_size, 1) or self.max_batch_size > BATCH_SIZE_MAX:
+            yield f"max_batch_size={self.max_batch_size!r}: bytes, 1 to {BATCH_SIZE_MAX}"
+        elif is_size(self.max_entry_size, 0) and self.max_entry_size > BATCH_SIZE_MAX:
+            yield f"max_entry_size={self.max_entry_size!r}: at most {BATCH_SIZE_MAX}"
+        if self.recovery not in ("acked", "prefix"):
+            yield f"recovery={self.recovery!r}: 'acked' or 'prefix'"
+        if self.verify not in ("full", "last"):
+            yield f"verify={self.verify!r}: 'full' or 'last'"
+
+
+class Overrides(TypedDict, total=False):
+    """`WalConfig`'s keys, as keywords of `walogs.open`."""
+
+    store: str | SegmentStore
+    codec: str | Codec
+    sync: str | SyncPolicy
+    max_segment_size: int | None
+    max_entry_size: int
+    max_batch_size: int
+    recovery: Literal["acked", "prefix"]
+    verify: Literal["full", "last"]
+
+
+KEYS: Final = tuple(field.name for field in fields(WalConfig))
+
+
+def is_size(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> WalConfig:
+    """*config* (None: the defaults) with *overrides*. Raises `ConfigError` for a key that is not one."""
+    unknown = tuple(f"{key}: no such key{did_you_mean(key, KEYS)}" for key in overrides if key not in KEYS)
+    if unknown:
+        raise ConfigError("; ".join(unknown), problems=unknown)
+    base = config if config is not None else WalConfig()
+    return replace(base, **overrides) if overrides else base  # type: ignore[arg-type]
+
+
+def did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(known)})"

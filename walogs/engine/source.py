@@ -1,0 +1,77 @@
+"""What reading and writing have in common: the store, the format, the codec, and how their complaints are worded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from walogs.errors import Corrupt, UnsupportedFormat
+from walogs.formats import walogs_rs
+from walogs.formats.segment_format import Malformed, SegmentFormat, SegmentHeader
+from walogs.protocols import Codec, SegmentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Environment(NamedTuple):
+    """What the engine takes from the world: given by assembly, so that tests can decide it."""
+
+    clock: Callable[[], int]
+    """Unix time in nanoseconds."""
+    entropy: Callable[[int], bytes]
+    """So many random bytes."""
+    sleep: Callable[[float], None]
+    """Wait so many seconds."""
+
+
+class Source(NamedTuple):
+    """The three components of one log, resolved once."""
+
+    store: SegmentStore
+    format: SegmentFormat
+    codec: Codec
+    codec_parameters: bytes
+
+    def corrupt(
+        self, why: str, number: int | None = None, offset: int | None = None, lsn: int | None = None
+    ) -> Corrupt:
+        """A `Corrupt` that says where, why and the next move."""
+        place = self.store.name if number is None else f"{self.store.segment_name(number)} in {self.store.name}"
+        at = "" if offset is None else f" at byte {offset}"
+        entry = "" if lsn is None else f" (entry {lsn})"
+        move = 'Nothing was changed. Restore it from a copy; recovery="prefix" accepts the loss of a damaged end.'
+        return Corrupt(f"{place} is corrupt{at}{entry}: {why}. {move}", segment=number, offset=offset, lsn=lsn)
+
+    def header(self, number: int) -> SegmentHeader:
+        """The header of that segment. Raises `Missing`, `Corrupt`, `UnsupportedFormat`; a segment appears whole, so a
+        bad header is never a torn one."""
+        data = self.store.read(number, 0, self.format.traits.header_bytes)
+        name = f"{self.store.segment_name(number)} in {self.store.name}"
+        try:
+            header = self.format.decode_header(data)
+        except UnsupportedFormat as error:
+            move = "Open it with the release of walogs that wrote it, or a later one. Nothing was changed."
+            raise UnsupportedFormat(f"{name} has {error}. {move}", segment=number, found=error.found) from None
+        except Malformed as error:
+            if walogs_rs.recognises(self.store.read(number, 0, walogs_rs.HEAD_BYTES)):
+                why = "is of a log of the Rust crate walogs 0.1 (format walogs-rs), which this release does not read"
+                move = "Give the new log a directory of its own. Nothing was changed."
+                raise UnsupportedFormat(f"{name} {why}. {move}", segment=number, found="walogs-rs") from None
+            raise self.corrupt(str(error), number, 0) from None
+        if header.number != number:
+            raise self.corrupt(f"it says that it is segment {header.number}: renamed, swapped or copied", number, 48)
+        self._refuse_other_codec(header, name)
+        return header
+
+    def _refuse_other_codec(self, header: SegmentHeader, name: str) -> None:
+        if header.codec_name != self.codec.name:
+            why = f"was written with codec {header.codec_name!r}, and opened with {self.codec.name!r}"
+            move = f"Open the log with codec={header.codec_name!r}, and install the package that provides it"
+        elif header.codec_parameters != self.codec_parameters:
+            written, given = header.codec_parameters.decode("utf-8", "replace"), self.codec_parameters.decode()
+            why = f"was written with {self.codec.name} parameters {written}, and opened with {given}"
+            move = "Open the log with the parameters it was written with"
+        else:
+            return
+        message = f"{name} {why}. {move}. Nothing was changed."
+        raise UnsupportedFormat(message, segment=header.number, found=header.codec_name)

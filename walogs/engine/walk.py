@@ -1,0 +1,179 @@
+"""Reading a segment frame by frame, every check on, in memory bounded by one frame and a chunk (G16)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from walogs.engine.verdict import inadmissible
+from walogs.errors import UnsupportedFormat
+from walogs.formats.segment_format import FrameHeader, Kind, RunIndex, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from walogs.engine.source import Source
+    from walogs.formats.segment_format import SegmentHeader
+
+CHUNK_BYTES: Final = 1 << 20
+KINDS: Final = frozenset(kind.value for kind in Kind)
+
+
+class Seen(NamedTuple):
+    """An intact frame, and the buffer that was checked: whoever writes it again writes these very bytes."""
+
+    header: FrameHeader
+    buffer: bytes
+    at: int
+    """Where in the buffer it begins."""
+    end: int
+    """Offset in the segment after its padding."""
+
+    def frame(self) -> bytes:
+        """The frame with its padding (made whole where the segment was cut inside the padding)."""
+        length = self.end - self.header.offset
+        return self.buffer[self.at : self.at + length].ljust(length, b"\0")
+
+
+class Walk:
+    """The frames of entries and CHECKPOINTs of one segment, in order. Afterwards `offset` and `stop` say where and why
+    it ended, `expected_lsn` which entry would come next."""
+
+    def __init__(self, source: Source, segment: SegmentHeader, start: int, limit: int, expected_lsn: int) -> None:
+        self._source = source
+        self._segment = segment
+        self._limit = limit
+        self.offset = start
+        self.expected_lsn = expected_lsn
+        self.stop: Stop = Stop.END
+
+    def __iter__(self) -> Iterator[Seen]:
+        form, codec = self._source.format, self._source.codec
+        read, number, salt = self._source.store.read, self._segment.number, self._segment.salt
+        header_at, check_at, limit = form.header_at, form.check_at, self._limit
+        buffer, begin = b"", self.offset
+        while True:
+            offset = self.offset
+            index = offset - begin
+            header = header_at(buffer, index, offset, salt)
+            if header is Stop.END and offset < limit and begin + len(buffer) < limit:
+                buffer, begin = read(number, offset, min(limit, offset + CHUNK_BYTES)), offset
+                header = header_at(buffer, 0, offset, salt)
+                index = 0
+            if isinstance(header, Stop):
+                self.stop = header
+                return
+            end = form.frame_end(header)
+            needed = end - (-header.body_bytes % 8) - begin  # padding may be cut off: it says nothing
+            if needed > len(buffer):
+                if begin + needed > limit:
+                    self.stop = Stop.SHORT
+                    return
+                if index:  # read the frame from its beginning, so that header and body come from one buffer
+                    buffer, begin = read(number, offset, min(limit, offset + max(CHUNK_BYTES, end - offset))), offset
+                    continue
+                buffer = read(number, offset, min(limit, end))
+                continue
+            self._refuse_unknown(header)
+            if not check_at(buffer, index, header, codec):
+                self.stop = Stop.DAMAGED
+                return
+            if header.kind == Kind.SEAL.value:
+                self.stop = Stop.SEAL
+                return
+            why = inadmissible(header, self.expected_lsn)
+            if why is not None:
+                raise self._source.corrupt(why, number, offset, self.expected_lsn)
+            yield Seen(header, buffer, index, end)
+            self.offset = end
+            self.expected_lsn += header.entries
+
+    def _refuse_unknown(self, header: FrameHeader) -> None:
+        if header.kind not in KINDS or header.flags:
+            found = f"frame kind {header.kind}, flags {header.flags:#04x}"
+            name = self._source.store.segment_name(self._segment.number)
+            move = "Open the log with the release that wrote it. Nothing was changed."
+            message = f"{name} holds a frame this release does not know, at byte {header.offset} ({found}). {move}"
+            raise UnsupportedFormat(message, segment=self._segment.number, found=found)
+
+
+class SegmentScan:
+    """Everything that intact frames of one segment say, from its beginning to where they stop."""
+
+    __slots__ = (
+        "base_lsn", "end", "entries", "first_commit_ns", "frames", "header", "last_check", "last_commit_ns", "last_lsn",
+        "runs", "size", "stop", "synced",
+    )  # fmt: skip
+
+    def __init__(self, source: Source, header: SegmentHeader, size: int) -> None:
+        self.header = header
+        self.size = size
+        self.frames = self.entries = self.last_check = 0
+        self.first_commit_ns: int | None = None
+        self.last_commit_ns: int | None = None
+        self.base_lsn = header.base_lsn
+        self.runs = RunIndex()
+        self.synced = start = source.format.traits.header_bytes
+        walk = Walk(source, header, start, size, header.first_lsn)
+        for seen in walk:
+            self._add(source, seen, walk.expected_lsn)
+        self.end = walk.offset
+        """Offset where intact frames stop: X."""
+        self.stop = walk.stop
+        self.last_lsn = walk.expected_lsn - 1
+
+    def _add(self, source: Source, seen: Seen, lsn: int) -> None:
+        frame, header = seen.frame(), seen.header
+        self.frames += 1
+        self.entries += header.entries
+        self.synced = max(self.synced, header.synced)
+        self.runs.add(frame, len(frame), header.offset, lsn)
+        if header.kind == Kind.CHECKPOINT.value:
+            self.base_lsn = max(self.base_lsn, admissible_base(source, self.header, header))
+            return
+        self.last_check = header.crc
+        self.last_commit_ns = header.time_ns
+        if self.first_commit_ns is None:
+            self.first_commit_ns = header.time_ns
+
+
+def admissible_base(source: Source, segment: SegmentHeader, checkpoint: FrameHeader) -> int:
+    """The base that an intact CHECKPOINT carries: never beyond the segment it is in, which is never removed."""
+    if checkpoint.first_lsn > segment.first_lsn:
+        why = f"a CHECKPOINT names base {checkpoint.first_lsn}, beyond the segment's first entry {segment.first_lsn}"
+        raise source.corrupt(why, segment.number, checkpoint.offset)
+    return checkpoint.first_lsn
+
+
+class RestScan:
+    """What is there after the last intact frame of a segment, to its very end: uncapped, and linear."""
+
+    __slots__ = ("base_lsn", "bytes_end", "is_sealed", "synced")
+
+    def __init__(self, source: Source, scan: SegmentScan) -> None:
+        self.bytes_end = 0
+        """Offset after the last byte that is not zero; 0: all of them are."""
+        self.synced = 0
+        """The highest offset that an intact frame header names as synced, whatever became of its body."""
+        self.is_sealed = False
+        self.base_lsn = 0
+        """The largest base in an intact CHECKPOINT."""
+        whole_frame = source.format.frame_bytes(0, 4)  # a CHECKPOINT, so that none is missed between two chunks
+        offset = min(scan.end, scan.size)
+        while offset < scan.size:
+            chunk = source.store.read(scan.header.number, offset, min(scan.size, offset + CHUNK_BYTES))
+            used = len(chunk.rstrip(b"\0"))
+            if used:
+                self.bytes_end = offset + used
+                self._search(source, scan.header, chunk, offset)
+            at_end = offset + len(chunk) >= scan.size
+            offset += len(chunk) if at_end or len(chunk) <= whole_frame else len(chunk) - whole_frame
+
+    def _search(self, source: Source, segment: SegmentHeader, chunk: bytes, offset: int) -> None:
+        for header in source.format.headers_in(chunk, 0, offset, segment.salt):
+            self.synced = max(self.synced, header.synced)
+            if header.kind == Kind.SEAL.value:
+                self.is_sealed = True
+            elif header.kind == Kind.CHECKPOINT.value and source.format.check_at(
+                chunk, header.offset - offset, header, source.codec
+            ):
+                self.base_lsn = max(self.base_lsn, admissible_base(source, segment, header))

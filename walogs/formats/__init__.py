@@ -1,0 +1,1 @@
+"""How headers and frames lie in a segment: bytes to values and back, behind the seam `SegmentFormat`. Pure."""

@@ -1,0 +1,90 @@
+"""Values that cross walogs' public face. They import nothing of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+__all__ = [
+    "MAX_ENTRY_SIZE",
+    "Clean",
+    "Commit",
+    "RecoveryReport",
+    "SegmentSummary",
+    "TailState",
+    "TruncatedAt",
+]
+
+MAX_ENTRY_SIZE: Final = 16 * 1024 * 1024
+"""The default, and inclusive, limit of one entry: 16 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """The log ended with an intact frame, or with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedAt:
+    """The log ended torn: an unfinished write was cut. Nothing that had been acknowledged as durable was in it."""
+
+    segment: int
+    """Number of the segment that was cut."""
+    offset: int
+    """Byte offset in it where the cut was made."""
+    discarded_bytes: int
+    """From the cut to the last byte that was not zero."""
+
+
+TailState: TypeAlias = Clean | TruncatedAt
+
+
+class Commit(NamedTuple):
+    """One commit: the entries that became durable together."""
+
+    first_lsn: int
+    last_lsn: int
+    time_ns: int
+    """When it was made: Unix time, nanoseconds; never less than the commit before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """What is known of a segment without reading its entries again."""
+
+    number: int
+    name: str
+    size: int
+    """Bytes, the window of zeros after the active segment's end included."""
+    first_lsn: int
+    last_lsn: int
+    """first_lsn - 1 when it holds no entry."""
+    created_ns: int
+    """Unix time, nanoseconds."""
+    first_commit_ns: int | None
+    """Unix time of its first commit; None: it has none, or only reading it again would tell."""
+    last_commit_ns: int | None
+    is_sealed: bool
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What the last open found and did."""
+
+    segments: int
+    """Segments kept."""
+    entries: int
+    """Entries that can be read."""
+    bytes: int
+    """Bytes of frames and headers in the segments kept."""
+    duration_seconds: float
+    verdict: Literal["clean", "torn", "prefix"]
+    """`prefix`: damage to acknowledged bytes was cut because `recovery="prefix"` asked for it."""
+    tail_state: TailState
+    rewritten_bytes: int
+    """Bytes of frames that no watermark vouched for, written again and synced before they were handed out (G4)."""
+    removed_segments: int
+    """Segments below the base that an interrupted checkpoint had left (G11)."""
+    unsealed_segments: tuple[int, ...]
+    """Completed segments without an accepted SEAL: intact, only slower to read."""

@@ -376,6 +376,9 @@ class AppendableWriter(WriterState):
                     return
                 except NoSpace:  # then the reserve: recovery has zeroed it and synced it (G9)
                     self.base_lsn = before
+                except BaseException:
+                    self.base_lsn = before
+                    raise
             else:
                 self._take_up(active)
         time_ns = max(self._clock(), active.last_commit_ns)

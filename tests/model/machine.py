@@ -1,0 +1,439 @@
+"""A state machine over a log, its stores' faults and an independent oracle. Every step is drawn; every draw replays."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+import walogs
+from tests.model.oracle import Oracle
+from tests.model.worlds import WORLDS
+from walogs.assembly import assemble
+from walogs.config import WalConfig
+from walogs.engine.source import Environment
+from walogs.testing import SimulatedCrash
+
+SECTOR = 512
+seeds = st.integers(0, 2**32 - 1)
+
+
+def payload(rng: random.Random) -> bytes:
+    """Random, zero, one set bit, one set bit a sector, a counter a sector: what torn sectors can be mistaken for."""
+    size = rng.choice((0, 1, 7, 20, 128, 500, 700, 1500, 3000, 9000))
+    kind = rng.randrange(5)
+    if kind == 0:
+        return rng.randbytes(size)
+    data = bytearray(size)
+    if kind == 2 and size:
+        data[rng.randrange(size)] = 1 << rng.randrange(8)
+    elif kind == 3:
+        data[::SECTOR] = b"\1" * len(data[::SECTOR])
+    elif kind == 4:
+        for sector in range(0, size - 4, SECTOR):
+            data[sector : sector + 4] = (sector // SECTOR + 1).to_bytes(4, "little")
+    return bytes(data)
+
+
+class LogMachine(RuleBasedStateMachine):
+    """One log, one writer at a time, everything that can happen to them."""
+
+    world_name = "disk"
+    counts: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: Any = WORLDS[self.world_name]()
+        self.oracle = Oracle()
+        self.wal: walogs.Wal | None = None
+        self.ticks = 0
+
+    def check_invariants(self, *args: Any, **kwargs: Any) -> None:
+        self.count("steps")
+        super().check_invariants(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def count(self, what: str) -> None:
+        type(self).counts[what] += 1
+
+    def clock(self) -> int:
+        self.ticks += random.Random(self.ticks).choice((0, 1, 1000, -500))  # a clock that stands still and goes back
+        return 1_700_000_000_000_000_000 + self.ticks
+
+    @initialize(
+        seed=seeds,
+        segment=st.sampled_from((1, 600, 2000, 6000, None)),
+        sync=st.sampled_from(("fdatasync", "fdatasync", "none")),
+        verify=st.sampled_from(("full", "last")),
+    )
+    def begin(self, seed: int, segment: int | None, sync: str, verify: Any) -> None:
+        self.entropy = random.Random(seed)
+        self.segment, self.sync, self.verify = segment, sync, verify
+        self.reopen()
+
+    # Opening, and what may come of it
+
+    def open(self) -> walogs.Wal:
+        config = WalConfig(store=self.world.store(), max_segment_size=self.segment, sync=self.sync, verify=self.verify)
+        environment = Environment(clock=self.clock, entropy=self.entropy.randbytes, sleep=lambda _: None)
+        return assemble(None, config, environment)
+
+    def reopen(self) -> None:
+        """Open until it opens: armed faults may fail it, the system's way, a few times. Never `Corrupt`."""
+        assert self.wal is None
+        for attempt in range(30):
+            if attempt == 20:
+                self.world.disarm()
+            try:
+                self.wal = self.open()
+                break
+            except (OSError, walogs.Unavailable, walogs.Indefinite):
+                self.count("open failed")
+            except SimulatedCrash:
+                self.count("crash inside recovery")
+                self.world.kill()
+        assert self.wal is not None
+        report = self.wal.recovery_report
+        self.count(f"verdict {report.verdict}")
+        if report.rewritten_bytes:
+            self.count("written again")
+        if report.removed_segments:
+            self.count("checkpoint finished by open")
+        try:
+            got = list(self.wal)
+        except (OSError, walogs.Unavailable, SimulatedCrash):
+            self.world.disarm()
+            self.abandon()
+            self.reopen()
+            return
+        self.oracle.opened(self.wal.first_lsn, self.wal.next_lsn, got)
+        assert self.wal.durable_lsn == self.wal.last_lsn
+        assert report.entries == len(got)
+
+    def abandon(self) -> None:
+        """The process dies: nothing of the handle is used again."""
+        if self.wal is not None:
+            self.wal.closed = True
+            self.wal = None
+        self.world.kill()
+
+    # Verbs
+
+    def attempt(self, what: str, entries: list[bytes], verb: Any) -> Any:
+        """Run a verb; what it raised, if anything, decides what may be there now."""
+        assert self.wal is not None
+        try:
+            result = verb(self.wal)
+        except walogs.Indefinite:
+            self.count(f"{what}: indefinite")
+            self.oracle.written(entries)
+            self.must_be_poisoned()
+        except walogs.Poisoned:
+            self.count(f"{what}: poisoned")
+        except walogs.Fenced:
+            self.count(f"{what}: fenced")
+        except (OSError, walogs.Unavailable):
+            self.count(f"{what}: refused")
+        except SimulatedCrash:
+            self.count(f"{what}: crash")
+            self.oracle.written(entries)
+            self.abandon()
+        else:
+            self.count(what)
+            if self.wal is not None:
+                self.oracle.durable_up_to(self.wal.durable_lsn)
+            return result
+        if self.wal is not None:  # a verb may have synced what was pending before it failed
+            self.oracle.durable_up_to(self.wal.durable_lsn)
+        return None
+
+    def must_be_poisoned(self) -> None:
+        assert self.wal is not None
+        try:
+            self.wal.append(b"after")
+        except walogs.Poisoned:
+            return
+        raise AssertionError("a handle went on writing after an outcome was unknown")
+
+    def committed(self, entries: list[bytes]) -> None:
+        assert self.wal is not None
+        if not entries:  # no write, so no news: of a poisoned handle neither
+            return
+        self.oracle.written(entries)
+        self.oracle.durable_up_to(self.wal.durable_lsn)
+        assert self.wal.durable_lsn == len(self.oracle.certain)
+        if self.sync == "fdatasync":
+            assert not self.oracle.possible
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(seed=seeds)
+    def append(self, seed: int) -> None:
+        data = payload(random.Random(seed))
+        lsn = self.attempt("append", [data], lambda wal: wal.append(data))
+        if lsn is not None:
+            assert lsn == self.oracle.next_lsn
+            self.committed([data])
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(seed=seeds, count=st.integers(0, 6))
+    def append_batch(self, seed: int, count: int) -> None:
+        rng = random.Random(seed)
+        entries = [payload(rng) for _ in range(count)]
+        lsns = self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries))
+        if lsns is not None:
+            assert lsns == range(self.oracle.next_lsn, self.oracle.next_lsn + count)
+            self.committed(entries)
+
+    @precondition(lambda self: self.wal is not None and self.world.appends)
+    @rule()
+    def append_a_log_inside_the_log(self) -> None:
+        assert self.wal is not None
+        store, active = self.wal._source.store, self.wal.segments()[-1]
+        try:
+            data = store.read(active.number)[:1500]
+        except OSError:
+            return
+        except SimulatedCrash:
+            self.abandon()
+            return
+        if self.attempt("log inside a log", [data], lambda wal: wal.append(data)) is not None:
+            self.committed([data])
+
+    @precondition(lambda self: self.wal is not None)
+    @rule()
+    def sync_now(self) -> None:
+        if self.attempt("sync", [], lambda wal: (wal.sync(), 1)) is not None:
+            assert not self.oracle.possible
+
+    @precondition(lambda self: self.wal is not None)
+    @rule()
+    def rotate(self) -> None:
+        self.attempt("rotate", [], lambda wal: (wal.rotate(), 1))
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(seed=seeds)
+    def checkpoint(self, seed: int) -> None:
+        assert self.wal is not None
+        rng = random.Random(seed)
+        lsn = rng.choice((0, self.oracle.next_lsn + 5, rng.randint(0, self.oracle.next_lsn)))
+        before = self.oracle.base
+        self.oracle.base_max = max(self.oracle.base_max, min(lsn + 1, self.oracle.next_lsn))
+        done = self.attempt("checkpoint", [], lambda wal: (wal.checkpoint(lsn), 1))
+        if self.wal is not None:
+            assert before <= self.wal.first_lsn <= max(before, lsn + 1)
+            self.oracle.base = self.wal.first_lsn
+            if done is not None:
+                self.oracle.base_max = self.wal.first_lsn
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(seed=seeds)
+    def look(self, seed: int) -> None:
+        """What the handle hands out, from anywhere to anywhere, is what was appended."""
+        assert self.wal is not None
+        expected = self.oracle.visible()
+        rng = random.Random(seed)
+        start = rng.randint(self.oracle.base, self.oracle.next_lsn)
+        stop = rng.randint(start, self.oracle.next_lsn + 1)
+        try:
+            if self.wal._writer.is_poisoned:  # then entries of unknown outcome are not handed out
+                expected = [(lsn, data) for lsn, data in expected if lsn < self.wal.next_lsn]
+                stop = min(stop, self.wal.next_lsn)
+            assert list(self.wal.iter(start, stop)) == [(n, d) for n, d in expected if start <= n < stop]
+            if start < stop <= self.wal.next_lsn:
+                assert self.wal.read(start) == dict(expected)[start]
+            commits = list(self.wal.commits())
+            assert [c.first_lsn for c in commits[1:]] == [c.last_lsn + 1 for c in commits[:-1]]
+            assert [c.time_ns for c in commits] == sorted(c.time_ns for c in commits)
+            self.count("look")
+        except (
+            walogs.Corrupt
+        ) as error:  # only what no sync has covered can go like that: writeback failed, and eviction
+            assert error.lsn is not None  # noqa: PT017
+            assert error.lsn > self.wal.durable_lsn  # noqa: PT017
+            self.count("look: unsynced entries are gone")
+        except (OSError, walogs.Unavailable):
+            self.count("look: refused")
+        except SimulatedCrash:
+            self.count("look: crash")
+            self.abandon()
+
+    # Ends
+
+    @precondition(lambda self: self.wal is not None)
+    @rule()
+    def close_and_reopen(self) -> None:
+        wal = self.wal
+        assert wal is not None
+        poisoned = wal._writer.is_poisoned
+        try:
+            wal.close()
+        except (walogs.Indefinite, OSError, walogs.Unavailable):
+            self.count("close: indefinite")
+        except SimulatedCrash:
+            self.count("close: crash")
+        else:
+            self.count("close poisoned" if poisoned else "close")
+            if not poisoned:
+                self.oracle.durable_up_to(self.oracle.next_lsn)
+        self.wal = None
+        self.reopen()
+
+    @precondition(lambda self: self.wal is not None)
+    @rule()
+    def kill_and_reopen(self) -> None:
+        self.count("kill")
+        self.abandon()
+        self.reopen()
+
+    @precondition(lambda self: self.wal is None)
+    @rule()
+    def open_again(self) -> None:
+        self.reopen()
+
+    @precondition(lambda self: self.wal is not None)
+    @rule()
+    def recover_twice(self) -> None:
+        """Opening twice equals opening once (G15)."""
+        self.world.disarm()
+        self.abandon()
+        self.reopen()
+        assert self.wal is not None
+        first = (self.wal.first_lsn, self.wal.next_lsn)
+        self.abandon()
+        self.reopen()
+        assert (self.wal.first_lsn, self.wal.next_lsn) == first
+        self.count("recover twice")
+
+    @precondition(lambda self: self.world.loses_power)
+    @rule(seed=seeds)
+    def power_cut(self, seed: int) -> None:
+        self.count("power cut")
+        if self.wal is not None:
+            self.wal.closed = True
+            self.wal = None
+        self.world.power_cut(random.Random(seed))
+        self.reopen()
+
+    @precondition(lambda self: self.wal is not None and self.world.loses_power)
+    @rule(seed=seeds, step=st.integers(1, 6), count=st.integers(1, 4))
+    def power_cut_in_the_middle_of_a_commit(self, seed: int, step: int, count: int) -> None:
+        rng = random.Random(seed)
+        entries = [payload(rng) for _ in range(count)]
+        self.world.arm_crash(step, rng)
+        if self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries)) is not None:
+            self.committed(entries)
+        self.power_cut(seed)
+
+    @precondition(lambda self: self.wal is not None and "failed sync" in self.world.faults)
+    @rule(seed=seeds, count=st.integers(1, 4), power=st.booleans())
+    def failed_sync_in_the_middle_of_a_commit(self, seed: int, count: int, power: bool) -> None:
+        rng = random.Random(seed)
+        entries = [payload(rng) for _ in range(count)]
+        self.world.arm("failed sync", 1, rng)
+        if self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries)) is not None:
+            self.committed(entries)
+        if power:
+            self.power_cut(seed)
+        elif self.wal is not None:
+            self.close_and_reopen()
+
+    @precondition(lambda self: self.wal is not None and not self.world.appends)
+    @rule(seed=seeds, data=st.data(), checkpoint=st.booleans())
+    def lost_answers_in_the_middle_of_a_commit(self, seed: int, data: st.DataObject, checkpoint: bool) -> None:
+        fault = data.draw(st.sampled_from(("three lost answers", "no answer at all", "late", "late every time")))
+        self.world.arm(fault, 1, random.Random(seed))
+        if checkpoint:
+            self.checkpoint(seed)
+        else:
+            self.append(seed)
+        self.world.disarm()
+
+    @precondition(lambda self: not self.world.appends)
+    @rule()
+    def late_puts_arrive(self) -> None:
+        if self.world.deliver():
+            self.count("late puts arrived")
+
+    # Faults
+
+    @precondition(lambda self: self.world.faults)
+    @rule(seed=seeds, step=st.integers(1, 12), data=st.data())
+    def arm_fault(self, seed: int, step: int, data: st.DataObject) -> None:
+        fault = data.draw(st.sampled_from(self.world.faults))
+        self.count(f"arm {fault}")
+        self.world.arm(fault, step, random.Random(seed))
+
+    @precondition(lambda self: self.world.faults)
+    @rule(seed=seeds, step=st.integers(1, 40))
+    def arm_crash(self, seed: int, step: int) -> None:
+        self.count("arm crash")
+        self.world.arm_crash(step, random.Random(seed))
+
+    @precondition(lambda self: self.world.faults)
+    @rule(seed=seeds, step=st.integers(1, 30), power=st.booleans())
+    def crash_inside_recovery(self, seed: int, step: int, power: bool) -> None:
+        self.abandon()
+        rng = random.Random(seed)
+        if power and self.world.loses_power:
+            self.world.power_cut(rng)
+        self.world.arm_crash(step, rng)
+        self.reopen()
+
+    @rule()
+    def disarm(self) -> None:
+        self.world.disarm()
+
+    @precondition(lambda self: self.world.loses_power)
+    @rule(seed=seeds)
+    def evict(self, seed: int) -> None:
+        self.count("evict")
+        self.world.evict(random.Random(seed))
+
+    @precondition(lambda self: self.world.loses_power)
+    @rule(seed=seeds)
+    def fail_writeback(self, seed: int) -> None:
+        self.count("writeback that nobody saw fail")
+        self.world.fail_writeback(random.Random(seed))
+
+    @precondition(lambda self: self.world.loses_power)
+    @rule(free=st.sampled_from((0, 1000, 4096, 9000, 70_000)))
+    def fill_the_disk(self, free: int) -> None:
+        self.count("fill the disk")
+        self.world.set_room(free)
+
+    @precondition(lambda self: self.world.loses_power)
+    @rule()
+    def make_room(self) -> None:
+        self.world.set_room(None)
+
+    @precondition(lambda self: self.wal is not None and not self.world.appends)
+    @rule(seed=seeds)
+    def another_writer_opens(self, seed: int) -> None:
+        """It fences this one, whose next append must not be acknowledged."""
+        first = self.wal
+        assert first is not None
+        self.world.disarm()
+        self.wal = None
+        self.reopen()
+        self.oracle.base_max = self.oracle.base
+        if not first._writer.is_poisoned:
+            try:
+                first.append(b"from the dead")
+            except walogs.Fenced:
+                self.count("fenced by another writer")
+            else:
+                raise AssertionError("a fenced writer acknowledged an entry")
+        first.close()
+
+    def teardown(self) -> None:
+        self.world.disarm()
+        if self.world.loses_power:
+            self.world.set_room(None)
+        if self.wal is None:
+            self.reopen()
+        self.close_and_reopen()
+        self.close_and_reopen()  # and once more: what bites on the second open bites here
+        self.abandon()
+        self.world.close()

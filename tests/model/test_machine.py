@@ -1,0 +1,73 @@
+"""The state machine, over both memory shapes and a real directory. It prints what it did: a rule that never ran, or a
+verdict that was never reached, proves nothing, and fails the laboratory."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machine import LogMachine
+
+COMMON = ("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice")
+REACHED = {
+    "disk": (
+        *COMMON,
+        *("log inside a log", "verdict clean", "verdict torn", "written again", "checkpoint finished by open"),
+        *("power cut", "crash inside recovery", "evict", "writeback that nobody saw fail", "fill the disk"),
+        *(
+            "arm failed sync",
+            "arm short write",
+            "arm EIO",
+            "arm EIO at a read",
+            "arm ENOSPC",
+            "arm EMFILE",
+            "arm crash",
+        ),
+        *("append: indefinite", "append: poisoned", "append: refused", "append: crash", "append_batch: indefinite"),
+        *("checkpoint: indefinite", "checkpoint: refused", "rotate: refused", "close poisoned", "open failed"),
+    ),
+    "cloud": (
+        *COMMON,
+        *("verdict clean", "crash inside recovery", "arm crash", "append: indefinite", "append: crash", "open failed"),
+        *("arm lost answer", "arm three lost answers", "arm no answer at all", "arm 409 in disguise"),
+        *("fenced by another writer", "checkpoint: indefinite", "late puts arrived"),
+    ),
+    "directory": (*COMMON, "log inside a log", "verdict clean"),
+}
+
+
+def run(world: str, examples: int, steps: int) -> Counter[str]:
+    machine = type(f"{world.title()}Machine", (LogMachine,), {"world_name": world, "counts": Counter()})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    counts: Counter[str] = machine.counts
+    print(f"\n{world}: {counts['steps']:,} steps")
+    for what, count in sorted(counts.items()):
+        print(f"{count:9,}  {what}")
+    return counts
+
+
+@pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G15")
+@pytest.mark.parametrize("world", sorted(REACHED))
+def test_nothing_acknowledged_is_lost_and_nothing_comes_back(world: str) -> None:
+    run(world, examples={"disk": 60, "cloud": 30, "directory": 15}[world], steps=40)
+
+
+@pytest.mark.laboratory
+@pytest.mark.timeout(3600)
+@pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G15")
+@pytest.mark.parametrize("world", sorted(REACHED))
+def test_at_length_with_every_rule_and_verdict_reached(world: str) -> None:
+    counts = run(world, examples={"disk": 3000, "cloud": 1000, "directory": 200}[world], steps=50)
+    assert [what for what in REACHED[world] if not counts[what]] == []

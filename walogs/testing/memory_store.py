@@ -1,0 +1,344 @@
+"""An appendable store on a `MemoryDisk`: what the local store does to a real disk, done to a modelled one.
+
+Every step is a primitive of the disk, in the order a careful store takes them, so a test can crash or fail each one.
+The faults are the disk's (see `memory_disk`), and they outlive the store: one store is one process.
+
+While *laws* holds, code that breaks the contract of a store raises `LawBroken`, which no `except Exception` stops:
+a watermark or witness that claims more than is durable; a change without `acquire`; a write outside the segment, or to
+one that is neither the newest nor the one before it; a write or sync of a segment after one of these failed on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import re
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from walogs.errors import Closed, Exists, Locked, Missing, NoSpace, Unsafe
+from walogs.protocols import StoreCapabilities
+from walogs.testing.faults import LawBroken
+from walogs.testing.watermark import assert_watermark_law, assert_witness_law
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+    from walogs.protocols import Barrier
+    from walogs.testing.memory_disk import Handle, MemoryDisk
+
+__all__ = ["WITNESS", "MemoryStore", "WriteHook"]
+
+WITNESS: Final = "DURABLE"
+"""The witness's name in the directory."""
+
+_TEMPORARY: Final = ".tmp"
+_OURS: Final = re.compile(r"wal-(\d{6}|[1-9]\d{6,})\.log", re.ASCII)
+_ALMOST_OURS: Final = re.compile(r"wal-.*\.log", re.IGNORECASE | re.DOTALL)
+_OUR_TEMPORARY: Final = re.compile(_OURS.pattern + r"\.tmp", re.ASCII)
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class MemoryStore:
+    """An `AppendableStore` on *disk*, and one process on it: it dies of `SimulatedCrash`, `kill` and a power cut.
+
+    *models* is the durability that the model stands for, and that its capabilities declare. In truth everything is in
+    this process's memory: use it for tests, or with "none" for a log that need not survive.
+    """
+
+    def __init__(
+        self,
+        disk: MemoryDisk,
+        *,
+        name: str = "memory",
+        segment_bytes_max: int = (1 << 32) - 1,
+        models: Literal["none", "page-cache", "disk"] = "disk",
+        laws: bool = True,
+    ) -> None:
+        self.disk = disk
+        self.name = name
+        self.capabilities = StoreCapabilities(
+            appendable=True,
+            torn_tail=True,
+            exclusion="lock",
+            numbers_reused=True,
+            exists_means_durable=False,
+            segment_bytes_max=segment_bytes_max,
+            durability=models,
+        )
+        self.process = disk.process()
+        """What carries out its steps; `process.kill()` kills this store and no other."""
+        self.laws = laws
+        self.on_write: list[WriteHook] = [assert_watermark_law] if laws else []
+        """Called with (store, number, offset, data) before each `write` has an effect; raising prevents it."""
+        self._holds_lock = False
+        self._is_closed = False
+        self._failed: set[int] = set()
+        self._witness: Handle | None = None
+
+    # Reading. None of it needs the lock.
+
+    def segment_name(self, number: int) -> str:
+        """`wal-000001.log`."""
+        return f"wal-{number:06d}.log"
+
+    def segments(self) -> Sequence[int]:
+        """The numbers that are there, ascending. Raises `Unsafe` for a name such as `wal-7.log`."""
+        self._refuse_if_closed()
+        return sorted(_numbers(self.process.names()))
+
+    def size(self, number: int) -> int:
+        """Bytes in the segment. Raises `Missing`."""
+        return self._open(number).size
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes [start, end); an end beyond the size is the size. Raises `Missing`."""
+        handle = self._open(number)
+        return handle.read(start, handle.size if end is None else end)
+
+    def read_witness(self) -> bytes | None:
+        """What was last written as the witness, or None."""
+        self._refuse_if_closed()
+        try:
+            handle = self.process.open(WITNESS)
+        except FileNotFoundError:
+            return None
+        return handle.read(0, handle.size) or None
+
+    # Changing segments.
+
+    def acquire(self) -> None:
+        """Take the disk's lock, then make every name durable. Raises `Locked` while another live store holds it."""
+        self._refuse_if_closed()
+        if not self.process.lock():
+            raise Locked(f"{self.name} is open in another store on this disk; close that one first")
+        self._holds_lock = True
+        self.process.sync_directory()
+
+    def create(self, number: int, data: Buffer) -> None:
+        """Write a temporary file, sync it, rename it, sync the directory. Raises `Exists` or `NoSpace`: unchanged."""
+        self._refuse_without_lock()
+        name = self.segment_name(number)
+        names = self.process.names()
+        if name in names:
+            raise Exists(f"{name} is in {self.name} already")
+        self._refuse_if_too_large(memoryview(data).nbytes, name)
+        self._write_temporary(name + _TEMPORARY, data, is_leftover=name + _TEMPORARY in names)
+        self.process.rename(name + _TEMPORARY, name)
+        self.process.sync_directory()
+        self._failed.discard(number)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Unlink them and every temporary file of ours, then sync the directory."""
+        self._refuse_without_lock()
+        wanted = {self.segment_name(number) for number in numbers}
+        for name in self.process.names():
+            if name in wanted or _is_temporary(name):
+                self.process.unlink(name)
+        self.process.sync_directory()
+
+    def extend(self, number: int, size: int) -> None:
+        """Write zeros up to *size*, then sync. Raises `NoSpace`: unchanged."""
+        self._refuse_unlawful_change(number)
+        handle = self._open(number)
+        self._refuse_if_too_large(size, self.segment_name(number))
+        refused = self._grow(number, handle, size)
+        if refused is not None:
+            raise NoSpace(refused.errno or 0, f"no room for {size} bytes of {self.segment_name(number)}") from refused
+        with self._remembering_failure(number):
+            handle.sync("full")
+
+    def write(self, number: int, offset: int, data: Buffer) -> None:
+        """All of *data* at *offset*, or it raises; durable after `sync`."""
+        self._refuse_unlawful_change(number)
+        handle = self._open(number)
+        content = bytes(data)
+        if self.laws and not 0 <= offset <= offset + len(content) <= handle.size:
+            raise LawBroken(
+                f"a write of [{offset}, {offset + len(content)}) to {handle.size} bytes: it never grows them"
+            )
+        for hook in self.on_write:
+            hook(self, number, offset, content)
+        with self._remembering_failure(number):
+            _write_all(handle, offset, content)
+
+    def sync(self, number: int, barrier: Barrier) -> None:
+        """Every byte written to the segment is durable. If it raises, any of them may be on the disk or not."""
+        self._refuse_unlawful_change(number)
+        with self._remembering_failure(number):
+            self._open(number).sync(barrier)
+
+    def cut(self, number: int, offset: int) -> None:
+        """Write zeros from *offset* to the very end; durable after `sync`."""
+        self._refuse_unlawful_change(number)
+        handle = self._open(number)
+        with self._remembering_failure(number):
+            _write_all(handle, offset, bytes(max(0, handle.size - offset)))
+
+    def trim(self, number: int, size: int) -> None:
+        """Truncate, then sync."""
+        self._refuse_without_lock()
+        handle = self._open(number)
+        if self.laws and size > handle.size:
+            raise LawBroken(f"a trim of {self.segment_name(number)} from {handle.size} bytes to {size}: never larger")
+        with self._remembering_failure(number):
+            handle.truncate(size)
+            handle.sync("full")
+
+    # The witness.
+
+    def write_witness(self, data: bytes, *, durable: bool) -> None:
+        """Write it where it was; the first by this store is always durable, with its file. Raises no `Exception`."""
+        if self._is_closed:
+            return
+        self._refuse_without_lock()
+        if self.laws:
+            assert_witness_law(self, data)
+        try:
+            if self._witness is None:
+                self._witness = self._open_witness()
+                durable = True
+            _write_all(self._witness, 0, data)
+            if durable:
+                self._witness.sync("data")
+        except Exception:  # noqa: BLE001 advisory: whatever fails here fails no append
+            pass
+
+    def drop_witness(self) -> None:
+        """Unlink it, then sync the directory. Raises `OSError`."""
+        self._refuse_without_lock()
+        self._witness = None
+        with suppress(FileNotFoundError):
+            self.process.unlink(WITNESS)
+        self.process.sync_directory()
+
+    def close(self) -> None:
+        """Free the lock; changes no byte. Never raises, also when the process is dead."""
+        self._is_closed = True
+        self._holds_lock = False
+        self.process.kill()
+
+    # For the laws, and for tests that write their own. None of it is a step of the disk.
+
+    def durable_prefix(self, number: int) -> int:
+        """The largest p such that a power cut now leaves bytes [0, p) of the segment as they read. Raises `Missing`."""
+        name = self.segment_name(number)
+        if name not in self.disk.cached_names():
+            raise Missing(f"{name} is not in {self.name}")
+        return self.disk.durable_prefix(name)
+
+    def peek(self, number: int, start: int, end: int) -> bytes:
+        """The bytes [start, end) as they read; fewer where the segment ends. Raises `Missing`."""
+        try:
+            return self.disk.cached(self.segment_name(number), start, end)
+        except FileNotFoundError:
+            raise Missing(f"{self.segment_name(number)} is not in {self.name}") from None
+
+    # How.
+
+    def _open(self, number: int) -> Handle:
+        self._refuse_if_closed()
+        try:
+            return self.process.open(self.segment_name(number))
+        except FileNotFoundError:
+            raise Missing(f"{self.segment_name(number)} is not in {self.name}") from None
+
+    def _grow(self, number: int, handle: Handle, size: int) -> OSError | None:
+        """Zeros up to *size*; the error when there is no room, with the size as it was."""
+        before = handle.size
+        with self._remembering_failure(number):
+            try:
+                _write_all(handle, before, bytes(max(0, size - before)))
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                handle.truncate(before)
+                return error
+        return None
+
+    def _open_witness(self) -> Handle:
+        try:
+            handle = self.process.open(WITNESS)
+        except FileNotFoundError:
+            handle = self.process.create_exclusive(WITNESS)
+        self.process.sync_directory()  # also where it was there: an earlier call may have failed just before this
+        return handle
+
+    def _write_temporary(self, name: str, data: Buffer, *, is_leftover: bool) -> None:
+        """The whole file under its temporary name, synced. Raises `NoSpace`; whatever it raises, the file is gone."""
+        if is_leftover:
+            self.process.unlink(name)
+        try:
+            handle = self.process.create_exclusive(name)
+            _write_all(handle, 0, data)
+            handle.sync("full")
+        except OSError as error:
+            with suppress(OSError):
+                self.process.unlink(name)
+            if error.errno in _NO_ROOM:
+                raise NoSpace(error.errno, f"no room to create {name.removesuffix(_TEMPORARY)}") from error
+            raise
+
+    @contextmanager
+    def _remembering_failure(self, number: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._failed.add(number)
+            raise
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise Closed(f"{self.name} was closed")
+        self.process.refuse_if_dead()  # before any law: what a dead process would have done breaks none
+
+    def _refuse_if_too_large(self, size: int, name: str) -> None:
+        if size > self.capabilities.segment_bytes_max:
+            raise NoSpace(errno.EFBIG, f"{name} may have {self.capabilities.segment_bytes_max} bytes, not {size}")
+
+    def _refuse_without_lock(self) -> None:
+        self._refuse_if_closed()
+        if self.laws and not self._holds_lock:
+            raise LawBroken(f"{self.name} was to be changed before acquire()")
+
+    def _refuse_unlawful_change(self, number: int) -> None:
+        self._refuse_without_lock()
+        if self.laws and number in self._failed:
+            raise LawBroken(
+                f"a write or sync of {self.segment_name(number)} failed: nothing is written to it, or synced, again"
+            )
+        if self.laws and number not in sorted(_numbers(self.disk.cached_names()))[-2:]:
+            raise LawBroken(f"{self.segment_name(number)} is neither the newest segment nor the one before it")
+
+
+WriteHook: TypeAlias = "Callable[[MemoryStore, int, int, bytes], object]"
+"""What is called before a write: (store, number, offset, data)."""
+
+
+def _write_all(handle: Handle, offset: int, data: Buffer) -> None:
+    """A write may be short: on, until all is written or it raises."""
+    rest = memoryview(data).cast("B")
+    while rest.nbytes:
+        written = handle.write(offset, rest)
+        offset, rest = offset + written, rest[written:]
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    return [number for name in names if (number := _number(name)) is not None]
+
+
+@functools.cache
+def _number(name: str) -> int | None:
+    """The segment's number; None: not a segment's name. Raises `Unsafe` for one too close to a segment's."""
+    found = _OURS.fullmatch(name)
+    if found is not None and int(found[1]):
+        return int(found[1])
+    if _ALMOST_OURS.fullmatch(name) is not None:
+        raise Unsafe(f"{name} looks like a segment of this log and is none; move it away")
+    return None
+
+
+def _is_temporary(name: str) -> bool:
+    return _OUR_TEMPORARY.fullmatch(name) is not None

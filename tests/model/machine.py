@@ -49,6 +49,7 @@ class LogMachine(RuleBasedStateMachine):
         self.world: Any = WORLDS[self.world_name]()
         self.oracle = Oracle()
         self.wal: walogs.Wal | None = None
+        self.handles: list[walogs.Wal] = []
         self.ticks = 0
 
     def check_invariants(self, *args: Any, **kwargs: Any) -> None:
@@ -88,6 +89,7 @@ class LogMachine(RuleBasedStateMachine):
                 self.world.disarm()
             try:
                 self.wal = self.open()
+                self.handles.append(self.wal)
                 break
             except (OSError, walogs.Unavailable, walogs.Indefinite):
                 self.count("open failed")
@@ -327,13 +329,20 @@ class LogMachine(RuleBasedStateMachine):
         self.power_cut(seed)
 
     @precondition(lambda self: self.wal is not None and "failed sync" in self.world.faults)
-    @rule(seed=seeds, count=st.integers(1, 4), power=st.booleans())
-    def failed_sync_in_the_middle_of_a_commit(self, seed: int, count: int, power: bool) -> None:
+    @rule(seed=seeds, verb=st.sampled_from(("append_batch", "checkpoint", "rotate")), power=st.booleans())
+    def failed_sync_in_the_middle_of_a_commit(self, seed: int, verb: str, power: bool) -> None:
         rng = random.Random(seed)
-        entries = [payload(rng) for _ in range(count)]
+        if verb == "checkpoint":
+            self.rotate()  # so that there is something to remove
+        if self.wal is None:
+            return
         self.world.arm("failed sync", 1, rng)
-        if self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries)) is not None:
-            self.committed(entries)
+        if verb == "append_batch":
+            self.append_batch(seed, rng.randint(1, 4))
+        elif verb == "checkpoint":
+            self.checkpoint(rng.choice((seed, 1, 2, 3)))
+        else:
+            self.rotate()
         if power:
             self.power_cut(seed)
         elif self.wal is not None:
@@ -428,12 +437,16 @@ class LogMachine(RuleBasedStateMachine):
         first.close()
 
     def teardown(self) -> None:
-        self.world.disarm()
-        if self.world.loses_power:
-            self.world.set_room(None)
-        if self.wal is None:
-            self.reopen()
-        self.close_and_reopen()
-        self.close_and_reopen()  # and once more: what bites on the second open bites here
-        self.abandon()
-        self.world.close()
+        try:
+            self.world.disarm()
+            if self.world.loses_power:
+                self.world.set_room(None)
+            if self.wal is None:
+                self.reopen()
+            self.close_and_reopen()
+            self.close_and_reopen()  # and once more: what bites on the second open bites here
+        finally:
+            for handle in self.handles:
+                handle.closed = True
+            self.abandon()
+            self.world.close()

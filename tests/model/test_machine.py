@@ -1,5 +1,6 @@
-"""The state machine, over both memory shapes and a real directory. It prints what it did: a rule that never ran, or a
-verdict that was never reached, proves nothing, and fails the laboratory."""
+"""The state machine: over both memory shapes, the local store on a modelled disk, and the local store for real.
+
+It prints what it did: a rule that never ran, or a verdict never reached, proves nothing, and fails the laboratory."""
 
 from __future__ import annotations
 
@@ -12,23 +13,17 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.machine import LogMachine
 
 COMMON = ("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice")
+ON_A_DISK = (
+    *COMMON,
+    *("log inside a log", "verdict clean", "verdict torn", "written again", "checkpoint finished by open"),
+    *("power cut", "crash inside recovery", "evict", "writeback that nobody saw fail", "fill the disk"),
+    *("arm failed sync", "arm short write", "arm EIO", "arm EIO at a read", "arm ENOSPC", "arm EMFILE", "arm crash"),
+    *("append: indefinite", "append: poisoned", "append: refused", "append: crash", "append_batch: indefinite"),
+    *("checkpoint: indefinite", "checkpoint: refused", "rotate: refused", "close poisoned", "open failed"),
+)
 REACHED = {
-    "disk": (
-        *COMMON,
-        *("log inside a log", "verdict clean", "verdict torn", "written again", "checkpoint finished by open"),
-        *("power cut", "crash inside recovery", "evict", "writeback that nobody saw fail", "fill the disk"),
-        *(
-            "arm failed sync",
-            "arm short write",
-            "arm EIO",
-            "arm EIO at a read",
-            "arm ENOSPC",
-            "arm EMFILE",
-            "arm crash",
-        ),
-        *("append: indefinite", "append: poisoned", "append: refused", "append: crash", "append_batch: indefinite"),
-        *("checkpoint: indefinite", "checkpoint: refused", "rotate: refused", "close poisoned", "open failed"),
-    ),
+    "disk": ON_A_DISK,
+    "local": ON_A_DISK,
     "cloud": (
         *COMMON,
         *("verdict clean", "crash inside recovery", "arm crash", "append: indefinite", "append: crash", "open failed"),
@@ -61,7 +56,7 @@ def run(world: str, examples: int, steps: int) -> Counter[str]:
 @pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G15")
 @pytest.mark.parametrize("world", sorted(REACHED))
 def test_nothing_acknowledged_is_lost_and_nothing_comes_back(world: str) -> None:
-    run(world, examples={"disk": 60, "cloud": 30, "directory": 15}[world], steps=40)
+    run(world, examples={"disk": 60, "local": 40, "cloud": 30, "directory": 10}[world], steps=40)
 
 
 @pytest.mark.laboratory
@@ -69,5 +64,5 @@ def test_nothing_acknowledged_is_lost_and_nothing_comes_back(world: str) -> None
 @pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G15")
 @pytest.mark.parametrize("world", sorted(REACHED))
 def test_at_length_with_every_rule_and_verdict_reached(world: str) -> None:
-    counts = run(world, examples={"disk": 3000, "cloud": 1000, "directory": 200}[world], steps=50)
+    counts = run(world, examples={"disk": 2000, "local": 1500, "cloud": 1000, "directory": 200}[world], steps=50)
     assert [what for what in REACHED[world] if not counts[what]] == []

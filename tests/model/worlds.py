@@ -8,6 +8,9 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from walogs.defaults.local_store import LocalStore
 from walogs.testing import (
     CRASH,
@@ -86,6 +89,22 @@ class DiskWorld:
         pass
 
 
+class LocalWorld(DiskWorld):
+    """The same disk, and every system call of the local store on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+
+    def store(self) -> SegmentStore:
+        run_as(MemoryOS(self.disk), self.patch.setattr)
+        return LocalStore(ROOT)
+
+    def close(self) -> None:
+        self.disk.kill()
+        self.patch.undo()
+
+
 class CloudWorld:
     """A modelled remote: lost answers, conflicts in disguise, writers that fence each other."""
 
@@ -156,4 +175,4 @@ class DirectoryWorld:
         shutil.rmtree(self.path)
 
 
-WORLDS: dict[str, Any] = {"disk": DiskWorld, "cloud": CloudWorld, "directory": DirectoryWorld}
+WORLDS: dict[str, Any] = {"disk": DiskWorld, "local": LocalWorld, "cloud": CloudWorld, "directory": DirectoryWorld}

@@ -14,10 +14,10 @@ from walogs.engine.reading import Extent, context_of
 from walogs.engine.recovery import Examined, Mode, Verify, examine
 from walogs.engine.segments import ActiveSegment, CompletedSegment, superseded
 from walogs.engine.walk import Walk
-from walogs.engine.writer import WriterState, uuid_bytes
-from walogs.errors import NoSpace, Poisoned
+from walogs.engine.writer import WriterState, refuse_more_than_promised, uuid_bytes
+from walogs.errors import EntryTooLarge, NoSpace, Poisoned
 from walogs.formats import witness as witness_bytes
-from walogs.formats.segment_format import FrameHeader, RunIndex, Seal, SegmentHeader
+from walogs.formats.segment_format import FrameHeader, Kind, RunIndex, Seal, SegmentHeader
 from walogs.protocols import Pending
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class AppendableWriter(WriterState):
         self._format = source.format
         self._codec = source.codec
         self._policy = policy
-        self._overhead = source.codec.check_bytes
-        ceiling = min(source.format.traits.segment_bytes_max, source.store.capabilities.segment_bytes_max - RESERVE)
-        self._limit = min(max_segment_size or ceiling, ceiling)
+        self._check_bytes = source.codec.check_bytes
+        self._ceiling = min(source.format.traits.segment_bytes_max, store.capabilities.segment_bytes_max - RESERVE)
+        self._limit = min(max_segment_size or self._ceiling, self._ceiling)
         self.completed: list[CompletedSegment] = []
         self._leftover: tuple[int, ...] = ()
         self._pending = Pending(0, 0)
@@ -143,8 +143,8 @@ class AppendableWriter(WriterState):
         count, codec, form = len(entries), self._codec, self._format
         body = form.body(entries) if count > 1 else entries[0]
         stored_max = len(body) if codec.identity else codec.encoded_bytes_max(len(body))
+        needed = form.frame_bytes(stored_max, self._check_bytes)
         active = self.active
-        needed = form.frame_bytes(stored_max, self._overhead)
         if (
             not active.is_continuable
             or active.end + needed > self._limit
@@ -157,39 +157,45 @@ class AppendableWriter(WriterState):
         if codec.identity:
             stored = body
         else:
-            planned = FrameHeader(1, 0, 0, first_lsn, time_ns, count, offset, active.synced, 0)
+            planned = FrameHeader(Kind.ENTRIES.value, 0, 0, first_lsn, time_ns, count, offset, active.synced, 0)
             stored = codec.encode(body, context_of(self._source, active.header, planned))
-        frame = form.encode_entries(salt, offset, active.synced, first_lsn, count, time_ns, stored, codec)
-        end = offset + len(frame)
+            refuse_more_than_promised(codec, len(stored), stored_max)
+        frame, check = form.encode_entries(salt, offset, active.synced, first_lsn, count, time_ns, stored, codec)
+        end, last_lsn = offset + len(frame), first_lsn + count - 1
         pending = Pending(self._pending.entries + count, self._pending.bytes + len(frame))
         self._in_flight = True
         try:
             self._store.write(number, offset, frame)
-            if self._policy.decide(pending) == "sync":
+            is_synced = self._policy.decide(pending) == "sync"
+            if is_synced:
                 self._store.sync(number, self._policy.barrier)
-                active.synced = end
-                self.durable_lsn = first_lsn + count - 1
-                pending = NOTHING_PENDING
-                witness = witness_bytes.encode(self._log_id, number, end, self.durable_lsn, salt)
-                self._store.write_witness(witness, durable=False)
+                self._store.write_witness(
+                    witness_bytes.encode(self._log_id, number, end, last_lsn, salt), durable=False
+                )
         except BaseException as error:
-            self._poisoned(error, "this append", first_lsn, first_lsn + count - 1)
-        self._pending = pending
+            self._poisoned(error, "this append", first_lsn, last_lsn)
+        if is_synced:
+            active.synced, self.durable_lsn, self._pending = end, last_lsn, NOTHING_PENDING
+        else:
+            self._pending = pending
         active.end = end
         active.frames += 1
         active.entries += count
         active.last_commit_ns = time_ns
         if active.first_commit_ns is None:
             active.first_commit_ns = time_ns
-        active.last_check = int.from_bytes(frame[36:40], "little")
+        active.last_check = check
         active.runs.add(frame, len(frame), offset, first_lsn)
-        self.next_lsn = first_lsn + count
+        self.next_lsn = last_lsn + 1
         self._in_flight = False
         return first_lsn
 
     def _make_room(self, needed: int) -> ActiveSegment:
         """The active segment, with room for a frame of that size: rotated, taken up or grown as it must be."""
-        active = self.active
+        active, largest = self.active, self._ceiling - self._format.traits.header_bytes
+        if needed > largest:
+            message = f"a frame of {needed} bytes is more than a segment of {self._store.name} can hold ({largest})"
+            raise EntryTooLarge(f"{message}. Nothing was written.", size=needed, max=largest)
         if active.frames and (not active.is_continuable or active.end + needed > self._limit):
             self.rotate()
             active = self.active

@@ -14,7 +14,7 @@ from walogs.engine.recovery import Examined, Mode, Verify, examine
 from walogs.engine.segments import ActiveSegment, CompletedSegment, scanned, superseded
 from walogs.engine.writer import NEXT_MOVE, WriterState, uuid_bytes
 from walogs.errors import EntryTooLarge, Exists, Fenced, Missing, NoSpace, Unavailable
-from walogs.formats.segment_format import FrameHeader, SegmentHeader
+from walogs.formats.segment_format import FrameHeader, Kind, SegmentHeader
 
 if TYPE_CHECKING:
     from walogs.engine.source import Environment, Source
@@ -117,15 +117,17 @@ class ChainWriter(WriterState):
         form, codec, store = self._source.format, self._source.codec, self._source.store
         header, offset, first_lsn, count = self._next_header(), form.traits.header_bytes, self.next_lsn, len(entries)
         body = form.body(entries)
-        planned = FrameHeader(1, 0, 0, first_lsn, header.created_ns, count, offset, offset, 0)
+        planned = FrameHeader(Kind.ENTRIES.value, 0, 0, first_lsn, header.created_ns, count, offset, offset, 0)
         stored = body if codec.identity else codec.encode(body, context_of(self._source, header, planned))
-        frame = form.encode_entries(header.salt, offset, offset, first_lsn, count, header.created_ns, stored, codec)
+        frame, check = form.encode_entries(
+            header.salt, offset, offset, first_lsn, count, header.created_ns, stored, codec
+        )
         data, largest = form.encode_header(header) + frame, store.capabilities.segment_bytes_max
         if len(data) > largest:
             message = f"{len(data)} bytes are more than a segment of {store.name} can hold ({largest})"
             raise EntryTooLarge(f"{message}. Nothing was written.", size=len(data), max=largest)
         self._create(header, data, "this append", first_lsn + count - 1)
-        self._advance(header, count, int.from_bytes(frame[36:40], "little"), len(data))
+        self._advance(header, count, check, len(data))
         self._in_flight = False
         return first_lsn
 

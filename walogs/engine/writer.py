@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from walogs.engine.source import Environment, Source
+    from walogs.protocols import Codec
 
 NEXT_MOVE: Final = "Close this handle and open the log again: recovery decides"
 
@@ -85,6 +86,13 @@ class WriterState:
             is_fence=fence,
             is_base=base,
         )
+
+
+def refuse_more_than_promised(codec: Codec, stored_bytes: int, stored_max: int) -> None:
+    """A codec that stores more than it said would write past the room that was made for it."""
+    if stored_bytes > stored_max:
+        promised = f"encoded_bytes_max said {stored_max}"
+        raise RuntimeError(f"codec {codec.name!r} stored {stored_bytes} bytes, and {promised}. Nothing was written.")
 
 
 def uuid_bytes(entropy: Callable[[int], bytes]) -> bytes:

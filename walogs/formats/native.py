@@ -193,11 +193,11 @@ class NativeFormat:
         time_ns: int,
         stored: bytes,
         codec: Codec,
-    ) -> bytes:
+    ) -> tuple[bytes, int]:
         size = len(stored) + codec.check_bytes
         head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, count, offset, synced)
         seed = crc32(head, salt)
-        return b"".join((head, U32.pack(seed), stored, codec.check(seed, stored), PADDING[-size & 7]))
+        return b"".join((head, U32.pack(seed), stored, codec.check(seed, stored), PADDING[-size & 7])), seed
 
     def encode_checkpoint(self, salt: int, offset: int, synced: int, base_lsn: int, time_ns: int) -> bytes:
         head = FRAME.pack(FRAME_TAG, 3, 0, CHECK_BYTES, base_lsn, time_ns, 0, offset, synced)

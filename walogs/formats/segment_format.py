@@ -205,8 +205,8 @@ class SegmentFormat(Protocol):
         time_ns: int,
         stored: bytes,
         codec: Codec,
-    ) -> bytes:
-        """A whole frame with entries."""
+    ) -> tuple[bytes, int]:
+        """A whole frame with entries, and its header's CRC."""
         ...
 
     def encode_checkpoint(self, salt: int, offset: int, synced: int, base_lsn: int, time_ns: int) -> bytes:

@@ -56,11 +56,11 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
             )
         else:
             writer, examined = open_chain(source, environment, config.verify, config.recovery)
+        report = report_of(source, writer, examined, time.monotonic() - started)
     except BaseException:
         store.close()
         raise
     limits = Limits(config.max_entry_size, config.max_batch_size)
-    report = report_of(source, writer, examined, time.monotonic() - started)
     return Wal(None if path is None else os.fspath(path), source, writer, limits, report)
 
 

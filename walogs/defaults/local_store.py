@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import mmap
 import os
 import re
@@ -26,7 +27,7 @@ from walogs.errors import Exists, Locked, Missing, NoSpace, Unsafe, UnsupportedF
 from walogs.protocols import Barrier, StoreCapabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from filelock import BaseFileLock
     from typing_extensions import Buffer
@@ -43,6 +44,7 @@ NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 OURS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+LAST_STANDARD: Final = 2
 ZEROS: Final = bytes(1 << 20)
 HOST: Final = os.uname().nodename.replace(" ", "_") or "localhost"
 
@@ -143,7 +145,7 @@ class LocalStore:
 
     def acquire(self) -> None:
         self._make_directory()
-        self._directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._directory = above_standard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         OPEN.add(self)
         self._take_lock()
         sync_full(self._directory)
@@ -175,7 +177,8 @@ class LocalStore:
             preserve_lock_file=True,
         )
         try:
-            lock.acquire()
+            with standard_descriptors_taken(self.path):
+                lock.acquire()
         except Timeout:
             raise self._locked() from None
         except OSError as error:
@@ -222,9 +225,8 @@ class LocalStore:
         name = self.segment_name(number)
         if self._exists(name):
             raise Exists(f"{self._path(name)} is there already")
-        fd = self._create_whole(f"{name}.tmp", data)
+        fd = self._renamed(self._create_whole(f"{name}.tmp", data), f"{name}.tmp", name)
         try:
-            os.rename(f"{name}.tmp", name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             sync_full(self._directory)
         except BaseException:
             os.close(fd)
@@ -239,20 +241,33 @@ class LocalStore:
             os.unlink(name, dir_fd=self._directory)
         fd = -1
         try:
-            fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | OURS, FILE_MODE, dir_fd=self._directory)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | OURS
+            fd = above_standard(os.open(name, flags, FILE_MODE, dir_fd=self._directory))
             if file_system(os.fstat(fd).st_dev) not in MAPPABLE:
                 ask_for_nocow(fd)
             write_all(fd, data, 0)
             sync_full(fd)
         except BaseException as error:
-            if fd >= 0:
-                os.close(fd)
-            if isinstance(error, OSError) and error.errno in NO_SPACE:
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=self._directory)
-                raise no_space(error, self._path(name)) from error
+            self._give_up(fd, name, error)
             raise
         return fd
+
+    def _renamed(self, fd: int, temporary: str, name: str) -> int:
+        try:
+            os.rename(temporary, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except BaseException as error:
+            self._give_up(fd, temporary, error)
+            raise
+        return fd
+
+    def _give_up(self, fd: int, temporary: str, error: BaseException) -> None:
+        """Not created. Room refused is said as such, with nothing left behind; whatever else it is goes on as it is."""
+        if fd >= 0:
+            os.close(fd)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=self._directory)
+            raise no_space(error, self._path(temporary)) from error
 
     def _exists(self, name: str) -> bool:
         try:
@@ -317,7 +332,7 @@ class LocalStore:
     def _file(self, number: int) -> int:
         fd = self._files.get(number)
         if fd is None:
-            fd = os.open(self.segment_name(number), os.O_RDWR | OURS, dir_fd=self._directory)
+            fd = above_standard(os.open(self.segment_name(number), os.O_RDWR | OURS, dir_fd=self._directory))
             self._files[number] = fd
         return fd
 
@@ -341,7 +356,7 @@ class LocalStore:
 
     def _open_witness(self, data: bytes) -> None:
         """Written anew and synced before it is mapped, so that storing into the mapping cannot need a block."""
-        fd = os.open(WITNESS, os.O_RDWR | os.O_CREAT | OURS, FILE_MODE, dir_fd=self._directory)
+        fd = above_standard(os.open(WITNESS, os.O_RDWR | os.O_CREAT | OURS, FILE_MODE, dir_fd=self._directory))
         try:
             write_all(fd, data, 0)
             sync_full(fd)
@@ -400,6 +415,30 @@ def close_in_child() -> None:
 os.register_at_fork(after_in_child=close_in_child)
 
 
+def above_standard(fd: int) -> int:
+    """The same open file, not as descriptor 0, 1 or 2: where a process has closed those, as daemons do, whatever it
+    prints would be written into a segment (SQLite keeps the same rule, and has the scars)."""
+    if fd > LAST_STANDARD:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LAST_STANDARD + 1)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def standard_descriptors_taken(directory: str) -> Iterator[None]:
+    """While filelock opens its file, which must not become one of them either."""
+    held = [os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+    try:
+        while held[-1] <= LAST_STANDARD:
+            held.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        yield
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
 def write_all(fd: int, data: Buffer, offset: int) -> None:
     """A short write comes first and its reason only with the next call (ext4, XFS, btrfs: measured): so go on."""
     view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
@@ -420,7 +459,6 @@ def no_space(error: OSError, path: str) -> NoSpace:
 
 
 if sys.platform == "darwin":  # fsync there does not reach the platter: fcntl(2), F_FULLFSYNC
-    import fcntl
 
     def sync_full(fd: int) -> None:
         try:

@@ -20,7 +20,7 @@ def file_system(device: int) -> str | None:
     """Type of the mounted file system with this `st_dev`; None: it cannot be told."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
         return None
     for line in lines:

@@ -1,0 +1,75 @@
+"""The command line as its users have it: in a process of its own, or, where that does not matter, in this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+import walogs
+from tests.house.source import ROOT
+from walogs.cli.app import run
+
+PROGRAM: Final = "import sys; from walogs.cli import main; sys.argv[0] = 'walogs'; sys.exit(main())"
+COMMAND: Final = [sys.executable, "-W", "error", "-c", PROGRAM]
+ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+
+
+class Told(NamedTuple):
+    """What a command said, and how it ended."""
+
+    status: int
+    out: bytes
+    error: str
+
+    @property
+    def line(self) -> str:
+        """The one line on standard error."""
+        assert self.error.startswith("walogs: ")
+        assert self.error.endswith("\n")
+        assert self.error.count("\n") == 1, self.error
+        return self.error[:-1]
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Walogs:
+    """`walogs("cat", path)` runs the command in this process; `apart` in another."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self.capture = capture
+
+    def __call__(self, *tokens: str | os.PathLike[str]) -> Told:
+        self.capture.readouterr()
+        status = run([os.fspath(token) for token in tokens])
+        out, error = self.capture.readouterr()
+        return Told(status, out, error.decode())
+
+    def apart(self, *tokens: str | os.PathLike[str], stdin: bytes = b"", before: str = "") -> Told:
+        """*before*: statements that the process runs first."""
+        command = [*COMMAND[:-1], before + PROGRAM, *map(os.fspath, tokens)]
+        ran = subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT, check=False, timeout=100)
+        return Told(ran.returncode, ran.stdout, ran.stderr.decode())
+
+
+def entries_of(log: Path) -> list[bytes]:
+    with walogs.open(log) as wal:
+        return [data for _, data in wal]
+
+
+def made(log: Path, *entries: bytes, **overrides: Any) -> Path:
+    with walogs.open(log, **overrides) as wal:
+        for entry in entries:
+            wal.append(entry)
+    return log
+
+
+def bytes_of(log: Path) -> dict[str, tuple[bytes, int]]:
+    """Name to content and mtime of everything in the directory but the lock, which whoever comes signs."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in log.iterdir() if path.name != "LOCK"}

@@ -1,0 +1,151 @@
+"""`walogs info`: a table on a terminal, lines elsewhere, JSON if asked; and the log unharmed."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import walogs
+from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, entries_of, made
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Four segments, the oldest of them checkpointed."""
+    log = made(tmp_path / "x.wal", *(b"x" * 100 for _ in range(19)), max_segment_size=1300)
+    with walogs.open(log) as wal:
+        wal.checkpoint(5)
+        wal.append(b"x" * 100)
+    return log
+
+
+def test_json_says_what_the_library_says(log: Path, command: Walogs) -> None:
+    with walogs.open(log) as wal:
+        names = [segment.name for segment in wal.segments()]
+        base = wal.first_lsn
+    told = command("info", log, "--json")
+    facts = told.json()
+    assert (told.status, told.error) == (0, "")
+    assert {key: facts[key] for key in ("entries", "first_lsn", "last_lsn", "next_lsn", "path")} == {
+        "entries": 21 - base,
+        "first_lsn": base,
+        "last_lsn": 20,
+        "next_lsn": 21,
+        "path": str(log),
+    }
+    assert [segment["name"] for segment in facts["segments"]] == names
+    assert [segment["is_sealed"] for segment in facts["segments"]] == [True] * (len(names) - 1) + [False]
+    assert facts["recovery"]["verdict"] == "clean"
+    assert facts["recovery"]["tail_state"] == {"state": "Clean"}
+    assert sum(segment["size"] for segment in facts["segments"]) == sum(
+        path.stat().st_size for path in log.glob("wal-*.log")
+    )
+
+
+def test_a_pipe_gets_lines_and_no_escapes(log: Path, command: Walogs) -> None:
+    told = command("info", log)
+    lines = told.out.decode().splitlines()
+    assert told.status == 0
+    assert told.out.isascii()
+    assert "\x1b" not in told.out.decode()
+    assert lines[0].split() == ["log", str(log)]
+    assert re.fullmatch(r"entries +\d+ to 20 \(\d+\)", lines[1])
+    segments = [line for line in lines if line.startswith("segment ")]
+    assert len(segments) == len(list(log.glob("wal-*.log")))
+    assert segments[0].endswith(", sealed")
+    assert segments[-1].endswith(", active")
+
+
+def test_a_terminal_gets_a_table(log: Path) -> None:
+    shown = on_a_terminal("info", log)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert plain != shown
+    assert "segment" in plain
+    assert "─────" in plain
+    for path in log.glob("wal-*.log"):
+        assert path.name in plain
+
+
+def test_a_path_is_shown_as_it_is(tmp_path: Path) -> None:
+    log = made(tmp_path / "[red]x[/red]:smile:.wal", b"a")
+    assert "[red]x[/red]:smile:.wal" in on_a_terminal("info", log).replace("\r\n", "").replace(" ", "")
+
+
+def on_a_terminal(*tokens: str | Path) -> str:
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm-256color", "COLUMNS": "200"}
+    environment.pop("NO_COLOR", None)
+    try:
+        ran = subprocess.Popen(
+            [*COMMAND, *map(os.fspath, tokens)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        )
+    finally:
+        os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        shown = b""
+        try:
+            while piece := terminal.read(65536):
+                shown += piece
+        except OSError:  # so Linux says that nobody has the other side any more
+            pass
+    assert ran.wait(timeout=60) == 0, shown
+    return shown.decode()
+
+
+def test_an_empty_log_is_told_as_such(tmp_path: Path, command: Walogs) -> None:
+    made(tmp_path / "x.wal")
+    told = command("info", tmp_path / "x.wal")
+    assert told.status == 0
+    assert re.search(r"^entries +none$", told.out.decode(), re.MULTILINE)
+    assert re.search(
+        r"^segment +wal-000001\.log, LSNs none, .*, last commit -, active$", told.out.decode(), re.MULTILINE
+    )
+    facts = command("info", tmp_path / "x.wal", "--json").json()
+    assert (facts["entries"], facts["first_lsn"], facts["last_lsn"]) == (0, 1, 0)
+
+
+@pytest.mark.guarantee("G15")
+def test_looking_adds_nothing(log: Path, command: Walogs) -> None:
+    before = sorted(os.listdir(log)), entries_of(log)
+    first = command("info", log, "--json").json()
+    for _ in range(3):
+        again = command("info", log, "--json").json()
+        assert {**again, "recovery": None} == {**first, "recovery": None}
+    assert (sorted(os.listdir(log)), entries_of(log)) == before
+
+
+def test_what_recovery_did_is_told_once(log: Path, command: Walogs) -> None:
+    newest = max(log.glob("wal-*.log"))
+    (log / "DURABLE").unlink()
+    newest.write_bytes(newest.read_bytes().rstrip(b"\0")[:-1])
+    told = command("info", log)
+    assert told.status == 0
+    assert re.search(r"^cut +segment \d+ at byte \d+, \d+ bytes: an unfinished write", told.out.decode(), re.MULTILINE)
+    assert f"{newest.name} was cut at byte" in told.line
+    again = command("info", log)
+    assert (again.status, again.error) == (0, "")
+    assert "cut" not in again.out.decode()
+
+
+def test_json_names_the_cut(log: Path, command: Walogs) -> None:
+    newest = max(log.glob("wal-*.log"))
+    (log / "DURABLE").unlink()
+    newest.write_bytes(newest.read_bytes().rstrip(b"\0")[:-1])
+    tail = command("info", log, "--json").json()["recovery"]["tail_state"]
+    assert tail["state"] == "TruncatedAt"
+    assert (tail["segment"], tail["offset"] > 512, tail["discarded_bytes"] > 0) == (int(newest.stem[4:]), True, True)
+
+
+def test_a_segment_without_its_seal_is_told(log: Path, command: Walogs) -> None:
+    oldest = min(log.glob("wal-*.log"))
+    data = oldest.read_bytes()
+    oldest.write_bytes(data[: data.rindex(b"SEAL")])
+    told = command("info", log)
+    assert told.status == 0
+    assert re.search(rf"^not sealed +{int(oldest.stem[4:])}: intact, only slower", told.out.decode(), re.MULTILINE)
+    assert f"{oldest.name}, " in told.out.decode()

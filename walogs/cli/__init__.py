@@ -1,0 +1,21 @@
+"""The command line, in the extra `walogs[cli]`: `walogs demo`, `append`, `cat`, `info`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+NEEDS: Final = frozenset({"cyclopts", "rich"})
+
+
+def main() -> int:
+    """What the script `walogs` runs; returns its exit status (`walogs.cli.status`)."""
+    try:
+        from walogs.cli.app import run
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in NEEDS:
+            raise
+        print(f"walogs: the command line needs {missing}: pip install 'walogs[cli]'", file=sys.stderr)
+        return 2
+    return run(sys.argv[1:])

@@ -1,0 +1,124 @@
+"""Lines of a file or a pipe into entries, as many in one commit as one read gave; entries into lines. In memory that
+no length of log or file adds to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import stat
+import sys
+from typing import TYPE_CHECKING, Final
+
+from walogs.errors import EntryTooLarge
+from walogs.types import MAX_ENTRY_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
+    from typing import BinaryIO, NoReturn
+
+    from walogs.wal import Wal
+
+READ_BYTES: Final = 1 << 20
+PRINT_BYTES: Final = 1 << 16
+WORTH_A_BAR: Final = 8 << 20
+"""Files smaller than this, in bytes, are done before anybody has read the bar."""
+
+
+def opened_lines(name: str) -> FileIO:
+    """The file of that name; `-`: standard input. Raises `OSError`. Before the log is opened: it makes nothing."""
+    if name != "-":
+        return open(name, "rb", buffering=0)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    if sys.stdin.isatty() and sys.stderr is not None:
+        print("walogs: appending what you type, line by line; Ctrl-D ends it", file=sys.stderr)
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+
+
+def append_lines(wal: Wal, source: FileIO) -> None:
+    """Every line of *source* becomes an entry. Whatever stops it is told how far it came."""
+    first_lsn = wal.next_lsn
+    try:
+        with progress(source) as advance:
+            for lines, read_bytes in batches(source):
+                whole = next((k for k, line in enumerate(lines) if len(line) > MAX_ENTRY_SIZE), len(lines))
+                wal.append_batch(lines[:whole])
+                if whole < len(lines):
+                    refuse_line(wal.next_lsn - first_lsn + 1, len(lines[whole]))
+                advance(read_bytes)
+    except BaseException as error:
+        durable_lsn = wal.durable_lsn
+        if durable_lsn >= first_lsn:
+            error.add_note(f"What came before it is durable, as entries {first_lsn} to {durable_lsn}.")
+        else:
+            error.add_note("Nothing was appended before it.")
+        raise
+
+
+def refuse_line(number: int, size: int) -> NoReturn:
+    message = f"line {number} is longer than the {MAX_ENTRY_SIZE} bytes that an entry may have"
+    raise EntryTooLarge(message, size=size, max=MAX_ENTRY_SIZE)
+
+
+def batches(source: FileIO) -> Iterator[tuple[list[bytes], int]]:
+    """(lines without their newlines, bytes read for them) until the end. A line that grows past what an entry may be
+    is handed out unfinished: no more of it is read than shows that."""
+    unfinished: list[bytes] = []
+    held = read_bytes = 0
+    while chunk := read(source):
+        *lines, rest = chunk.split(b"\n")
+        read_bytes += len(chunk)
+        if lines:
+            lines[0] = b"".join((*unfinished, lines[0]))
+            unfinished, held = [], 0
+            yield lines, read_bytes
+            read_bytes = 0
+        if rest:
+            unfinished.append(rest)
+            held += len(rest)
+        if held > MAX_ENTRY_SIZE:
+            break
+    if unfinished:
+        yield [b"".join(unfinished)], read_bytes
+
+
+def read(source: FileIO) -> bytes:
+    """What is there, and something unless it is the end."""
+    while (chunk := source.read(READ_BYTES)) is None:  # a pipe that somebody made non-blocking
+        select.select([source], [], [])
+    return chunk
+
+
+def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
+    """Each with a newline, many in one write, and all of them on return."""
+    held: list[bytes] = []
+    held_bytes = 0
+    for line in lines:
+        held.append(line)
+        held_bytes += len(line) + 1
+        if held_bytes >= PRINT_BYTES:
+            out.write(b"\n".join((*held, b"")))
+            held.clear()
+            held_bytes = 0
+    out.write(b"\n".join((*held, b"")))
+    out.flush()
+
+
+@contextlib.contextmanager
+def progress(source: FileIO) -> Iterator[Callable[[int], object]]:
+    """A function that is told how many bytes are done: it moves a bar, for a big file on a terminal."""
+    status = os.fstat(source.fileno())
+    is_watched = sys.stderr is not None and sys.stderr.isatty()
+    if not (is_watched and stat.S_ISREG(status.st_mode) and status.st_size >= WORTH_A_BAR):
+        yield lambda read_bytes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("appending"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=status.st_size)
+        yield lambda read_bytes: bar.advance(task, read_bytes)

@@ -231,20 +231,20 @@ class AppendableWriter(WriterState):
                 if target == size:
                     raise
             except BaseException as error:
-                self._nothing_written(error)
+                self._nothing_written(error, "the segment grew")
             else:
                 active.size = target
                 active.window = min(active.window * 2, WINDOW_MAX)
                 self._in_flight = False
                 return
 
-    def _nothing_written(self, error: BaseException) -> NoReturn:
-        """Poisoned before the first byte of a frame: these entries are not in the log."""
+    def _nothing_written(self, error: BaseException, when: str) -> NoReturn:
+        """Poisoned before the first byte of a frame: what was to be appended is not in the log."""
         self._poison = error
         if not isinstance(error, Exception):
             raise error
         name = self._store.name
-        message = f"{name} is poisoned by {error!r} while it grew: nothing of this call was written"
+        message = f"{name} is poisoned by {error!r} while {when}: no entry of this call was written"
         raise Poisoned(f"{message}. Close this handle and open the log again.") from error
 
     def sync(self) -> None:
@@ -329,7 +329,7 @@ class AppendableWriter(WriterState):
         except Exception:
             is_there = True
         if is_there:
-            self._nothing_written(error)
+            self._nothing_written(error, f"{self._store.segment_name(number)} was created")
         self._in_flight = False
         raise error
 
@@ -382,8 +382,10 @@ class AppendableWriter(WriterState):
                     return
                 except NoSpace:  # then the reserve: recovery has zeroed it and synced it (G9)
                     self.base_lsn = before
-                except BaseException:
+                except BaseException as error:
                     self.base_lsn = before
+                    if isinstance(error, Poisoned):  # the successor may be there, and its header carries the base
+                        self._poisoned(error, "this checkpoint", None, None)
                     raise
             else:
                 self._take_up(active)

@@ -169,7 +169,7 @@ class Reading:
                     yield run, first_lsns[k], offsets[k]
                 else:  # damaged, padding perhaps: frame by frame, and those are judged
                     upto = first_lsns[k + 1] if k + 1 < count else extent.last_lsn + 1
-                    yield from self._frames(extent, offsets[k], end, first_lsns[k], upto)
+                    yield from self._frames(extent, offsets[k], end, first_lsns[k], min(upto, stop))
             at = last
 
     def _frames(self, extent: Extent, begin: int, end: int, lsn: int, stop: int) -> Iterator[tuple[bytes, int, int]]:

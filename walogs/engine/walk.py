@@ -72,6 +72,9 @@ class Walk:
                     buffer, begin = read(number, offset, min(limit, offset + max(CHUNK_BYTES, end - offset))), offset
                     continue
                 buffer = read(number, offset, min(limit, end))
+                if len(buffer) < needed:  # the segment is shorter than it was when it was opened
+                    self.stop = Stop.SHORT
+                    return
                 continue
             self._refuse_unknown(header)
             if not check_at(buffer, index, header, codec):
@@ -165,8 +168,10 @@ class RestScan:
             if used:
                 self.bytes_end = offset + used
                 self._search(source, scan.header, chunk, offset)
-            at_end = offset + len(chunk) >= scan.size
-            offset += len(chunk) if at_end or len(chunk) <= whole_frame else len(chunk) - whole_frame
+            at_end = not chunk or offset + len(chunk) >= scan.size
+            if at_end:
+                return
+            offset += len(chunk) - whole_frame if len(chunk) > whole_frame else len(chunk)
 
     def _search(self, source: Source, segment: SegmentHeader, chunk: bytes, offset: int) -> None:
         for header in source.format.headers_in(chunk, 0, offset, segment.salt):

@@ -41,8 +41,8 @@ def open(
 def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment: Environment) -> Wal:
     """Names become objects here and nowhere else."""
     store = store_of(path, config.store)
-    codec: Codec = component("codec", config.codec)
-    policy: SyncPolicy = component("sync", config.sync)
+    codec: Codec = component("codec", config.codec, Codec)
+    policy: SyncPolicy = component("sync", config.sync, SyncPolicy)
     refuse_weak_store(store, policy)
     source = Source(store, NativeFormat(), codec, parameters_of(codec))
     started = time.monotonic()
@@ -67,18 +67,28 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:
     if isinstance(store, str):
         if path is None:
-            problem = f"store={store!r} needs a path"
-            raise ConfigError(problem, problems=(problem,))
+            raise config_error(f"store={store!r} needs a path")
+        if not isinstance(os.fspath(path), str) or not os.fspath(path):
+            raise config_error(f"path={path!r}: the name of a directory, as str or pathlib.Path")
         made: SegmentStore = registry.factory("store", store)(path)
         return made
     if path is not None:
-        problem = f"path={os.fspath(path)!r}: with a store object there is no path"
-        raise ConfigError(problem, problems=(problem,))
-    return store
+        raise config_error(f"path={os.fspath(path)!r}: with a store object there is no path")
+    kept: SegmentStore = component("store", store, SegmentStore)
+    return kept
 
 
-def component(kind: str, value: Any) -> Any:
-    return registry.factory(kind, value)() if isinstance(value, str) else value
+def component(kind: str, value: Any, protocol: type) -> Any:
+    """The object of that name, or the object given."""
+    if isinstance(value, str):
+        return registry.factory(kind, value)()
+    if isinstance(value, type) or not isinstance(value, protocol):
+        raise config_error(f"{kind}={value!r}: a name, or an object with the members of {protocol.__name__}")
+    return value
+
+
+def config_error(problem: str) -> ConfigError:
+    return ConfigError(problem, problems=(problem,))
 
 
 def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:
@@ -86,7 +96,7 @@ def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:
     durability = store.capabilities.durability
     if policy.promise == "durable" and durability in ("none", "page-cache"):
         problem = f"sync={policy.name!r} promises durable appends, and {store.name} holds them in {durability!r} only"
-        raise ConfigError(f"{problem}; sync='none' promises nothing", problems=(problem,))
+        raise config_error(f"{problem}; sync='none' promises nothing")
 
 
 def parameters_of(codec: Codec) -> bytes:

@@ -84,6 +84,9 @@ def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> Wal
     unknown = tuple(f"{key}: no such key{did_you_mean(key, KEYS)}" for key in overrides if key not in KEYS)
     if unknown:
         raise ConfigError("; ".join(unknown), problems=unknown)
+    if config is not None and not isinstance(config, WalConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        problem = f"config={config!r}: a WalConfig; its keys can be keywords too"  # type: ignore[unreachable]
+        raise ConfigError(problem, problems=(problem,))
     base = config if config is not None else WalConfig()
     return replace(base, **overrides) if overrides else base  # type: ignore[arg-type]
 

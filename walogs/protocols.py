@@ -110,7 +110,7 @@ class SegmentStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything, the lock too; changes no byte. Called once, also after failures."""
+        """Let go of everything, the lock too; changes no byte. Also after failures; once more if it was interrupted."""
         ...
 
 

@@ -57,7 +57,7 @@ class Wal:
         self._source = source
         self._writer = writer
         self._limits = limits
-        self._reading = Reading(source, self._base_now)
+        self._reading = Reading(source, lambda: writer.base_lsn)  # not this handle: a circle would keep it
         self._mutex = threading.RLock()
         self._is_busy = False
         self._pid = os.getpid()
@@ -232,7 +232,10 @@ class Wal:
             try:
                 self._writer.close()
             finally:
-                self._source.store.close()
+                try:
+                    self._source.store.close()
+                finally:  # once more, so that an interrupt in the middle of it does not keep the lock
+                    self._source.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -276,9 +279,6 @@ class Wal:
     def _refuse_size(self, what: str, size: int, largest: int) -> NoReturn:
         message = f"{what} of {size} bytes is larger than the limit of {largest}. Nothing was written."
         raise EntryTooLarge(message, size=size, max=largest)
-
-    def _base_now(self) -> int:
-        return self._writer.base_lsn
 
 
 def owned(data: Buffer) -> bytes:

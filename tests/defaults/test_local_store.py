@@ -299,9 +299,7 @@ def test_a_dangling_symlink_is_a_segment_that_exists(store: LocalStore, tmp_path
 
 @pytest.mark.guarantee("G17")
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_only_the_owner_can_read_what_we_make(
-    tmp_path: Path, set_umask: Callable[[int], object], umask: int
-) -> None:
+def test_only_the_owner_can_read_what_we_make(tmp_path: Path, set_umask: Callable[[int], object], umask: int) -> None:
     set_umask(umask)
     with walogs.open(tmp_path / "new" / "log", max_segment_size=600) as wal:
         for _ in range(3):
@@ -414,7 +412,14 @@ def test_the_witness_is_not_written_through_a_symlink_and_that_fails_nothing(sto
 @pytest.mark.guarantee("G17")
 def test_leftovers_of_ours_are_removed_and_nothing_else(store: LocalStore, calls: Calls) -> None:
     ours = ["wal-000002.log.tmp", "wal-1000000.log.tmp"]
-    theirs = ["wal-7.log.tmp", "wal-0000002.log.tmp", "x.tmp", "DURABLE.tmp", "wal-000002.log.tmp.tmp", "WAL-000002.log.tmp"]
+    theirs = [
+        "wal-7.log.tmp",
+        "wal-0000002.log.tmp",
+        "x.tmp",
+        "DURABLE.tmp",
+        "wal-000002.log.tmp.tmp",
+        "WAL-000002.log.tmp",
+    ]
     for name in (*ours, *theirs):
         Path(store.path, name).touch()
     store.remove(())
@@ -675,6 +680,20 @@ def test_no_descriptor_leaks_over_rotations_checkpoints_and_readings(tmp_path: P
     assert descriptors(path) == []
 
 
+def test_no_descriptor_leaks_where_no_segment_can_be_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(self: LocalStore, number: int, size: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(LocalStore, "trim", refusing)
+    path = str(tmp_path / "log")
+    with walogs.open(path, max_segment_size=600) as wal:
+        for _ in range(20):
+            wal.append(b"x" * 100)
+            wal.rotate()
+        assert len(descriptors(path)) <= 6
+    assert descriptors(path) == []
+
+
 def test_every_descriptor_closes_on_exec_and_none_appends(tmp_path: Path) -> None:
     path = str(tmp_path / "log")
     with walogs.open(path, max_segment_size=600) as wal:
@@ -775,7 +794,13 @@ def test_a_durable_witness_is_synced_with_its_name(
 @pytest.mark.parametrize("name", ["open", "pwrite", "fsync"])
 @pytest.mark.parametrize("is_durable", [False, True])
 def test_a_witness_that_cannot_be_written_fails_nothing_and_recovers(
-    store: LocalStore, calls: Calls, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, number: int, is_durable: bool
+    store: LocalStore,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    name: str,
+    number: int,
+    is_durable: bool,
 ) -> None:
     monkeypatch.setattr(local_store, "file_system", lambda device: kind)
     before = descriptors(store.path)

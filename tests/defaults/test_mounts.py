@@ -11,7 +11,8 @@ import pytest
 from walogs.defaults import mounts
 from walogs.defaults.mounts import MAPPABLE, ask_for_nocow, file_system
 
-MOUNTINFO: Final = rb"""21 27 0:20 / /proc rw,nosuid - proc proc rw
+MOUNTINFO: Final = (
+    rb"""21 27 0:20 / /proc rw,nosuid - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro
 30 27 0:26 / /dev/shm rw shared:3 master:7 propagate_from:2 - tmpfs tmpfs rw,size=1k
 31 27 8:17 / /mnt/with\040blank\011and\134slash rw - xfs /dev/sd\040b1 rw
@@ -19,8 +20,11 @@ MOUNTINFO: Final = rb"""21 27 0:20 / /proc rw,nosuid - proc proc rw
 33 27 0:44 / /mnt/fuse rw,user_id=0 - fuse.sshfs host:/dir rw
 34 27 8:180 / /mnt/longer rw - ext3 /dev/sdd rw
 35 27 1:8 / /mnt/shorter rw - ext2 /dev/sde rw
-36 27 8:19 / /mnt/caf""" + "\u00e9".encode("latin-1") + rb""" rw - ext4 /dev/sdf rw
+36 27 8:19 / /mnt/caf"""
+    + "\u00e9".encode("latin-1")
+    + rb""" rw - ext4 /dev/sdf rw
 """
+)
 
 
 def device(major: int, minor: int) -> int:

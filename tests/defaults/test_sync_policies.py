@@ -34,9 +34,7 @@ def test_a_policy_that_promises_durability_syncs_every_commit(
 
 
 @pytest.mark.guarantee("G1")
-@pytest.mark.parametrize(
-    ("sync", "per_append"), [("fdatasync", ["fdatasync"]), ("fsync", ["fsync"]), ("none", [])]
-)
+@pytest.mark.parametrize(("sync", "per_append"), [("fdatasync", ["fdatasync"]), ("fsync", ["fsync"]), ("none", [])])
 def test_the_kernel_is_asked_for_what_the_policy_says_before_append_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: str, per_append: list[str]
 ) -> None:

@@ -17,6 +17,7 @@ import fcntl
 import mmap
 import os
 import re
+import stat
 import sys
 import time
 import weakref
@@ -43,7 +44,7 @@ WITNESS_BYTES: Final = 64
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
-OURS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+OURS: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in the place of a file is refused, not waited for
 LAST_STANDARD: Final = 2
 ZEROS: Final = bytes(1 << 20)
 HOST: Final = os.uname().nodename.replace(" ", "_") or "localhost"
@@ -111,7 +112,7 @@ class LocalStore:
         except FileNotFoundError:
             raise Missing(f"{self._path(self.segment_name(number))} is not there") from None
         try:
-            size = os.fstat(fd).st_size
+            size = self._size_of_file(fd, self.segment_name(number))
             wanted = (size if end is None else min(end, size)) - start
             data = os.pread(fd, wanted, start) if wanted > 0 else b""
             return data if len(data) >= wanted else self._read_on(fd, data, start, wanted)
@@ -134,9 +135,17 @@ class LocalStore:
         except FileNotFoundError:
             return None
         try:
+            self._size_of_file(fd, WITNESS)
             return os.pread(fd, WITNESS_BYTES, 0)
         finally:
             os.close(fd)
+
+    def _size_of_file(self, fd: int, name: str) -> int:
+        """Its size; raises `OSError` for what is no file."""
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a file: move it away; nothing was changed", self._path(name))
+        return status.st_size
 
     def _path(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -385,10 +394,12 @@ class LocalStore:
     # Closing
 
     def close(self) -> None:
-        self._close_files()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
+        try:
+            self._close_files()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     def _close_files(self) -> None:
         OPEN.discard(self)

@@ -267,12 +267,10 @@ class AppendableWriter(WriterState):
         self._in_flight = False
 
     def _write_witness(self, *, durable: bool, is_clean: bool = False) -> None:
-        active = self.active
-        header = active.header
-        self._store.write_witness(
-            witness_bytes.encode(self._log_id, header.number, active.synced, self.durable_lsn, header.salt, is_clean),
-            durable=durable,
-        )
+        header, size = self.active.header, self.active.size
+        synced = min(self.active.synced, size)  # a segment cut short within its last padding ends before its last frame
+        data = witness_bytes.encode(self._log_id, header.number, synced, self.durable_lsn, header.salt, is_clean)
+        self._store.write_witness(data, durable=durable)
 
     # Rotating
 
@@ -304,7 +302,7 @@ class AppendableWriter(WriterState):
             raise
         except BaseException as error:
             self._after_failed_create(header.number, error)
-        self.active = ActiveSegment(
+        successor = ActiveSegment(
             header=header,
             end=len(encoded),
             size=size,
@@ -320,6 +318,7 @@ class AppendableWriter(WriterState):
         )
         if old is not None:
             self.completed.append(completed(old, 0))
+        self.active = successor
         self._in_flight = False
 
     def _after_failed_create(self, number: int, error: BaseException) -> NoReturn:
@@ -435,9 +434,13 @@ class AppendableWriter(WriterState):
             return
         self._write_witness(durable=True, is_clean=True)
 
-    def active_extent(self) -> Extent:
-        """The part of the active segment that can be read now. Its index is copied: it grows while it is read."""
+    def active_extent(self) -> Extent | None:
+        """The part of the active segment that can be read now. Its index is copied: it grows while it is read.
+
+        None: a rotation was interrupted after it had completed this segment, and before the next was active."""
         active = self.active
+        if self.completed and self.completed[-1].header.number == active.header.number:
+            return None
         runs = active.runs.copy() if len(active.runs) > 1 else None
         return Extent(active.header, self.next_lsn - 1, active.end, 0, runs)
 

@@ -55,6 +55,8 @@ class Snapshot:
 
     def extents(self, start: int, stop: int) -> Iterator[Extent]:
         """The extents that hold [start, stop), in order."""
+        if start >= stop:
+            return
         for position in range(position_of(self._completed, start, self._count), self._count):
             segment = self._completed[position]
             if segment.header.first_lsn >= stop:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from walogs.errors import Corrupt, UnsupportedFormat
 from walogs.formats import walogs_rs
 from walogs.formats.segment_format import Malformed, SegmentFormat, SegmentHeader
-from walogs.protocols import Codec, SegmentStore
+from walogs.protocols import Codec, SegmentStore, is_appendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Source(NamedTuple):
             move = "Open it with the release of walogs that wrote it, or a later one. Nothing was changed."
             raise UnsupportedFormat(f"{name} has {error}. {move}", segment=number, found=error.found) from None
         except Malformed as error:
-            if walogs_rs.recognises(self.store.read(number, 0, walogs_rs.HEAD_BYTES)):
+            if self._is_of_the_crate(number):
                 why = "is of a log of the Rust crate walogs 0.1 (format walogs-rs), which this release does not read"
                 move = "Give the new log a directory of its own. Nothing was changed."
                 raise UnsupportedFormat(f"{name} {why}. {move}", segment=number, found="walogs-rs") from None
@@ -62,6 +62,15 @@ class Source(NamedTuple):
             raise self.corrupt(f"it says that it is segment {header.number}: renamed, swapped or copied", number, 48)
         self._refuse_other_codec(header, name)
         return header
+
+    def _is_of_the_crate(self, number: int) -> bool:
+        """A new log of the crate is one empty segment; an empty one beside a witness or segments of ours is damage."""
+        head = self.store.read(number, 0, walogs_rs.HEAD_BYTES)
+        if head or not walogs_rs.recognises(head):
+            return walogs_rs.recognises(head)
+        if is_appendable(self.store) and self.store.read_witness() is not None:
+            return False
+        return not any(self.format.begins(self.store.read(other, 0, 8)) for other in self.store.segments())
 
     def _refuse_other_codec(self, header: SegmentHeader, name: str) -> None:
         if header.codec_name != self.codec.name:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.segment_format import Kind
+from walogs.formats.segment_format import LARGEST, Kind
 
 if TYPE_CHECKING:
     from walogs.formats.segment_format import FrameHeader, SegmentHeader
@@ -76,6 +76,8 @@ def inadmissible(header: FrameHeader, expected_lsn: int) -> str | None:
             return f"an intact frame holds entry {header.first_lsn} where {expected_lsn} belongs"
         if header.entries == 0:
             return "an intact frame holds no entry"
+    if header.time_ns > LARGEST or header.first_lsn + header.entries > LARGEST:
+        return "an intact frame has a time or an LSN that no writer reaches"
     if header.synced > header.offset:
         return f"an intact frame says that byte {header.synced} was synced before it was written"
     return None

@@ -62,6 +62,7 @@ class Walk:
             if isinstance(header, Stop):
                 self.stop = header
                 return
+            self._refuse_unknown(header)
             end = form.frame_end(header)
             needed = end - (-header.body_bytes % 8) - begin  # padding may be cut off: it says nothing
             if needed > len(buffer):
@@ -76,7 +77,6 @@ class Walk:
                     self.stop = Stop.SHORT
                     return
                 continue
-            self._refuse_unknown(header)
             if not check_at(buffer, index, header, codec):
                 self.stop = Stop.DAMAGED
                 return

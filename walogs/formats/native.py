@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 from walogs.errors import UnsupportedFormat
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import (
+    LARGEST,
     FrameHeader,
     Kind,
     Malformed,
@@ -103,6 +104,9 @@ class NativeFormat:
 
     # Segment headers
 
+    def begins(self, head: bytes) -> bool:
+        return head[: len(MAGIC)] == MAGIC
+
     def encode_header(self, header: SegmentHeader) -> bytes:
         name, parameters = header.codec_name.encode(), header.codec_parameters
         if not 0 < len(name) <= CODEC_NAME_MAX or len(parameters) > CODEC_PARAMETERS_MAX:
@@ -127,7 +131,7 @@ class NativeFormat:
         return whole + U32.pack(crc32(whole, 0))
 
     def decode_header(self, data: bytes) -> SegmentHeader:
-        if data[:8] != MAGIC:
+        if not self.begins(data):
             raise Malformed("it does not begin as a walogs segment does")
         if len(data) < HEADER_BYTES:
             raise Malformed(f"its header is cut short ({len(data)} of {HEADER_BYTES} bytes)")
@@ -143,7 +147,8 @@ class NativeFormat:
             raise UnsupportedFormat(f"header flags {flags:#06x}; this release knows 0x0003", found=f"{flags:#06x}")
         name_bytes = data[CODEC_NAME_AT]
         (parameter_bytes,) = unpack_from("<H", data, CODEC_PARAMETERS_AT)
-        if not salt or not first_lsn or name_bytes > CODEC_NAME_MAX or parameter_bytes > CODEC_PARAMETERS_MAX:
+        in_order = 1 <= base_lsn <= first_lsn <= LARGEST and 1 <= epoch < LARGEST and created <= LARGEST
+        if not salt or not in_order or name_bytes > CODEC_NAME_MAX or parameter_bytes > CODEC_PARAMETERS_MAX:
             raise Malformed("its header holds values that no writer makes")
         try:
             name = data[CODEC_NAME_AT + 1 : CODEC_NAME_AT + 1 + name_bytes].decode()
@@ -304,6 +309,8 @@ class NativeFormat:
         if U32.unpack_from(buffer, middle)[0] != crc32(buffer[start:middle], header.crc):
             return None
         if SEAL_TRAILER.unpack_from(buffer, middle + CHECK_BYTES) != (header.offset, SEAL_MARK):
+            return None
+        if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
         runs = RunIndex()
         for offset, delta, crc in SEAL_RUN.iter_unpack(buffer[start + SEAL_BODY.size : middle]):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 RUN_BYTES: Final = 64 * 1024
 """A run is whole frames, at least this many bytes of them; the last run of a segment may be shorter."""
 
+LARGEST: Final = (1 << 63) - 1
+"""No LSN, epoch or time (Unix nanoseconds: the year 2262) that a writer makes is larger."""
+
 
 class Malformed(Exception):
     """Bytes whose checks hold but which no writer of this format makes. The engine adds where, and raises `Corrupt`."""
@@ -174,6 +177,10 @@ class SegmentFormat(Protocol):
     """Members raise `Malformed` for impossible values and `UnsupportedFormat` for later versions; none does I/O."""
 
     traits: Traits
+
+    def begins(self, head: bytes) -> bool:
+        """Whether a segment with these first 8 bytes is of this format, whatever became of the rest."""
+        ...
 
     def encode_header(self, header: SegmentHeader) -> bytes:
         """`traits.header_bytes` bytes."""

@@ -1,0 +1,507 @@
+"""Format 1, byte by byte: what is written stands where the tables say, and any bytes read give a documented result."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from typing import Any
+from zlib import crc32
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.codecs import DeflateCodec
+from tests.logs import frame_bytes
+from walogs.defaults.crc32_codec import Crc32Codec
+from walogs.errors import UnsupportedFormat
+from walogs.formats import native
+from walogs.formats.native import NativeFormat
+from walogs.formats.segment_format import FrameHeader, Kind, Malformed, RunIndex, Seal, SegmentHeader, Stop
+
+FORMAT = NativeFormat()
+CODEC = Crc32Codec()
+SALT = 0x0BADF00D
+HEADER = SegmentHeader(
+    number=7,
+    first_lsn=1207,
+    base_lsn=1000,
+    epoch=3,
+    log_id=bytes(range(16)),
+    writer_id=bytes(range(16, 32)),
+    salt=SALT,
+    previous_salt=0xFEEDBEEF,
+    previous_check=0xCAFEBABE,
+    created_ns=1_700_000_000_123_456_789,
+    codec_name="crc32",
+    codec_parameters=b'{"a":1}',
+)
+
+u16, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
+nonzero32, nonzero63 = st.integers(1, 2**32 - 1), st.integers(1, 2**63 - 1)
+headers = st.builds(
+    SegmentHeader,
+    number=u64,
+    first_lsn=nonzero63,
+    base_lsn=nonzero63,
+    epoch=st.integers(1, 2**63 - 2),
+    log_id=st.binary(min_size=16, max_size=16),
+    writer_id=st.binary(min_size=16, max_size=16),
+    salt=nonzero32,
+    previous_salt=u32,
+    previous_check=u32,
+    created_ns=st.integers(0, 2**63 - 1),
+    codec_name=st.text(min_size=1, max_size=15).filter(lambda name: len(name.encode("utf-8", "ignore")) <= 63),
+    codec_parameters=st.binary(max_size=346),
+    is_fence=st.booleans(),
+    is_base=st.booleans(),
+).filter(lambda header: encodable(header.codec_name) and header.base_lsn <= header.first_lsn)
+entries = st.lists(st.binary(max_size=200), min_size=1, max_size=20)
+
+
+def encodable(name: str) -> bool:
+    try:
+        return 0 < len(name.encode()) <= 63
+    except UnicodeEncodeError:
+        return False
+
+
+@contextmanager
+def little_memory(at_most: int) -> Iterator[None]:
+    """Whatever is read, no more than this is allocated on the way."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= at_most, f"{peak} bytes"
+
+
+def entries_frame(
+    salt: int, offset: int, synced: int, lsn: int, count: int, time_ns: int, body: bytes, codec: Any = CODEC
+) -> bytes:
+    """A frame with entries, whose header CRC is as it was said to be."""
+    frame, crc = FORMAT.encode_entries(salt, offset, synced, lsn, count, time_ns, body, codec)
+    assert crc == crc32(frame[:36], salt) == int.from_bytes(frame[36:40], "little")
+    return frame
+
+
+# Segment headers
+
+
+@pytest.mark.guarantee("G20")
+def test_a_segment_header_lies_as_the_table_says() -> None:
+    data = FORMAT.encode_header(HEADER)
+    assert len(data) == 512
+    assert data[0:8] == b"\x89WALOG\r\n"
+    assert struct.unpack_from("<HHI", data, 8) == (1, 0, SALT)
+    assert (data[16:32], data[32:48]) == (HEADER.log_id, HEADER.writer_id)
+    assert struct.unpack_from("<QQQQII", data, 48) == (7, 3, 1207, 1000, 0xFEEDBEEF, 0xCAFEBABE)
+    assert struct.unpack_from("<Q", data, 88) == (HEADER.created_ns,)
+    assert data[96:160] == b"\x05crc32".ljust(64, b"\0")
+    assert data[160:508] == (b"\x07\x00" + b'{"a":1}').ljust(348, b"\0")
+    assert struct.unpack_from("<I", data, 508) == (crc32(data[:508]),)
+
+
+@pytest.mark.parametrize(("fence", "base", "flags"), [(False, False, 0), (True, False, 1), (False, True, 2)])
+def test_the_flags_of_a_header(fence: bool, base: bool, flags: int) -> None:
+    data = FORMAT.encode_header(replace(HEADER, is_fence=fence, is_base=base))
+    assert struct.unpack_from("<H", data, 10) == (flags,)
+
+
+@pytest.mark.guarantee("G20")
+@given(headers)
+def test_a_header_is_read_as_it_was_written(header: SegmentHeader) -> None:
+    data = FORMAT.encode_header(header)
+    assert FORMAT.decode_header(data) == header
+    assert FORMAT.decode_header(data + b"frames follow") == header
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"codec_name": "x" * 64}, {"codec_name": ""}, {"codec_name": "ü" * 32}, {"codec_parameters": bytes(347)}],
+)
+def test_what_does_not_fit_a_header_is_never_cut_to_fit(change: dict[str, Any]) -> None:
+    with pytest.raises(Malformed, match="do not fit"):
+        FORMAT.encode_header(replace(HEADER, **change))
+
+
+@pytest.mark.guarantee("G6")
+def test_every_flipped_bit_of_a_header_is_seen() -> None:
+    data = FORMAT.encode_header(HEADER)
+    for bit in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Malformed):
+            FORMAT.decode_header(bytes(flipped))
+
+
+@pytest.mark.guarantee("G6")
+def test_every_header_cut_short_is_seen() -> None:
+    data = FORMAT.encode_header(HEADER)
+    for size in range(512):
+        with pytest.raises(Malformed):
+            FORMAT.decode_header(data[:size])
+
+
+@pytest.mark.guarantee("G16", "G20")
+@given(st.binary(min_size=500, max_size=600) | st.binary(max_size=20), st.booleans(), st.booleans())
+def test_any_bytes_are_a_header_or_an_error_of_ours(data: bytes, is_magic: bool, is_checked: bool) -> None:
+    if is_magic:
+        data = native.MAGIC + data[8:]
+    if is_checked and len(data) >= 512:
+        data = data[:508] + struct.pack("<I", crc32(data[:508])) + data[512:]
+    try:
+        header = FORMAT.decode_header(data)
+    except (Malformed, UnsupportedFormat):
+        return
+    assert header.salt
+    assert header.first_lsn
+
+
+@pytest.mark.guarantee("G16", "G20")
+@given(headers, u16, u16, st.lists(st.tuples(st.integers(12, 507), st.integers(0, 255)), max_size=8))
+def test_a_header_of_another_release_is_never_taken_for_damage(
+    header: SegmentHeader, version: int, flags: int, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(FORMAT.encode_header(header))
+    for at, value in changes:
+        data[at] = value
+    data[8:12] = struct.pack("<HH", version, flags)
+    data[508:] = struct.pack("<I", crc32(data[:508]))
+    if version != 1:
+        with pytest.raises(UnsupportedFormat, match=f"version {version}") as refused:
+            FORMAT.decode_header(bytes(data))
+        assert refused.value.found == str(version)
+    elif flags > 3:
+        with pytest.raises(UnsupportedFormat, match="flags"):
+            FORMAT.decode_header(bytes(data))
+    else:
+        try:
+            FORMAT.decode_header(bytes(data))
+        except Malformed:
+            assert changes
+
+
+# Frames
+
+
+@pytest.mark.guarantee("G20")
+def test_a_frame_lies_as_the_table_says() -> None:
+    data = entries_frame(SALT, 512, 512, 9, 1, 1_234, b"hello", CODEC)
+    assert data[:36] == struct.pack("<HBBIQQIII", 0x57D7, 1, 0, 9, 9, 1_234, 1, 512, 512)
+    assert data[:2] == b"\xd7\x57"
+    (seed,) = struct.unpack_from("<I", data, 36)
+    assert seed == crc32(data[:36], SALT)
+    assert data[40:45] == b"hello"
+    assert struct.unpack_from("<I", data, 45) == (crc32(b"hello", seed),)
+    assert data[49:] == bytes(7)
+    assert data == frame_bytes(SALT, 512, b"hello", first_lsn=9, time_ns=1_234)
+
+
+@pytest.mark.guarantee("G20")
+def test_a_checkpoint_lies_as_the_table_says() -> None:
+    data = FORMAT.encode_checkpoint(SALT, 1024, 600, 77, 5)
+    assert data[:36] == struct.pack("<HBBIQQIII", 0x57D7, 3, 0, 4, 77, 5, 0, 1024, 600)
+    (seed,) = struct.unpack_from("<I", data, 36)
+    assert struct.unpack_from("<I", data, 40) == (crc32(b"", seed),)
+    assert data[44:] == bytes(4)
+
+
+def sealed(offset: int = 2048) -> tuple[SegmentHeader, Seal]:
+    runs = RunIndex()
+    runs.append(512, 1207, 11)
+    runs.append(1024, 1210, 22)
+    return HEADER, Seal(offset, 0, 5, 8, 1214, 100, 200, runs)
+
+
+@pytest.mark.guarantee("G20")
+def test_a_seal_lies_as_the_table_says() -> None:
+    header, seal = sealed()
+    data = FORMAT.encode_seal(header, 2000, seal)
+    body = (
+        struct.pack("<IIQQqq", 5, 2, 8, 1214, 100, 200)
+        + struct.pack("<III", 512, 0, 11)
+        + struct.pack("<III", 1024, 3, 22)
+    )
+    assert data[:36] == struct.pack("<HBBIQQIII", 0x57D7, 2, 0, len(body) + 12, 1215, 200, 0, 2048, 2000)
+    (seed,) = struct.unpack_from("<I", data, 36)
+    assert data[40 : 40 + len(body)] == body
+    after = data[40 + len(body) :]
+    assert after[:12] == struct.pack("<I", crc32(body, seed)) + struct.pack("<I", 2048) + b"SEAL"
+    assert not any(after[12:])
+    assert len(data) % 8 == 0
+
+
+@pytest.mark.guarantee("G20")
+def test_a_batch_lies_as_an_arrow_binary_array_does() -> None:
+    assert FORMAT.body([b"alone"]) == b"alone"
+    assert FORMAT.body([b"ab", b"", b"cde"]) == struct.pack("<4I", 0, 2, 2, 5) + b"abcde"
+
+
+@given(entries)
+def test_the_length_of_a_body_is_known_before_it_is_made(data: list[bytes]) -> None:
+    body = FORMAT.body(data)
+    assert len(body) == FORMAT.body_bytes(len(data), sum(map(len, data)))
+    assert FORMAT.split(body, len(data)) == data
+
+
+@given(entries, st.sampled_from([CODEC, DeflateCodec()]), u32, u32, u64, u64, st.integers(0, 1 << 20))
+def test_a_frame_is_read_as_it_was_written(
+    data: list[bytes], codec: Any, salt: int, synced: int, lsn: int, time_ns: int, at: int
+) -> None:
+    body, offset = FORMAT.body(data), at * 8
+    frame = entries_frame(salt, offset, synced, lsn, len(data), time_ns, body, codec)
+    assert len(frame) == FORMAT.frame_bytes(len(body), codec.check_bytes)
+    header = FORMAT.header_at(b"before" + frame, 6, offset, salt)
+    assert header == FrameHeader(
+        1, 0, len(body) + codec.check_bytes, lsn, time_ns, len(data), offset, synced, crc32(frame[:36], salt)
+    )
+    assert isinstance(header, FrameHeader)
+    assert FORMAT.frame_end(header) == offset + len(frame)
+    assert FORMAT.check_at(frame, 0, header, codec)
+    assert bytes(FORMAT.stored(frame, 0, header, codec.check_bytes)) == body
+    assert FORMAT.payloads(frame, codec.check_bytes) == data
+    assert list(FORMAT.headers(frame)) == [(header, 0)]
+
+
+@given(st.lists(entries, min_size=1, max_size=8))
+def test_a_run_of_frames_is_taken_apart_as_it_was_put_together(commits: list[list[bytes]]) -> None:
+    run = b""
+    for number, data in enumerate(commits):
+        if number % 3 == 2:
+            run += FORMAT.encode_checkpoint(SALT, 512 + len(run), 512, 1, 1)
+        run += entries_frame(SALT, 512 + len(run), 512, 1, len(data), 1, FORMAT.body(data), CODEC)
+    assert FORMAT.payloads(run, 4) == [entry for data in commits for entry in data]
+    found = list(FORMAT.headers(run))
+    assert [header.entries for header, _ in found if header.kind == 1] == list(map(len, commits))
+    assert all(header == FORMAT.header_at(run, at, 512 + at, SALT) for header, at in found)
+    assert [header for header, _ in found] == list(FORMAT.headers_in(run, 0, 512, SALT))
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("codec", [CODEC, DeflateCodec()], ids=["crc32", "deflate"])
+@pytest.mark.parametrize("make", [
+    lambda codec: entries_frame(SALT, 512, 512, 9, 1, 5, b"hello", codec),
+    lambda codec: entries_frame(SALT, 512, 512, 9, 1, 5, b"", codec),
+    lambda codec: entries_frame(SALT, 512, 512, 9, 3, 5, FORMAT.body([b"a", b"", b"c" * 90]), codec),
+    lambda codec: FORMAT.encode_checkpoint(SALT, 512, 512, 9, 5),
+    lambda codec: FORMAT.encode_seal(HEADER, 512, replace(sealed()[1], offset=512)),
+], ids=["entry", "empty entry", "batch", "CHECKPOINT", "SEAL"])  # fmt: skip
+def test_every_flipped_bit_of_a_frame_is_seen(make: Callable[[Any], bytes], codec: Any) -> None:
+    frame = make(codec)
+    header = FORMAT.header_at(frame, 0, 512, SALT)
+    assert isinstance(header, FrameHeader)
+    end = 40 + header.body_bytes - (8 if header.kind == 2 else 0)  # a SEAL's trailer is for finding it
+    for bit in range(len(frame) * 8):
+        flipped = bytearray(frame)
+        flipped[bit // 8] ^= 1 << bit % 8
+        found = FORMAT.header_at(bytes(flipped), 0, 512, SALT)
+        is_intact = isinstance(found, FrameHeader) and FORMAT.check_at(bytes(flipped), 0, found, codec)
+        assert is_intact == (bit // 8 >= end), bit
+
+
+@pytest.mark.guarantee("G6")
+def test_a_body_does_not_verify_under_another_frame_s_header() -> None:
+    """A CRC over data and its own CRC is a constant: a check that was begun over the header's bytes would hold here."""
+    body, seen = b"the same body", set()
+    for lsn in range(1, 1001):
+        frame = entries_frame(SALT, 512, 512, lsn, 1, 5, body, CODEC)
+        other = entries_frame(SALT, 512, 512, lsn + 1, 1, 5, body, CODEC)
+        seen.add(frame[40 + len(body) :][:4])
+        mixed = frame[:40] + other[40:]
+        header = FORMAT.header_at(mixed, 0, 512, SALT)
+        assert isinstance(header, FrameHeader)
+        assert not FORMAT.check_at(mixed, 0, header, CODEC)
+    assert len(seen) == 1000
+
+
+@given(st.binary(max_size=300), u32, u32, st.integers(0, 1 << 20), st.integers(0, 1 << 20))
+def test_a_frame_of_another_segment_or_place_is_none(data: bytes, salt: int, other: int, at: int, there: int) -> None:
+    frame = entries_frame(salt, at * 8, 512, 1, 1, 1, data, CODEC)
+    if other != salt:
+        assert FORMAT.header_at(frame, 0, at * 8, other) is Stop.NOT_A_FRAME
+    if there != at:
+        assert FORMAT.header_at(frame, 0, there * 8, salt) is Stop.NOT_A_FRAME
+
+
+@given(u32, st.integers(0, 1 << 29))
+def test_zeros_are_never_a_frame(salt: int, at: int) -> None:
+    assert FORMAT.header_at(bytes(64), 0, at * 8, salt) is Stop.NOT_A_FRAME
+
+
+@pytest.mark.guarantee("G16")
+@given(st.binary(max_size=200), st.integers(0, 220), u32, u32, st.booleans())
+def test_any_bytes_are_a_frame_header_or_a_reason(
+    data: bytes, index: int, offset: int, salt: int, is_forged: bool
+) -> None:
+    if is_forged and len(data) >= 40:
+        head = b"\xd7\x57" + data[2:28] + struct.pack("<I", offset) + data[32:36]
+        data = head + struct.pack("<I", crc32(head, salt)) + data[40:]
+        index = 0
+    found = FORMAT.header_at(data, index, offset, salt)
+    if len(data) - index < 40:
+        assert found is Stop.END
+    elif isinstance(found, FrameHeader):
+        assert found.offset == offset
+        with little_memory(100_000):
+            intact = FORMAT.check_at(data, index, found, CODEC)
+        assert not intact or found.body_bytes <= len(data)
+    else:
+        assert found is Stop.NOT_A_FRAME
+
+
+@pytest.mark.guarantee("G16")
+def test_looking_for_headers_takes_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    pristine = NativeFormat.header_at
+
+    def counted(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> Any:
+        looked.append(index)
+        return pristine(self, buffer, index, offset, salt)
+
+    monkeypatch.setattr(NativeFormat, "header_at", counted)
+    for hostile in (b"\xd7\x57" * 50_000, b"\xd7" * 100_000, b"\xd7\x57\xd7\x57\xd7\x57\xd7\x57" * 12_500):
+        looked.clear()
+        assert list(FORMAT.headers_in(hostile, 0, 512, SALT)) == []
+        assert len(looked) <= len(hostile) / 8 + 1
+
+
+def test_headers_are_found_wherever_a_frame_can_begin() -> None:
+    frame = entries_frame(SALT, 1000, 900, 5, 1, 1, b"x" * 30, CODEC)
+    for gap in range(17):
+        buffer = b"\xd7" * gap + frame
+        found = list(FORMAT.headers_in(buffer, 0, 1000 - gap, SALT))
+        assert [header.offset for header in found] == [1000]
+        assert list(FORMAT.headers_in(buffer, gap + 1, 1000 - gap, SALT)) == []
+
+
+# Bodies
+
+
+@pytest.mark.guarantee("G16")
+@given(st.binary(max_size=100), st.integers(1, 2**32 - 1) | st.integers(1, 30))
+def test_any_body_is_entries_or_malformed(body: bytes, count: int) -> None:
+    with little_memory(100_000):
+        try:
+            found = FORMAT.split(body, count)
+        except Malformed:
+            return
+    assert len(found) == count
+    assert b"".join(found) == (body if count == 1 else body[4 * (count + 1) :])
+
+
+@pytest.mark.guarantee("G16")
+@given(st.lists(st.integers(0, 40) | u32, min_size=2, max_size=8), st.binary(max_size=40))
+def test_any_table_of_offsets_is_ascending_or_malformed(offsets: list[int], data: bytes) -> None:
+    body = struct.pack(f"<{len(offsets)}I", *offsets) + data
+    is_good = offsets[0] == 0 and offsets[-1] == len(data) and offsets == sorted(offsets)
+    count = len(offsets) - 1
+    if count == 1:
+        assert FORMAT.split(body, 1) == [body]
+    elif is_good:
+        assert list(map(len, FORMAT.split(body, count))) == [b - a for a, b in pairwise(offsets)]
+    else:
+        with pytest.raises(Malformed):
+            FORMAT.split(body, count)
+
+
+# SEALs
+
+
+def seal_of(gaps: list[int], lsns: list[int], crcs: list[int], frames: int, times: tuple[int, int], extra: int) -> Seal:
+    runs = RunIndex()
+    offsets = list(accumulate((8 * gap for gap in gaps), initial=512))
+    for offset, lsn, crc in zip(offsets[:-1], accumulate(lsns, initial=HEADER.first_lsn), crcs, strict=False):
+        runs.append(offset, lsn, crc)
+    return Seal(offsets[-1], 0, frames, extra, HEADER.first_lsn - 1 + extra, *times, runs)
+
+
+seals = st.builds(
+    seal_of,
+    st.lists(st.integers(1, 10_000), min_size=0, max_size=20),
+    st.lists(st.integers(0, 1000), min_size=20, max_size=20),
+    st.lists(u32, min_size=20, max_size=20),
+    u32,
+    st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1)),
+    st.integers(0, 100_000),
+)
+
+
+@given(seals, u32)
+def test_a_seal_is_read_as_it_was_written(seal: Seal, synced: int) -> None:
+    data = FORMAT.encode_seal(HEADER, synced, seal)
+    header = FORMAT.header_at(data, 0, seal.offset, SALT)
+    assert isinstance(header, FrameHeader)
+    assert (header.kind, header.first_lsn, header.synced) == (Kind.SEAL.value, seal.last_lsn + 1, synced)
+    assert FORMAT.check_at(data, 0, header, CODEC)
+    assert FORMAT.seal_offset(data.rstrip(b"\0")) == seal.offset
+    found = FORMAT.decode_seal(data, 0, header, HEADER.first_lsn)
+    assert found is not None
+    assert found.end == seal.offset + len(data)
+    for part in ("offset", "frames", "entries", "last_lsn", "first_commit_ns", "last_commit_ns"):
+        assert getattr(found, part) == getattr(seal, part)
+    for part in ("offsets", "first_lsns", "crcs"):
+        assert getattr(found.runs, part) == getattr(seal.runs, part)
+
+
+@pytest.mark.guarantee("G16")
+def test_every_flipped_bit_and_every_cut_of_a_seal_s_body_makes_it_none() -> None:
+    _, seal = sealed()
+    data = FORMAT.encode_seal(HEADER, 512, seal)
+    header = FORMAT.header_at(data, 0, seal.offset, SALT)
+    assert isinstance(header, FrameHeader)
+    for bit in range(40 * 8, (40 + header.body_bytes) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert FORMAT.decode_seal(bytes(flipped), 0, header, HEADER.first_lsn) is None, bit
+    for size in range(40 + header.body_bytes):
+        assert FORMAT.decode_seal(data[:size], 0, header, HEADER.first_lsn) is None, size
+
+
+@pytest.mark.guarantee("G16")
+@given(st.binary(min_size=52, max_size=300), st.integers(0, 400) | u32, u32, u64, u64, st.booleans())
+def test_any_bytes_are_a_seal_or_none(
+    body: bytes, count: int, seed: int, lsn: int, first_lsn: int, is_checked: bool
+) -> None:
+    data = bytearray(body)
+    data[4:8] = struct.pack("<I", count)
+    if is_checked:
+        data[-12:] = struct.pack("<II4s", crc32(data[:-12], seed), 1024, b"SEAL")
+    header = FrameHeader(2, 0, len(data), lsn, 0, 0, 1024, 512, seed)
+    with little_memory(200_000):
+        seal = FORMAT.decode_seal(bytes(40) + bytes(data), 0, header, first_lsn)
+    if seal is not None:
+        assert is_checked
+        assert len(seal.runs) == count
+        assert list(seal.runs.offsets) == sorted(set(seal.runs.offsets))
+        assert all(512 <= offset < 1024 for offset in seal.runs.offsets)
+
+
+@pytest.mark.guarantee("G16")
+def test_a_seal_whose_lsns_do_not_fit_is_none() -> None:
+    _, seal = sealed()
+    data = FORMAT.encode_seal(HEADER, 512, seal)
+    header = FORMAT.header_at(data, 0, seal.offset, SALT)
+    assert isinstance(header, FrameHeader)
+    assert FORMAT.decode_seal(data, 0, header, 2**64 - 1) is None
+
+
+@pytest.mark.guarantee("G16")
+@given(st.binary(max_size=20))
+def test_any_end_of_a_segment_is_a_seal_s_or_not(tail: bytes) -> None:
+    found = FORMAT.seal_offset(tail)
+    assert (found is not None) == (len(tail) >= 8 and tail.endswith(b"SEAL"))
+    if found is not None:
+        assert found == int.from_bytes(tail[-8:-4], "little")
+
+
+def test_a_frame_can_say_all_that_a_batch_of_the_largest_size_needs() -> None:
+    largest = FORMAT.traits.body_bytes_max
+    assert FORMAT.frame_bytes(largest, 16) < 2**31
+    assert FORMAT.traits.segment_bytes_max < 2**32

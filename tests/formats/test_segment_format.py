@@ -1,0 +1,71 @@
+"""The run index: whole frames, at least 64 KiB of them a run, and the run of any LSN or offset."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+from zlib import crc32
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from walogs.formats.crc32 import crc32 as ours
+from walogs.formats.segment_format import RUN_BYTES, RunIndex
+
+frames = st.lists(st.tuples(st.integers(1, 12_000).map(lambda n: 8 * n), st.integers(0, 5)), min_size=1, max_size=40)
+
+
+def indexed(sizes: list[tuple[int, int]]) -> tuple[RunIndex, bytes, list[int], list[int]]:
+    """(the index, the bytes, where each frame begins, its first LSN)."""
+    runs, data = RunIndex(), b""
+    lsns = list(accumulate((count for _, count in sizes), initial=1))
+    offsets = list(accumulate((size for size, _ in sizes), initial=512))
+    for number, (size, _) in enumerate(sizes):
+        frame = bytes([number % 256]) * size
+        runs.add(frame, size, offsets[number], lsns[number])
+        data += frame
+    return runs, data, offsets, lsns
+
+
+@given(frames)
+def test_runs_are_whole_frames_and_cover_them_all(sizes: list[tuple[int, int]]) -> None:
+    runs, data, offsets, lsns = indexed(sizes)
+    begins = [*runs.offsets, offsets[-1]]
+    assert begins[0] == 512
+    assert set(begins) <= set(offsets)
+    for number, (start, end) in enumerate(pairwise(begins)):
+        assert runs.crcs[number] == crc32(data[start - 512 : end - 512])
+        assert runs.first_lsns[number] == lsns[offsets.index(start)]
+        assert end - start >= RUN_BYTES or number == len(runs) - 1
+    largest = max(size for size, _ in sizes)
+    assert all(end - start < RUN_BYTES + largest for start, end in pairwise(begins))
+
+
+@given(frames)
+def test_the_run_of_a_frame_is_found_by_its_lsn_and_its_offset(sizes: list[tuple[int, int]]) -> None:
+    runs, _, offsets, lsns = indexed(sizes)
+    ends = [*runs.offsets[1:], offsets[-1]]
+    for offset, lsn, (_, count) in zip(offsets, lsns, sizes, strict=False):
+        at = runs.run_at(offset)
+        assert runs.offsets[at] <= offset < ends[at]
+        for held in range(lsn, lsn + count):
+            holding = runs.run_with(held)
+            assert runs.offsets[holding] <= offset < ends[holding]
+    assert runs.run_at(0) == runs.run_with(0) == 0
+
+
+@given(frames)
+def test_a_copy_grows_by_itself(sizes: list[tuple[int, int]]) -> None:
+    runs, _, offsets, lsns = indexed(sizes)
+    twin = runs.copy()
+    before = list(runs.offsets), list(runs.first_lsns), list(runs.crcs)
+    twin.add(b"frame", 5, offsets[-1], lsns[-1])
+    twin.add(b"x" * RUN_BYTES, RUN_BYTES, offsets[-1] + 8, lsns[-1])
+    assert (list(runs.offsets), list(runs.first_lsns), list(runs.crcs)) == before
+    runs.add(b"frame", 5, offsets[-1], lsns[-1])
+    runs.add(b"x" * RUN_BYTES, RUN_BYTES, offsets[-1] + 8, lsns[-1])
+    assert (runs.offsets, runs.first_lsns, runs.crcs) == (twin.offsets, twin.first_lsns, twin.crcs)
+
+
+@given(st.binary(max_size=5000), st.integers(0, 2**32 - 1))
+def test_the_crc_is_zlib_s_whichever_library_computes_it(data: bytes, seed: int) -> None:
+    assert ours(data, seed) == ours(memoryview(data), seed) == ours(bytearray(data), seed) == crc32(data, seed)

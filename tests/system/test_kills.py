@@ -1,0 +1,67 @@
+"""SIGKILL at random moments. It claims that a process may die at any moment, and nothing about power: a kill leaves the
+page cache, and a log that never syncs passes as well."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.system.children import Child, program, seed_of
+from tests.system.ledger import Ledger
+
+THREADS: Final = 4
+SEGMENT: Final = 8000
+ENTRIES_MAX: Final = 3000
+"""A longer log is begun anew, so that checking it stays quick."""
+
+
+def storm(directory: Path, kills: int, sync: str = "fdatasync") -> None:
+    rng = random.Random(seed_of("kills"))
+    seen = Counter[str]()
+    ledger, path = Ledger(), directory / "log-0"
+    for number in range(kills):
+        first = number * 1_000_000 + 1
+        with Child(program("storm", path, THREADS, first, sync)) as child:
+            if rng.random() < 0.8:
+                child.wait_for("ready")  # otherwise it may be killed while it recovers
+            time.sleep(rng.random() * 0.12)
+            child.kill()
+            ledger.read(child.lines())
+        try:
+            report = ledger.check_log(path, looks=rng.choice((1, 2)), max_segment_size=SEGMENT)
+        except BaseException as error:
+            error.add_note(f"after {number + 1} kills")
+            raise
+        seen[report.verdict] += 1
+        seen["rewritten"] += report.rewritten_bytes > 0
+        seen["checkpoints finished"] += report.removed_segments > 0
+        seen["entries"] = len(ledger.acknowledged)
+        if report.entries > ENTRIES_MAX:
+            shutil.rmtree(path)
+            ledger, path = Ledger(), directory / f"log-{number + 1}"
+    print(f"{kills} kills of {THREADS} threads, sync={sync}: {dict(seen)}")
+    assert seen["entries"] > kills
+
+
+@pytest.mark.guarantee("G1", "G2", "G8", "G12", "G15")
+def test_a_kill_at_a_random_moment_loses_nothing_acknowledged(tmp_path: Path, quick_path: Path) -> None:
+    storm(tmp_path, 8)  # most kills come while it waits for the disk
+    storm(quick_path, 12)  # and here most come while it computes
+
+
+@pytest.mark.guarantee("G2", "G12")
+def test_a_killed_writer_that_never_synced_has_lost_nothing_either(tmp_path: Path) -> None:
+    storm(tmp_path, 4, "none")  # the kernel has every byte: only a power cut could take them
+
+
+@pytest.mark.laboratory
+@pytest.mark.guarantee("G1", "G2", "G8", "G10", "G11", "G12", "G13", "G15")
+def test_hundreds_of_kills_lose_nothing_acknowledged(tmp_path: Path, quick_path: Path) -> None:
+    storm(tmp_path, 150)
+    storm(quick_path, 250)

@@ -1,0 +1,235 @@
+"""The benchmarks run, and none of them gives a figure for entries that do not come back. Nothing here is timed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import walogs
+from benchmarks import peers, starting
+from benchmarks.__main__ import BENCHMARKS, main, run
+from benchmarks.measure import Costs, Row, Scale, Work, at_least, at_most, interleaved, table
+from benchmarks.payloads import Differs, check, check_entries, payload, payloads
+from tests.requirements import require
+
+TINY = Scale(
+    rounds=2, blocks=1, batch_blocks=1, walked=3000, walks=1, reads=2, starts=2, memory_bytes=1 << 20
+)  # fmt: skip
+WRITING = sorted(BENCHMARKS.keys() - {"import"})
+CRATE = "Rust crate walogs 0.1"
+
+
+@pytest.fixture(autouse=True)
+def no_compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crate is compiled in the laboratory only."""
+    if request.node.get_closest_marker("laboratory") is None:
+        monkeypatch.setattr(peers, "PEERS", {name: peer for name, peer in peers.PEERS.items() if name != CRATE})
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_gives_rows_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+    rows = run([name], TINY, tmp_path / "place")
+    assert rows
+    for row in rows:
+        assert row.figure is not None or row.beside, f"{row.name} was skipped without a reason"
+    assert len(table(rows).splitlines()) == len(rows) + 2
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_an_entry_that_comes_back_changed_is_no_figure(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_append, whole_batch = walogs.Wal.append, walogs.Wal.append_batch
+
+    def append(wal: walogs.Wal, data: bytes) -> int:
+        return whole_append(wal, data[:-1] + b"\0" if wal.next_lsn == 7 else data)
+
+    def append_batch(wal: walogs.Wal, entries: list[bytes]) -> range:
+        return whole_batch(wal, [*entries[:-1], entries[-1][:-1] + b"\0"])
+
+    monkeypatch.setattr(walogs.Wal, "append", append)
+    monkeypatch.setattr(walogs.Wal, "append_batch", append_batch)
+    with pytest.raises(Differs):
+        run([name], TINY, tmp_path)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_log_that_loses_its_end_is_no_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = walogs.Wal.iter
+
+    def short(wal: walogs.Wal, start: int | None = None, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
+        return whole(wal, start, wal.last_lsn if stop is None else stop)
+
+    monkeypatch.setattr(walogs.Wal, "iter", short)
+    if name == "memory":  # its reader is another process
+        monkeypatch.setattr("benchmarks.memory.WALK", "print(0, 0, 1, 1)")
+    with pytest.raises(Differs):
+        run([name], TINY, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        payloads(1, 4),
+        payloads(1, 6),
+        [*payloads(1, 4), payload(4)],
+        [*payloads(1, 3), payload(5), payload(4)],
+        [*payloads(1, 4), payload(5)[:-1]],
+        [],
+    ],
+    ids=["one short", "one more", "twice", "swapped", "cut", "none"],
+)
+def test_what_differs_is_seen(found: list[bytes]) -> None:
+    with pytest.raises(Differs):
+        check("five entries", found, 5)
+
+
+def test_what_is_the_same_is_not_a_difference_and_lsns_count() -> None:
+    check("five entries", payloads(1, 5), 5)
+    check_entries("five entries", enumerate(payloads(1, 5), 1), 5)
+    with pytest.raises(Differs):
+        check_entries("five entries", enumerate(payloads(1, 5), 2), 5)
+    assert len({payload(lsn) for lsn in range(1, 20_000)}) == 19_999
+
+
+def losing(peer: Callable[[Path], peers.Peer]) -> Callable[[Path], peers.Peer]:
+    """This peer, whose reader does not give back the seventh entry."""
+
+    class Losing:
+        def __init__(self, directory: Path) -> None:
+            self.whole = peer(directory)
+
+        def block(self, first_lsn: int, entries: list[bytes]) -> Work:
+            return self.whole.block(first_lsn, entries)
+
+        def close(self) -> None:
+            self.whole.close()
+
+        def contents(self) -> Generator[bytes, None, None]:
+            return (data for number, data in enumerate(self.whole.contents(), 1) if number != 7)
+
+    return Losing
+
+
+@pytest.mark.parametrize("name", [name for name in peers.PEERS if name not in ("walogs", CRATE)])
+def test_a_peer_that_loses_an_entry_is_no_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everyone = {"walogs": peers.Walogs, name: losing(peers.PEERS[name])}
+    monkeypatch.setattr(peers, "PEERS", everyone)
+    try:
+        peers.PEERS[name](tmp_path).close()
+    except peers.Skipped as why:
+        pytest.skip(str(why))
+    with pytest.raises(Differs, match="entry 7"):
+        run(["peers"], TINY, tmp_path)
+
+
+def test_a_peer_that_is_not_there_is_skipped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "DISTRIBUTIONS", ("no-such-distribution",))
+
+    class Absent(peers.Lmdb):
+        def __init__(self, directory: Path) -> None:
+            peers.library("no_such_module")
+
+    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, "absent": Absent})
+    [row] = run(["peers"], TINY, tmp_path)
+    assert row.cells() == ("absent ÷ walogs", "skipped", "", "", "no_such_module is not installed")
+    assert peers.releases() == f"SQLite {sqlite3.sqlite_version}"
+
+
+def test_without_cargo_the_crate_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(peers.Skipped, match="cargo"):
+        peers.RustCrate(tmp_path)
+
+
+@pytest.mark.laboratory
+def test_the_crate_is_built_outside_the_source_tree_and_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("cargo", shutil.which("cargo") is not None, "cargo is not installed")
+    before = sorted(peers.CRATE.rglob("*"))
+    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, CRATE: peers.PEERS[CRATE]})
+    [row] = run(["peers"], TINY, tmp_path)
+    assert row.figure is not None, row.beside
+    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, CRATE: losing(peers.RustCrate)})
+    with pytest.raises(Differs, match="entry 7"):
+        run(["peers"], TINY, tmp_path)
+    assert sorted(peers.CRATE.rglob("*")) == before
+
+
+def test_a_planted_import_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted() -> tuple[float | None, str]:
+        [row] = [row for row in run(["import"], TINY, tmp_path) if "machinery" in row.name]
+        return row.figure, row.cells()[3]
+
+    assert counted() == (0, "met")
+    monkeypatch.setattr(starting, "IMPORT", "import walogs, json, uuid")
+    assert counted() == (2, "NOT MET")
+
+
+def test_a_target_is_met_or_not() -> None:
+    assert Row("a", 1.10, "×", at_most(1.10)).cells() == ("a", "1.10 ×", "≤ 1.10 ×", "met", "")
+    assert Row("a", 1.11, "×", at_most(1.10)).cells()[3] == "NOT MET"
+    assert Row("a", 0.99, "GB/s", at_least(1)).cells()[1:4] == ("0.99 GB/s", "≥ 1 GB/s", "NOT MET")
+    assert Row("a", None, "×", at_most(1), "no such thing").cells()[1:4] == ("skipped", "≤ 1 ×", "")
+
+
+def test_blocks_take_turns_and_a_block_may_say_what_it_cost() -> None:
+    ran: list[str] = []
+
+    def noted(name: str, cost: int | None) -> Callable[[], Work]:
+        def prepare() -> Work:
+            def work() -> int | None:
+                ran.append(name)
+                return cost
+
+            return work
+
+        return prepare
+
+    ticks = iter(range(0, 10_000, 5))
+    named = {"a": noted("a", None), "b": noted("b", 50), "c": noted("c", 25)}
+    costs: Costs = interleaved(named, 3, 40, lambda: next(ticks))
+    turns = ["".join(ran[at : at + 3]) for at in range(0, len(ran), 3)]
+    assert len(turns) == 120
+    assert {"".join(sorted(turn)) for turn in turns} == {"abc"}
+    assert len(set(turns)) == 6, "some order never came up"
+    assert (costs.median("a"), costs.median("b"), costs.total("c")) == (5, 50, 25 * 120)
+    assert costs.ratios("b", "c") == [2, 2, 2]
+    assert costs.ratios("c", "b", "b") == [0.5, 0.5, 0.5]
+    assert costs.differences("b", "c") == [25, 25, 25]
+
+
+def test_a_disk_that_is_slow_for_a_while_is_slow_for_both() -> None:
+    costs = Costs({"ours": None, "bare": None}, 1)
+    costs.by_name = {"ours": [[110, 1100, 1100, 110]], "bare": [[100, 1000, 1000, 100]]}
+    assert costs.ratios("ours", "bare") == [1.1]
+    costs.by_name["ours"] = [[1100, 1100, 110, 110]]  # not beside each other: no answer is a good one, and this shows
+    assert costs.ratios("ours", "bare") != [1.1]
+
+
+def test_a_name_that_is_none_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["apend"])
+    assert "apend" in capsys.readouterr().err
+
+
+def test_the_command_prints_machine_table_and_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(scale: Scale, place: Path) -> Iterator[Row]:
+        yield Row("fast", 1, "ns", at_most(2))
+        yield Row("slow", 3, "ns", at_most(2))
+
+    monkeypatch.setitem(BENCHMARKS, "append", measured)
+    assert main(["append", "--quick", "--directory", str(tmp_path)]) == 0
+    printed: Any = capsys.readouterr().out
+    assert walogs.__version__ in printed
+    assert "CRC-32 by" in printed
+    assert "1 of 2 targets not met\n  slow" in printed

@@ -309,6 +309,20 @@ def test_a_continued_segment_of_another_history_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.guarantee("G6")
+def test_the_newest_segment_of_a_twin_is_missed_by_the_witness_alone(tmp_path: Path) -> None:
+    """Both went on from the same segment, so that either newest one fits it."""
+    one = LogOnDisk(tmp_path / "one").append(b"shared")
+    other = one.copy(tmp_path / "other")
+    for log in (one, other):
+        with log.open() as wal:
+            wal.rotate()
+            wal.append(log.path.name.encode())
+    shutil.copyfile(other.segment(2), one.segment(2))
+    one.refuses(walogs.Corrupt, "segment 2", "another history", "witness")
+    one.forget_witness().goes_on(numbered(1, b"shared", b"other"))
+
+
+@pytest.mark.guarantee("G6")
 @pytest.mark.parametrize("pair", [(1, 2), (2, 5), (5, 6), (1, 6)])
 def test_two_segments_exchanged_are_refused(long_log: LogOnDisk, pair: tuple[int, int]) -> None:
     one, other = map(long_log.segment, pair)

@@ -57,11 +57,11 @@ def test_a_kill_at_a_random_moment_loses_nothing_acknowledged(tmp_path: Path, qu
 
 @pytest.mark.guarantee("G2", "G12")
 def test_a_killed_writer_that_never_synced_has_lost_nothing_either(tmp_path: Path) -> None:
-    storm(tmp_path, 4, "none")  # the kernel has every byte: only a power cut could take them
+    storm(tmp_path, 3, "none")  # the kernel has every byte: only a power cut could take them
 
 
 @pytest.mark.laboratory
 @pytest.mark.guarantee("G1", "G2", "G8", "G10", "G11", "G12", "G13", "G15")
 def test_hundreds_of_kills_lose_nothing_acknowledged(tmp_path: Path, quick_path: Path) -> None:
-    storm(tmp_path, 150)
-    storm(quick_path, 250)
+    storm(tmp_path, 100)
+    storm(quick_path, 200)

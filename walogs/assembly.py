@@ -48,8 +48,8 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
     started = time.monotonic()
     look(source)
     writer: AppendableWriter | ChainWriter
+    store.acquire()
     try:
-        store.acquire()
         if is_appendable(store):
             writer, examined = open_appendable(
                 source, store, policy, environment, config.max_segment_size, config.verify, config.recovery
@@ -93,7 +93,9 @@ def config_error(problem: str) -> ConfigError:
 
 def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:
     """A store that cannot give G1 is refused by a policy that promises it (G19)."""
-    durability = store.capabilities.durability
+    capabilities, durability = store.capabilities, store.capabilities.durability
+    if not capabilities.appendable and not capabilities.exists_means_durable:
+        raise config_error(f"{store.name} shows segments that are not durable yet: no open could vouch for them (G4)")
     if policy.promise == "durable" and durability in ("none", "page-cache"):
         problem = f"sync={policy.name!r} promises durable appends, and {store.name} holds them in {durability!r} only"
         raise config_error(f"{problem}; sync='none' promises nothing")

@@ -89,7 +89,8 @@ class SegmentStore(Protocol):
         """Called once by open, before anything is changed: keep other writers out, or make sure that `create` does.
 
         Makes the place for the log where it is missing. On return, what `segments()` lists is durable by name.
-        Raises `Locked` or `Unsafe`.
+        Raises `Locked` (also when this very object is acquired already) or `Unsafe`; whatever it raises, it holds
+        nothing that it did not hold before.
         """
         ...
 
@@ -110,7 +111,10 @@ class SegmentStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything, the lock too; changes no byte. Also after failures; once more if it was interrupted."""
+        """Let go of everything, the lock too; changes no byte. Also after failures; once more if it was interrupted.
+
+        Not called after an `acquire` that raised.
+        """
         ...
 
 
@@ -152,11 +156,11 @@ class AppendableStore(SegmentStore, Protocol):
         """What was last written as the witness, or None. Changes nothing, needs no `acquire()`."""
         ...
 
-    def write_witness(self, data: bytes, *, durable: bool) -> None:
-        """Keep these 64 bytes, as one whole if at all possible. *durable*: they survive a power cut on return.
+    def write_witness(self, data: bytes, *, durable: bool) -> bool:
+        """Keep these 64 bytes, as one whole if at all possible. Whether they are kept; *durable*: through a power cut.
 
         Called after every sync, so it must cost almost nothing when not *durable*. It never raises `Exception`: the
-        witness is advisory. The engine never asks a store to vouch for it, except in `drop_witness`.
+        witness is advisory, and where it must not stay behind the engine drops it instead.
         """
         ...
 

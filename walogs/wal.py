@@ -234,8 +234,9 @@ class Wal:
             finally:
                 try:
                     self._source.store.close()
-                finally:  # once more, so that an interrupt in the middle of it does not keep the lock
+                except BaseException:  # once more, so that an interrupt in the middle of it does not keep the lock
                     self._source.store.close()
+                    raise
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,11 @@ Change = tuple[str, str, Callable[[bytes], bytes | None]]
 
 def states(kind: str, log: SmallLog, step: int = 1) -> Iterator[State]:
     """Every *step*-th state of this kind of damage. With an odd step, every bit of a byte has its turn."""
-    for name, file, change in itertools.islice(DAMAGE[kind](log), step // 2 if step > 1 else 0, None, step):
+    return applied(log, itertools.islice(DAMAGE[kind](log), step // 2, None, step))
+
+
+def applied(log: SmallLog, changes: Iterable[Change]) -> Iterator[State]:
+    for name, file, change in changes:
         yield name, log.with_file(file, change(log.files[file]))
 
 

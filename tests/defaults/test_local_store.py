@@ -334,16 +334,50 @@ def test_missing_parents_are_made_and_each_is_synced_into_its_parent(
     store = LocalStore(tmp_path / "a" / "b" / "log")
     store.acquire()
     store.close()
-    steps = [call for call in calls.made if call.name in ("mkdir", "fsync")]
-    assert list(dict.fromkeys(steps)) == [  # filelock makes sure of the directory once more
+    steps = list(
+        dict.fromkeys(call for call in calls.made if call.name in ("mkdir", "fsync"))
+    )  # filelock makes one too
+    assert steps[:7] == [
         Call("mkdir", "a"),
-        Call("fsync", tmp_path.name),
         Call("mkdir", "b"),
-        Call("fsync", "a"),
         Call("mkdir", "log"),
-        Call("fsync", "b"),
         Call("fsync", "log"),  # what is listed is durable by name, LOCK too
+        Call("fsync", "b"),
+        Call("fsync", "a"),
+        Call("fsync", tmp_path.name),
     ]
+    above = [path.name for path in tmp_path.parents]
+    assert [call.target for call in steps[7:]] == above, (
+        "and every name above: who made it may have died before syncing"
+    )
+
+
+@pytest.mark.guarantee("G1")
+def test_a_directory_that_a_dead_open_made_is_synced_into_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "log").mkdir()
+    calls = Calls(monkeypatch)
+    store = LocalStore(tmp_path / "made" / "log")
+    store.acquire()
+    store.close()
+    synced = [call.target for call in calls.made if call.name == "fsync"]
+    assert synced[:3] == ["log", "made", tmp_path.name]
+
+
+@pytest.mark.guarantee("G13")
+def test_a_store_object_that_is_open_is_not_opened_again(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "log")
+    with walogs.open(store=store) as wal:
+        wal.append(b"one")
+        with pytest.raises(walogs.Locked):
+            walogs.open(store=store)
+        with pytest.raises(walogs.Locked):
+            walogs.open(tmp_path / "log")
+        wal.append(b"two")
+    with walogs.open(tmp_path / "log") as wal:
+        assert list(wal) == [(1, b"one"), (2, b"two")]
 
 
 # Symlinks

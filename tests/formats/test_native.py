@@ -45,7 +45,7 @@ u16, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
 nonzero32, nonzero63 = st.integers(1, 2**32 - 1), st.integers(1, 2**63 - 1)
 headers = st.builds(
     SegmentHeader,
-    number=u64,
+    number=st.integers(1, 2**63 - 2),
     first_lsn=nonzero63,
     base_lsn=nonzero63,
     epoch=st.integers(1, 2**63 - 2),

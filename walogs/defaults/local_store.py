@@ -153,11 +153,18 @@ class LocalStore:
     # The lock
 
     def acquire(self) -> None:
-        self._make_directory()
-        self._directory = above_standard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        OPEN.add(self)
-        self._take_lock()
-        sync_full(self._directory)
+        if self._directory >= 0:
+            raise Locked(f"{self.path} is open for writing through this very store object. Close that handle first.")
+        try:
+            self._make_directory()
+            self._directory = above_standard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            OPEN.add(self)
+            self._take_lock()
+            sync_full(self._directory)
+            self._sync_ancestors()
+        except BaseException:
+            self.close()
+            raise
 
     def _make_directory(self) -> None:
         missing: list[str] = []
@@ -168,11 +175,24 @@ class LocalStore:
         for path in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path, DIRECTORY_MODE)
-            parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _sync_ancestors(self) -> None:
+        """The log's own name, and those above it, are durable: whoever made them may have died before syncing them.
+        A directory that cannot be opened, or that its file system does not sync, is not ours to make durable."""
+        path = self.path
+        while path != os.path.dirname(path):
+            path = os.path.dirname(path)
             try:
-                sync_full(parent)
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except PermissionError:
+                continue
+            try:
+                sync_full(fd)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EROFS, errno.ENOTSUP):
+                    raise
             finally:
-                os.close(parent)
+                os.close(fd)
 
     def _take_lock(self) -> None:
         from filelock import FileLock, Timeout
@@ -347,9 +367,9 @@ class LocalStore:
 
     # The witness
 
-    def write_witness(self, data: bytes, *, durable: bool) -> None:
+    def write_witness(self, data: bytes, *, durable: bool) -> bool:
         if self._witness_fails and not durable:
-            return
+            return False
         try:
             if self._witness_fd < 0:
                 self._open_witness(data)
@@ -362,6 +382,7 @@ class LocalStore:
             self._witness_fails = False
         except Exception:  # noqa: BLE001  # advisory: an append never fails for it
             self._witness_fails = True
+        return not self._witness_fails
 
     def _open_witness(self, data: bytes) -> None:
         """Written anew and synced before it is mapped, so that storing into the mapping cannot need a block."""

@@ -79,7 +79,7 @@ class AppendableWriter(WriterState):
             header=header,
             end=scan.end,
             size=scan.size,
-            synced=scan.end,
+            synced=examined.synced,
             frames=scan.frames,
             entries=scan.entries,
             runs=scan.runs,
@@ -98,10 +98,8 @@ class AppendableWriter(WriterState):
             self._store.cut(header.number, active.end)
             self._store.sync(header.number, "full")
             active.synced = active.end
-        self._write_witness(durable=True)
-        witness = witness_bytes.decode(self._store.read_witness())
-        if witness is not None and witness.is_clean:  # it could not be taken back, so it would vouch for what follows
-            active.is_continuable = False
+        if not self._write_witness(durable=True) and examined.claims_clean_close:
+            self._store.drop_witness()  # a CLEAN that stayed behind would vouch for what is written from now on
         self._store.remove(examined.below_base)
         self.removed_segments = len(examined.below_base)
 
@@ -124,11 +122,13 @@ class AppendableWriter(WriterState):
         return written
 
     def _rescue_base(self, active: ActiveSegment, base_lsn: int) -> None:
-        """A CHECKPOINT after the cut carries the base: it stands again at the cut. Room is there: it stood later."""
+        """A CHECKPOINT after the cut carries the base: it stands again at the cut, durably, before the other is zeroed
+        (with `prefix`, what is below the base may be gone). Room is there: it stood later."""
         frame = self._format.encode_checkpoint(
             active.header.salt, active.end, active.synced, base_lsn, active.last_commit_ns
         )
         self._store.write(active.header.number, active.end, frame)
+        self._store.sync(active.header.number, "full")
         active.runs.add(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
         active.frames += 1
@@ -266,11 +266,11 @@ class AppendableWriter(WriterState):
         self._write_witness(durable=False)
         self._in_flight = False
 
-    def _write_witness(self, *, durable: bool, is_clean: bool = False) -> None:
+    def _write_witness(self, *, durable: bool, is_clean: bool = False) -> bool:
         header, size = self.active.header, self.active.size
         synced = min(self.active.synced, size)  # a segment cut short within its last padding ends before its last frame
         data = witness_bytes.encode(self._log_id, header.number, synced, self.durable_lsn, header.salt, is_clean)
-        self._store.write_witness(data, durable=durable)
+        return self._store.write_witness(data, durable=durable)
 
     # Rotating
 
@@ -339,9 +339,9 @@ class AppendableWriter(WriterState):
         number, first_ns = old.header.number, old.first_commit_ns if old.first_commit_ns is not None else 0
         last_lsn = old.header.first_lsn + old.entries - 1
         seal = Seal(old.end, 0, old.frames, old.entries, last_lsn, first_ns, old.last_commit_ns, old.runs)
-        frame = self._format.encode_seal(old.header, old.synced, seal)
-        seal_end = old.end + len(frame)
         try:
+            frame = self._format.encode_seal(old.header, old.synced, seal)
+            seal_end = old.end + len(frame)
             if seal_end > old.size:
                 self._store.extend(number, seal_end)
             self._store.write(number, old.end, frame)
@@ -482,4 +482,6 @@ def open_appendable(
             return AppendableWriter(source, store, policy, environment, max_segment_size, examined), examined
         except JudgeAnew:
             continue
+        except Poisoned as error:  # there is no handle that could be: what the system said is what there is to say
+            raise error.__cause__ or error from None
     raise OSError(f"{source.store.name} does not read the same twice: its device is failing. Nothing was handed out.")

@@ -72,14 +72,18 @@ class ChainWriter(WriterState):
 
     def _put(self, header: SegmentHeader, data: bytes) -> bool:
         """True: the segment is there, with these bytes. False: another writer's is. `Unavailable`: unknown."""
-        store, wait = self._source.store, iter(RETRY_SECONDS)
+        store, wait, under_way = self._source.store, iter(RETRY_SECONDS), False
         while True:
             failure: Exception
             try:
                 store.create(header.number, data)
                 return True
+            except NoSpace as error:
+                if not under_way:
+                    raise
+                failure = error  # of this try; an earlier one may still arrive
             except Unavailable as error:
-                failure = error
+                failure, under_way = error, True
             except Exists as error:
                 failure = error
                 try:
@@ -87,10 +91,7 @@ class ChainWriter(WriterState):
                 except (Missing, Unavailable):
                     pass  # "exists" that is not there, or not to be seen: the same bytes again
                 else:
-                    if not mine:
-                        return False
-                    if store.capabilities.exists_means_durable:
-                        return True
+                    return mine
             seconds = next(wait, None)
             if seconds is None:
                 raise Unavailable(

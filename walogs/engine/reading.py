@@ -150,9 +150,9 @@ class Reading:
             seal = read_seal(self._source, extent.header, extent.end, extent.seal_end)
             if seal is None:  # damaged since it was accepted: only a cache
                 return None
-            while len(self._seals) >= SEAL_KEPT:
-                self._seals.pop(next(iter(self._seals)), None)
-            self._seals[number] = runs = seal.runs
+            runs = seal.runs
+            kept = list(self._seals.items())[1 - SEAL_KEPT :]
+            self._seals = dict((*kept, (number, runs)))  # another one: threads may be reading the one that was there
         return runs
 
     def _sealed_runs(self, extent: Extent, runs: RunIndex, at: int, stop: int) -> Iterator[tuple[bytes, int, int]]:

@@ -57,6 +57,8 @@ class Examined:
     verdict: Literal["clean", "torn", "prefix"]
     is_clean_close: bool
     """The witness says that the log was closed, and names exactly the end that is there."""
+    claims_clean_close: bool
+    """A witness says so, whatever is there: it must be taken back, durably, before anything is written (G8)."""
 
 
 def look(source: Source) -> None:
@@ -99,6 +101,7 @@ def examine(source: Source, verify: Verify, mode: Mode) -> Examined | None:
         bytes_end=rest.bytes_end,
         verdict=verdict,
         is_clean_close=is_clean_close(witness, newest, rest, verdict),
+        claims_clean_close=witness is not None and witness.is_clean,
     )
 
 

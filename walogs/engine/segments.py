@@ -90,17 +90,18 @@ def scanned(scan: SegmentScan) -> CompletedSegment:
         seal_end=0,
         runs=scan.runs,
         first_commit_ns=scan.first_commit_ns,
-        last_commit_ns=scan.last_commit_ns,
+        last_commit_ns=scan.last_commit_ns if scan.entries else None,
     )
 
 
 def read_seal(source: Source, header: SegmentHeader, offset: int, end: int) -> Seal | None:
-    """The SEAL that begins at *offset*; None: no intact one does. A cache: never fatal."""
+    """The SEAL that begins at *offset*; None: no intact one does. A cache: never fatal. Its own header says how much is
+    read, never the size of the segment (G16)."""
     form = source.format
-    buffer = source.store.read(header.number, offset, end)
-    found = form.header_at(buffer, 0, offset, header.salt)
+    found = form.header_at(source.store.read(header.number, offset, min(end, offset + 64)), 0, offset, header.salt)
     if isinstance(found, Stop) or found.kind != Kind.SEAL.value or found.first_lsn < header.first_lsn:
         return None
+    buffer = source.store.read(header.number, offset, min(end, form.frame_end(found)))
     seal = form.decode_seal(buffer, 0, found, header.first_lsn)
     return seal if seal is not None and seal.last_lsn + 1 == found.first_lsn else None
 

@@ -130,11 +130,11 @@ class SegmentScan:
         self.entries += header.entries
         self.synced = max(self.synced, header.synced)
         self.runs.add(frame, len(frame), header.offset, lsn)
+        self.last_commit_ns = header.time_ns
         if header.kind == Kind.CHECKPOINT.value:
             self.base_lsn = max(self.base_lsn, admissible_base(source, self.header, header))
             return
         self.last_check = header.crc
-        self.last_commit_ns = header.time_ns
         if self.first_commit_ns is None:
             self.first_commit_ns = header.time_ns
 

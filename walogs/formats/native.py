@@ -147,7 +147,7 @@ class NativeFormat:
             raise UnsupportedFormat(f"header flags {flags:#06x}; this release knows 0x0003", found=f"{flags:#06x}")
         name_bytes = data[CODEC_NAME_AT]
         (parameter_bytes,) = unpack_from("<H", data, CODEC_PARAMETERS_AT)
-        in_order = 1 <= base_lsn <= first_lsn <= LARGEST and 1 <= epoch < LARGEST and created <= LARGEST
+        in_order = 1 <= base_lsn <= first_lsn <= LARGEST and 0 < number < LARGEST and 0 < epoch < LARGEST >= created
         if not salt or not in_order or name_bytes > CODEC_NAME_MAX or parameter_bytes > CODEC_PARAMETERS_MAX:
             raise Malformed("its header holds values that no writer makes")
         try:

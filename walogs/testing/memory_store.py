@@ -112,10 +112,14 @@ class MemoryStore:
     def acquire(self) -> None:
         """Take the disk's lock, then make every name durable. Raises `Locked` while another live store holds it."""
         self._refuse_if_closed()
-        if not self.process.lock():
-            raise Locked(f"{self.name} is open in another store on this disk; close that one first")
+        if self._holds_lock or not self.process.lock():
+            raise Locked(f"{self.name} is open in another store on this disk, or in this one; close that first")
+        try:
+            self.process.sync_directory()
+        except OSError:
+            self.process.unlock()
+            raise
         self._holds_lock = True
-        self.process.sync_directory()
 
     def create(self, number: int, data: Buffer) -> None:
         """Write a temporary file, sync it, rename it, sync the directory. Raises `Exists` or `NoSpace`: unchanged."""
@@ -189,10 +193,10 @@ class MemoryStore:
 
     # The witness.
 
-    def write_witness(self, data: bytes, *, durable: bool) -> None:
-        """Write it where it was; the first by this store is always durable, with its file. Raises no `Exception`."""
+    def write_witness(self, data: bytes, *, durable: bool) -> bool:
+        """Write it where it was; the first by this store is always durable, with its file. Whether that was done."""
         if self._is_closed:
-            return
+            return False
         self._refuse_without_lock()
         if self.laws:
             assert_witness_law(self, data)
@@ -204,7 +208,8 @@ class MemoryStore:
             if durable:
                 self._witness.sync("data")
         except Exception:  # noqa: BLE001 advisory: whatever fails here fails no append
-            pass
+            return False
+        return True
 
     def drop_witness(self) -> None:
         """Unlink it, then sync the directory. Raises `OSError`."""

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 from benchmarks.appending import append, batch
-from benchmarks.machine import described
+from benchmarks.machine import described, load
 from benchmarks.measure import FULL, QUICK, Row, Scale, table
 from benchmarks.memory import memory
 from benchmarks.peers import peers
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.directory.mkdir(parents=True, exist_ok=True)
     print(described(options.directory), end="\n\n", flush=True)
     rows = run(options.only or list(BENCHMARKS), QUICK if options.quick else FULL, options.directory)
-    print(table(rows))
+    print(table(rows), f"At the end: {load()}", sep="\n\n")
     missed = [row.name for row in rows if row.figure is not None and row.limit and not row.limit.holds(row.figure)]
     print(f"\n{len(missed)} of {sum(row.limit is not None for row in rows)} targets not met", *missed, sep="\n  ")
     return 0

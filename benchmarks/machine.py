@@ -32,15 +32,19 @@ def crc_implementation() -> str:
         return "zlib-ng"
 
 
+def load() -> str:
+    """How many processes wanted to run, over the last 1, 5 and 15 minutes. Next to none but this one: figures count."""
+    return "load " + ", ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
 def described(place: Path) -> str:
     """A few lines: machine, file system, interpreter, what computes CRCs, releases."""
     volume = os.statvfs(place)
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     interpreter = f"{platform.python_implementation()} {platform.python_version()}"
     blocks = f"{file_system(place.stat().st_dev) or 'unknown file system'}, {volume.f_bsize}-byte blocks"
     lines = [
         f"walogs {walogs.__version__}, {interpreter}, CRC-32 by {crc_implementation()}",
-        f"{processor()}, {os.cpu_count()} cores, load {load}",
+        f"{processor()}, {os.cpu_count()} cores, {load()}",
         f"{platform.system()} {platform.release()} {platform.machine()}, {blocks}",
         f"peers: {releases()}",
     ]

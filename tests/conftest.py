@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
@@ -21,6 +23,8 @@ settings.register_profile(
 
 def pytest_configure(config: pytest.Config) -> None:
     """`-m laboratory` searches long by itself; `--hypothesis-profile` overrides."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # inherited ignored, no child would see a Ctrl-C
     try:
         requirements.demanded()
     except ValueError as mistake:

@@ -484,6 +484,22 @@ def test_any_bytes_are_a_seal_or_none(
 
 
 @pytest.mark.guarantee("G16")
+@pytest.mark.parametrize(
+    "offsets", [[520, 1024], [512, 512], [1024, 512], [512, 2048], [512, 4096], [512, 1024, 1016], [0, 512]], ids=str
+)
+def test_a_seal_whose_runs_are_not_in_order_is_none(offsets: list[int]) -> None:
+    """Its CRC holds: a writer with a bug made it, and it is only a cache."""
+    runs = RunIndex()
+    for at, offset in enumerate(offsets):
+        runs.append(offset, 1207 + at, at)
+    seal = replace(sealed()[1], runs=runs)
+    data = FORMAT.encode_seal(HEADER, 512, seal)
+    header = FORMAT.header_at(data, 0, seal.offset, SALT)
+    assert isinstance(header, FrameHeader)
+    assert FORMAT.decode_seal(data, 0, header, HEADER.first_lsn) is None
+
+
+@pytest.mark.guarantee("G16")
 def test_a_seal_whose_lsns_do_not_fit_is_none() -> None:
     _, seal = sealed()
     data = FORMAT.encode_seal(HEADER, 512, seal)

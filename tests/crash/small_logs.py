@@ -187,6 +187,17 @@ def checkpointed(*, last: bool = False) -> SmallLog:
     return written("a CHECKPOINT at the end" if last else "CHECKPOINTs", write, max_segment_size=1000)
 
 
+def far_checkpoint() -> SmallLog:
+    """A CHECKPOINT in another sector than the beginning of the frame before it."""
+
+    def write(wal: walogs.Wal) -> None:
+        append_each(wal, payloads((400, 500, 400, 700), 10))
+        wal.checkpoint(2)
+        wal.append(b"after it")
+
+    return written("a CHECKPOINT further on", write, max_segment_size=1400)
+
+
 def nested() -> SmallLog:
     """A log in a log: entries are the very frames, and segments, of this log."""
 
@@ -244,6 +255,7 @@ LOGS: Final[dict[str, Callable[[], SmallLog]]] = {
     "unsealed": unsealed,
     "checkpoints": checkpointed,
     "last-checkpoint": lambda: checkpointed(last=True),
+    "far-checkpoint": far_checkpoint,
     "nested": nested,
     "reopened": reopened,
     "bodies": body_by_the_sector,

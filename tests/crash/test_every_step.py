@@ -12,9 +12,9 @@ from typing_extensions import Buffer
 
 import walogs
 from tests.crash.legal import one_commit, several_commits
-from tests.crash.small_logs import abandon, disk_with, opened, payloads
+from tests.crash.small_logs import LOGS, abandon, disk_with, opened, payloads
 from tests.crash.sweep import Expected, ModelPlace, Tally, brief, judge_what_is_there
-from tests.logs import WITNESS, Entries, numbered
+from tests.logs import WITNESS, Entries, numbered, segment_name, with_byte
 from walogs.errors import WalError
 from walogs.testing import CHANGES, FAILED_SYNC, Fault, LawBroken, MemoryDisk, MemoryStore, SimulatedCrash
 
@@ -282,43 +282,54 @@ def handed_out_stays(name: str, disk: MemoryDisk, possible: list[Entries], tally
 # The mode `prefix`
 
 
-@pytest.mark.guarantee("G3", "G6", "G15")
-def test_a_cut_by_choice_can_die_at_every_step_and_is_never_silent() -> None:
-    """Damage to acknowledged bytes is refused, or cut on demand and then gone for good: nothing in between."""
-    tally = Tally("a prefix cut dies")
-    made = one_commit("random", 3, 2)
-    files = {**dict(made.before), WITNESS: made.witnesses["exact"] or b""}
-    damaged = bytearray(files["wal-000001.log"])
-    damaged[600] ^= 1
-    files["wal-000001.log"] = bytes(damaged)
-    kept = made.acknowledged[:1]
+def damaged_log(name: str) -> tuple[dict[str, bytes], Entries]:
+    """A small log with a flipped bit in its newest segment's first frame, and the entries that are left before it."""
+    log = LOGS[name]()
+    newest, first = segment_name(log.newest), log.frames(log.newest)[0]
+    kept = [entry for entry in log.entries if entry[0] < first.first_lsn]
+    return log.with_file(newest, with_byte(log.files[newest], first.offset + 41, 1)), kept
+
+
+@pytest.mark.guarantee("G3", "G6", "G11", "G15")
+@pytest.mark.parametrize("name", ["singles", "segments", "far-checkpoint"])
+def test_a_cut_by_choice_can_die_at_every_step_and_is_never_silent(name: str) -> None:
+    """Damage to acknowledged bytes is refused, or cut on demand and then gone for good: nothing in between. A base that
+    only a CHECKPOINT after the cut carries is kept throughout: what is below it may be gone."""
+    tally = Tally(f"a prefix cut dies, {name}")
+    files, kept = damaged_log(name)
     disk = disk_with(files)
     steps = steps_of(disk, lambda: abandon(opened(disk, 102, recovery="prefix"), disk), CRASHES)
     seen = set()
-    for step in range(1, steps + 1):
-        for how, end in ENDS.items():
-            disk = disk_with(files)
-            disk.arm(step, CRASHES, rng=random.Random(step))
-            tried(lambda disk=disk: abandon(opened(disk, 102, recovery="prefix"), disk))  # type: ignore[misc]
-            disk.disarm()
-            end(disk)
+    for step, (how, end) in itertools.product(range(1, steps + 1), ENDS.items()):
+        disk = disk_with(files)
+        disk.arm(step, CRASHES, rng=random.Random(step))
+        tried(lambda disk=disk: abandon(opened(disk, 102, recovery="prefix"), disk))  # type: ignore[misc]
+        disk.disarm()
+        end(disk)
+        for mode in ("acked", "prefix", "acked"):
             tally.tried += 1
+            wal = None
             try:
-                wal = opened(disk, 103)
-                seen.add("cut")
+                wal = opened(disk, 103, recovery=mode)
                 if list(wal) != kept:
-                    tally.wrong.append(f"step {step}, {how}: {brief(Expected(list(wal)))}")
+                    tally.wrong.append(f"step {step}, {how}, {mode}: {brief(Expected(list(wal)))}")
+                seen.add("cut")
                 abandon(wal, disk)
-            except walogs.Corrupt:
+            except walogs.Corrupt as refused:
                 seen.add("refused")
-            wal = opened(disk, 104, recovery="prefix")
-            if list(wal) != kept:
-                tally.wrong.append(f"step {step}, {how}, prefix: {brief(Expected(list(wal)))}")
-            abandon(wal, disk)
-            wal = opened(disk, 105)
-            if list(wal) != kept or wal.append(b"next") != 2:
+                if mode == "prefix" or "cut by choice" in seen:
+                    tally.wrong.append(f"step {step}, {how}, {mode}: {refused}")
+            if mode == "prefix":
+                seen.add("cut by choice")
+        seen.discard("cut by choice")
+        try:
+            wal = opened(disk, 104)
+            following = kept[-1][0] + 1 if kept else wal.next_lsn
+            if wal.append(b"next") != following or list(wal) != [*kept, (following, b"next")]:
                 tally.wrong.append(f"step {step}, {how}, afterwards: {brief(Expected(list(wal)))}")
             wal.close()
+        except walogs.Corrupt as refused:
+            tally.wrong.append(f"step {step}, {how}, afterwards: {refused}")
     tally.settle()
     assert seen == {"cut", "refused"}
 

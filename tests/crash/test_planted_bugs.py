@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 import walogs.engine.recovery as recovery_module
+from tests.crash import test_every_step
 from tests.crash.damage import states
 from tests.crash.legal import crash_sweep, judged, one_commit, several_commits, special
 from tests.crash.small_logs import LOGS
@@ -39,6 +40,15 @@ def failing_syncs(name: str) -> Tally:
     tally = Tally(name)
     try:
         fails_at_every_sync(name, "fdatasync", reopened=False, seeds=range(2))
+    except AssertionError as red:
+        tally.wrong.append(str(red))
+    return tally
+
+
+def cuts_by_choice(name: str) -> Tally:
+    tally = Tally(f"cuts by choice of {name}")
+    try:
+        test_every_step.test_a_cut_by_choice_can_die_at_every_step_and_is_never_silent(name)
     except AssertionError as red:
         tally.wrong.append(str(red))
     return tally
@@ -136,6 +146,17 @@ def a_base_after_the_cut_is_dropped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AppendableWriter, "_rescue_base", lambda self, active, base_lsn: None)
 
 
+def the_base_is_rescued_without_a_sync(patch: pytest.MonkeyPatch) -> None:
+    pristine = AppendableWriter._rescue_base
+
+    def rescue(self: AppendableWriter, active: Any, base_lsn: int) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self._store, "sync", lambda number, barrier: None)
+            pristine(self, active, base_lsn)
+
+    patch.setattr(AppendableWriter, "_rescue_base", rescue)
+
+
 def any_segment_is_continued(patch: pytest.MonkeyPatch) -> None:
     pristine = AppendableWriter._take_over
 
@@ -188,6 +209,9 @@ BUGS: Final = {
     "nothing is written again": Bug(nothing_is_written_again, lambda: failing_syncs("batch")),
     "a base after the cut is dropped": Bug(
         a_base_after_the_cut_is_dropped, lambda: legal(itertools.chain(*map(judged, special("random"))))
+    ),
+    "the base is rescued without a sync": Bug(
+        the_base_is_rescued_without_a_sync, lambda: cuts_by_choice("far-checkpoint")
     ),
     "any segment is continued": Bug(any_segment_is_continued, lambda: failing_syncs("append that grows")),
     "older segments may end anywhere": Bug(older_segments_may_end_anywhere, lambda: damage("unsealed", "cuts", 97)),

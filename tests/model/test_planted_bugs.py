@@ -184,4 +184,4 @@ def test_a_planted_bug_is_seen(bug: Callable[[Plant], None], monkeypatch: Plant)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("bug", list(BUGS), ids=lambda bug: bug.__name__)
 def test_every_planted_bug_is_seen(bug: Callable[[Plant], None], monkeypatch: Plant) -> None:
-    assert is_seen(bug, 4000, monkeypatch)
+    assert is_seen(bug, 20_000, monkeypatch)

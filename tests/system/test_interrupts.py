@@ -269,13 +269,6 @@ def test_an_open_interrupted_at_a_third_of_all_points_in_our_code_holds_up_nobod
     interrupt_in_a_fork("open", 3, "walogs")
 
 
-@pytest.mark.laboratory
-@pytest.mark.guarantee("G13", "G18")
-@pytest.mark.parametrize("verb", ATTEMPTS)
-def test_an_open_or_close_interrupted_in_what_it_calls_holds_up_nobody(verb: str) -> None:
-    interrupt_in_a_fork(verb, 1, "")
-
-
 # At random moments, for some time: what the points above cannot show is a hang of the others
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from walogs.errors import ConfigError
@@ -92,5 +91,7 @@ def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> Wal
 
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches  # 3 ms that only a mistake has to pay
+
     close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(known)})"

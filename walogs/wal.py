@@ -84,7 +84,9 @@ class Wal:
 
         An empty batch is an empty range, and no write. Raises what `append` raises.
         """
-        batch = [entry if type(entry) is bytes else owned(entry) for entry in entries]
+        batch: list[bytes] = list(entries)  # type: ignore[arg-type]
+        if set(map(type, batch)) - {bytes}:  # no Python statement an entry where all are bytes already
+            batch = [entry if type(entry) is bytes else owned(entry) for entry in batch]
         sizes = list(map(len, batch))
         if sizes and max(sizes) > self._limits.entry:
             self._refuse_size("an entry", max(sizes), self._limits.entry)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from walogs import registry
-from walogs.config import Overrides, WalConfig, overridden
+from walogs.config import Overrides, WalConfig, config_error, overridden
 from walogs.engine.appendable import AppendableWriter, open_appendable
 from walogs.engine.chain import ChainWriter, open_chain
 from walogs.engine.recovery import Examined, look
@@ -85,10 +85,6 @@ def component(kind: str, value: Any, protocol: type) -> Any:
     if isinstance(value, type) or not isinstance(value, protocol):
         raise config_error(f"{kind}={value!r}: a name, or an object with the members of {protocol.__name__}")
     return value
-
-
-def config_error(problem: str) -> ConfigError:
-    return ConfigError(problem, problems=(problem,))
 
 
 def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:

@@ -84,10 +84,14 @@ def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> Wal
     if unknown:
         raise ConfigError("; ".join(unknown), problems=unknown)
     if config is not None and not isinstance(config, WalConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-        problem = f"config={config!r}: a WalConfig; its keys can be keywords too"  # type: ignore[unreachable]
-        raise ConfigError(problem, problems=(problem,))
+        raise config_error(f"config={config!r}: a WalConfig; its keys can be keywords too")
     base = config if config is not None else WalConfig()
     return replace(base, **overrides) if overrides else base  # type: ignore[arg-type]
+
+
+def config_error(problem: str) -> ConfigError:
+    """For one mistake."""
+    return ConfigError(problem, problems=(problem,))
 
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-from walogs.config import did_you_mean
-from walogs.errors import ConfigError
+from walogs.config import config_error, did_you_mean
 
 BUILT_IN: Final[dict[str, dict[str, str]]] = {
     "store": {"local": "walogs.defaults.local_store:LocalStore"},
@@ -23,7 +22,6 @@ def factory(kind: str, name: str) -> Any:
     """The class behind a name. Raises `ConfigError` that lists what there is."""
     known = BUILT_IN[kind]
     if name not in known:
-        problem = f"{kind}={name!r}: no such {kind}{did_you_mean(name, tuple(known))}"
-        raise ConfigError(problem, problems=(problem,))
+        raise config_error(f"{kind}={name!r}: no such {kind}{did_you_mean(name, tuple(known))}")
     module, attribute = known[name].split(":")
     return getattr(import_module(module), attribute)

@@ -21,7 +21,7 @@ from walogs.engine.verdict import (
     unlinked,
     unlinked_end,
 )
-from walogs.engine.walk import RestScan, SegmentScan, Walk
+from walogs.engine.walk import CHUNK_BYTES, RestScan, SegmentScan, Walk
 from walogs.errors import Missing
 from walogs.formats import witness as witness_bytes
 from walogs.formats.crc32 import crc32
@@ -211,7 +211,7 @@ def check_runs(source: Source, header: SegmentHeader, seal: Seal) -> None:
     at = 0
     while at < len(runs):
         start, last = runs.offsets[at], at + 1
-        while last < len(runs) and ends[last] - start <= 1 << 20:
+        while last < len(runs) and ends[last] - start <= CHUNK_BYTES:
             last += 1
         chunk = memoryview(source.store.read(header.number, start, ends[last - 1]))
         for k in range(at, last):

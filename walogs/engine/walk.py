@@ -168,8 +168,7 @@ class RestScan:
             if used:
                 self.bytes_end = offset + used
                 self._search(source, scan.header, chunk, offset)
-            at_end = not chunk or offset + len(chunk) >= scan.size
-            if at_end:
+            if not chunk or offset + len(chunk) >= scan.size:
                 return
             offset += len(chunk) - whole_frame if len(chunk) > whole_frame else len(chunk)
 

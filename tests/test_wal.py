@@ -104,6 +104,20 @@ def test_what_the_caller_does_to_a_buffer_afterwards_changes_nothing(log_factory
         assert [data for _, data in wal] == [b"one", b"two", b"three"]
 
 
+def test_a_batch_from_one_buffer_that_is_filled_again_and_again_holds_what_each_held(log_factory: LogFactory) -> None:
+    buffer = bytearray(3)
+
+    def filled() -> Iterator[bytearray]:
+        for k in range(20):
+            buffer[:] = b"%03d" % k
+            yield buffer
+
+    with log_factory.open() as wal:
+        wal.append_batch(filled())
+    with log_factory.open() as wal:
+        assert [data for _, data in wal] == [b"%03d" % k for k in range(20)]
+
+
 def test_a_subclass_of_bytes_that_lies_about_its_length_is_taken_at_its_bytes(log_factory: LogFactory) -> None:
     with log_factory.open() as wal:
         wal.append(Bytes(b"five!"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ from walogs.wal import Limits, Wal
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-logger = logging.getLogger("walogs")
 
 ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
 
@@ -124,7 +121,9 @@ def report_of(
     tail = tail_state_of(examined)
     if isinstance(tail, TruncatedAt):
         name = source.store.segment_name(tail.segment)
-        logger.warning("%s: %s was cut at byte %d", source.store.name, name, tail.offset)
+        import logging
+
+        logging.getLogger("walogs").warning("%s: %s was cut at byte %d", source.store.name, name, tail.offset)
     return RecoveryReport(
         segments=len(completed) + (active is not None),
         entries=writer.next_lsn - writer.base_lsn,

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from dataclasses import replace
+from operator import countOf
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from walogs.engine.reading import Reading, Snapshot
@@ -84,13 +85,11 @@ class Wal:
 
         An empty batch is an empty range, and no write. Raises what `append` raises.
         """
-        batch: list[bytes] = list(entries)  # type: ignore[arg-type]
-        if set(map(type, batch)) - {bytes}:  # no Python statement an entry where all are bytes already
-            batch = [entry if type(entry) is bytes else owned(entry) for entry in batch]
-        sizes = list(map(len, batch))
-        if sizes and max(sizes) > self._limits.entry:
-            self._refuse_size("an entry", max(sizes), self._limits.entry)
-        whole = self._source.format.body_bytes(len(batch), sum(sizes))
+        batch = all_owned(entries)
+        total = sum(map(len, batch))
+        if total > self._limits.entry and max(map(len, batch)) > self._limits.entry:
+            self._refuse_size("an entry", max(map(len, batch)), self._limits.entry)
+        whole = self._source.format.body_bytes(len(batch), total)
         if len(batch) > 1 and whole > self._limits.batch:
             self._refuse_size("a batch", whole, self._limits.batch)
         if not batch:
@@ -140,7 +139,8 @@ class Wal:
     def read(self, lsn: int) -> bytes:
         """The data of one entry, found through its segment's index. Raises `Checkpointed`, `IndexError`, `Corrupt`."""
         snapshot, first, end = self._snapshot(lsn, lsn + 1)
-        for _, data in snapshot.entries(first, end):
+        data = snapshot.entry(lsn) if first < end else None
+        if data is not None:
             return data
         raise IndexError(f"{self._source.store.name} holds no entry {lsn}: it ends at {self.last_lsn}")
 
@@ -290,6 +290,16 @@ def owned(data: Buffer) -> bytes:
     if not view.c_contiguous:
         raise BufferError("an entry is a C-contiguous buffer; make a copy of this one first")
     return view.tobytes()
+
+
+def all_owned(entries: Iterable[Buffer]) -> list[bytes]:
+    """`owned`, as each is handed over: an iterator may hand out one buffer again and again. Without a Python statement
+    for each where they are a list of `bytes`."""
+    if type(entries) is list:
+        entries = entries.copy()
+        if countOf(map(type, entries), bytes) == len(entries):
+            return entries
+    return [entry if type(entry) is bytes else owned(entry) for entry in entries]
 
 
 def summary(segment: CompletedSegment, name: str) -> SegmentSummary:

@@ -6,6 +6,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -900,7 +901,7 @@ def test_a_log_whose_cut_end_cannot_be_reported_is_let_go(tmp_path: Path, monkey
         raise RuntimeError("the log handler is broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr("walogs.assembly.logger.warning", complaining)
+        patch.setattr(logging.getLogger("walogs"), "warning", complaining)
         with pytest.raises(RuntimeError):  # held by `raises`, as a debugger or an except clause would hold it
             walogs.open(path)
         assert descriptors(str(path)) == []

@@ -324,7 +324,7 @@ class LocalStore:
         if fd is None:
             fd = self._file(number)
         written = os.pwrite(fd, data, offset)
-        size = memoryview(data).nbytes
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
         if written != size:
             write_all(fd, memoryview(data).cast("B")[written:], offset + written)
 

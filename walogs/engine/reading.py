@@ -6,11 +6,10 @@ chunk of runs, whatever the size of the log.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.segments import position_of, read_seal
-from walogs.engine.walk import CHUNK_BYTES, Walk
+from walogs.engine.walk import CHUNK_BYTES, SeenRun, Walk
 from walogs.errors import Checkpointed, Closed, Missing
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import FrameHeader, Malformed, RunIndex, SegmentHeader
@@ -27,8 +26,7 @@ SEAL_KEPT: Final = 16
 """So many run indexes of sealed segments are kept, so that reading entries here and there reads each once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The part of a segment that may be read: nothing at or after `end` is looked at."""
 
     header: SegmentHeader
@@ -77,6 +75,12 @@ class Snapshot:
                 else:
                     yield from enumerate(payloads, first)
 
+    def entry(self, lsn: int) -> bytes | None:
+        """The data of one entry; None: there is none of that LSN."""
+        for extent in self.extents(lsn, lsn + 1):
+            return self._reading.entry(extent, lsn)
+        return None
+
     def commits(self, start: int, stop: int) -> Iterator[Commit]:
         """Every commit that holds an entry of [start, stop), whole."""
         for extent in self.extents(start, stop):
@@ -106,6 +110,20 @@ class Reading:
                     yield first_lsn, self._decoded(extent, run)
             except Malformed as error:
                 raise self._source.corrupt(str(error), extent.header.number, offset, first_lsn) from None
+
+    def entry(self, extent: Extent, lsn: int) -> bytes | None:
+        """One entry, without taking apart the rest of its run."""
+        if not self._source.codec.identity:
+            found = self.payloads(extent, lsn, lsn + 1)
+            return next((data[lsn - first] for first, data in found if lsn - first < len(data)), None)
+        for run, first_lsn, offset in self._pieces(extent, lsn, lsn + 1):
+            try:
+                data = self._source.format.entry(run, self._source.codec.check_bytes, lsn - first_lsn)
+            except Malformed as error:
+                raise self._source.corrupt(str(error), extent.header.number, offset, first_lsn) from None
+            if data is not None:
+                return data
+        return None
 
     def frame_headers(self, extent: Extent, start: int, stop: int) -> Iterator[FrameHeader]:
         """The headers of the frames that hold entries of [start, stop)."""
@@ -177,10 +195,12 @@ class Reading:
     def _frames(self, extent: Extent, begin: int, end: int, lsn: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
         walk = Walk(self._source, extent.header, begin, end, lsn)
         upto = min(stop, extent.last_lsn + 1)
-        for seen in walk:
+        for seen in walk.runs():
             if walk.expected_lsn >= upto:
                 return
-            if seen.header.entries:
+            if isinstance(seen, SeenRun):
+                yield bytes(seen.frames()), walk.expected_lsn, seen.offset
+            elif seen.header.entries:
                 yield seen.frame(), walk.expected_lsn, seen.header.offset
         if walk.expected_lsn < upto:
             raise self._source.corrupt(walk.stop.value, extent.header.number, walk.offset, walk.expected_lsn)

@@ -6,8 +6,7 @@ made durable, or fenced, is for the writer of that shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from walogs.engine.segments import CompletedSegment, find_seal, scanned, sealed
 from walogs.engine.verdict import (
@@ -21,7 +20,7 @@ from walogs.engine.verdict import (
     unlinked,
     unlinked_end,
 )
-from walogs.engine.walk import CHUNK_BYTES, RestScan, SegmentScan, Walk
+from walogs.engine.walk import CHUNK_BYTES, RestScan, SeenRun, SegmentScan, Walk
 from walogs.errors import Missing
 from walogs.formats import witness as witness_bytes
 from walogs.formats.crc32 import crc32
@@ -38,8 +37,7 @@ Verify = Literal["full", "last"]
 Mode = Literal["acked", "prefix"]
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """What is there, judged and found good enough to open. Nothing was changed to learn it."""
 
     newest: SegmentScan
@@ -229,8 +227,10 @@ def check_last_frame(source: Source, header: SegmentHeader, seal: Seal, successo
     runs = seal.runs
     last_check, end = 0, seal.offset
     for offset, lsn in zip(reversed(runs.offsets), reversed(runs.first_lsns), strict=True):
-        for seen in Walk(source, header, offset, end, lsn):
-            if seen.header.entries:
+        for seen in Walk(source, header, offset, end, lsn).runs():
+            if isinstance(seen, SeenRun):
+                last_check = seen.intact.crc
+            elif seen.header.entries:
                 last_check = seen.header.crc
         if last_check:
             break

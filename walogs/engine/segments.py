@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.formats.segment_format import Kind, Seal, SegmentHeader, Stop
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 SEAL_SEARCH_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedSegment:
+class CompletedSegment(NamedTuple):
     """A segment that has a successor."""
 
     header: SegmentHeader

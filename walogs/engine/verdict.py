@@ -45,6 +45,9 @@ class Verdict(Enum):
     CORRUPT = "corrupt"
 
 
+ENTRIES: Final = Kind.ENTRIES.value  # looked up once: this is asked of every frame
+
+
 VERDICTS: Final[dict[tuple[Shape, Rest, Testimony], Verdict]] = {
     (Shape.MAY_TEAR, Rest.ZEROS, Testimony.NOTHING): Verdict.CLEAN,
     (Shape.MAY_TEAR, Rest.BYTES, Testimony.NOTHING): Verdict.TORN,
@@ -71,7 +74,7 @@ def testimony(end: int, synced: int, is_sealed: bool) -> Testimony:
 
 def inadmissible(header: FrameHeader, expected_lsn: int) -> str | None:
     """Why an intact frame cannot stand where it does: bytes that no writer of this log makes, so never torn."""
-    if header.kind == Kind.ENTRIES.value:
+    if header.kind == ENTRIES:
         if header.first_lsn != expected_lsn:
             return f"an intact frame holds entry {header.first_lsn} where {expected_lsn} belongs"
         if header.entries == 0:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.verdict import inadmissible
 from walogs.errors import UnsupportedFormat
-from walogs.formats.segment_format import FrameHeader, Kind, RunIndex, Stop
+from walogs.formats.segment_format import FrameHeader, Intact, Kind, RunIndex, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 1 << 20
 KINDS: Final = frozenset(kind.value for kind in Kind)
+SEAL: Final = Kind.SEAL.value  # looked up once: an enum's value costs 0.2 µs each time, a member 0.1 (Python 3.11)
+CHECKPOINT: Final = Kind.CHECKPOINT.value
+END: Final = Stop.END
 
 
 class Seen(NamedTuple):
@@ -34,6 +37,18 @@ class Seen(NamedTuple):
         return self.buffer[self.at : self.at + length].ljust(length, b"\0")
 
 
+class SeenRun(NamedTuple):
+    """Intact frames with entries, end to end, and the buffer that was checked."""
+
+    intact: Intact
+    buffer: bytes
+    at: int
+    offset: int
+
+    def frames(self) -> memoryview:
+        return memoryview(self.buffer)[self.at : self.intact.end]
+
+
 class Walk:
     """The frames of entries and CHECKPOINTs of one segment, in order. Afterwards `offset` and `stop` say where and why
     it ended, `expected_lsn` which entry would come next."""
@@ -47,6 +62,14 @@ class Walk:
         self.stop: Stop = Stop.END
 
     def __iter__(self) -> Iterator[Seen]:
+        """Frame by frame."""
+        return self._steps(None)  # type: ignore[return-value]
+
+    def runs(self, index: RunIndex | None = None) -> Iterator[Seen | SeenRun]:
+        """As many frames at a time as can be checked without looking at each here, at most one run (of *index*)."""
+        return self._steps(index if index is not None else RunIndex())
+
+    def _steps(self, run_index: RunIndex | None) -> Iterator[Seen | SeenRun]:
         form, codec = self._source.format, self._source.codec
         read, number, salt = self._source.store.read, self._segment.number, self._segment.salt
         header_at, check_at, limit = form.header_at, form.check_at, self._limit
@@ -54,8 +77,15 @@ class Walk:
         while True:
             offset = self.offset
             index = offset - begin
+            if run_index is not None:
+                many = form.intact(buffer, index, offset, salt, self.expected_lsn, run_index.room, codec)
+                if many.frames:
+                    yield SeenRun(many, buffer, index, offset)
+                    self.offset = offset + many.end - index
+                    self.expected_lsn += many.entries
+                    continue
             header = header_at(buffer, index, offset, salt)
-            if header is Stop.END and offset < limit and begin + len(buffer) < limit:
+            if header is END and offset < limit and begin + len(buffer) < limit:
                 buffer, begin = read(number, offset, min(limit, offset + CHUNK_BYTES)), offset
                 header = header_at(buffer, 0, offset, salt)
                 index = 0
@@ -80,7 +110,7 @@ class Walk:
             if not check_at(buffer, index, header, codec):
                 self.stop = Stop.DAMAGED
                 return
-            if header.kind == Kind.SEAL.value:
+            if header.kind == SEAL:
                 self.stop = Stop.SEAL
                 return
             why = inadmissible(header, self.expected_lsn)
@@ -117,8 +147,11 @@ class SegmentScan:
         self.runs = RunIndex()
         self.synced = start = source.format.traits.header_bytes
         walk = Walk(source, header, start, size, header.first_lsn)
-        for seen in walk:
-            self._add(source, seen, walk.expected_lsn)
+        for seen in walk.runs(self.runs):
+            if isinstance(seen, Seen):
+                self._add(source, seen, walk.expected_lsn)
+            else:
+                self._add_run(seen, walk.expected_lsn)
         self.end = walk.offset
         """Offset where intact frames stop: X."""
         self.stop = walk.stop
@@ -131,12 +164,22 @@ class SegmentScan:
         self.synced = max(self.synced, header.synced)
         self.runs.add(frame, len(frame), header.offset, lsn)
         self.last_commit_ns = header.time_ns
-        if header.kind == Kind.CHECKPOINT.value:
+        if header.kind == CHECKPOINT:
             self.base_lsn = max(self.base_lsn, admissible_base(source, self.header, header))
             return
         self.last_check = header.crc
         if self.first_commit_ns is None:
             self.first_commit_ns = header.time_ns
+
+    def _add_run(self, seen: SeenRun, lsn: int) -> None:
+        intact = seen.intact
+        self.frames += intact.frames
+        self.entries += intact.entries
+        self.synced = max(self.synced, intact.synced)
+        self.runs.add(seen.frames(), intact.end - seen.at, seen.offset, lsn)
+        self.last_check, self.last_commit_ns = intact.crc, intact.last_time_ns
+        if self.first_commit_ns is None:
+            self.first_commit_ns = intact.first_time_ns
 
 
 def admissible_base(source: Source, segment: SegmentHeader, checkpoint: FrameHeader) -> int:
@@ -175,9 +218,9 @@ class RestScan:
     def _search(self, source: Source, segment: SegmentHeader, chunk: bytes, offset: int) -> None:
         for header in source.format.headers_in(chunk, 0, offset, segment.salt):
             self.synced = max(self.synced, header.synced)
-            if header.kind == Kind.SEAL.value:
+            if header.kind == SEAL:
                 self.is_sealed = True
-            elif header.kind == Kind.CHECKPOINT.value and source.format.check_at(
+            elif header.kind == CHECKPOINT and source.format.check_at(
                 chunk, header.offset - offset, header, source.codec
             ):
                 self.base_lsn = max(self.base_lsn, admissible_base(source, segment, header))

@@ -31,7 +31,9 @@ from walogs.errors import UnsupportedFormat
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import (
     LARGEST,
+    Draft,
     FrameHeader,
+    Intact,
     Kind,
     Malformed,
     RunIndex,
@@ -82,6 +84,14 @@ BODY_BYTES_MAX: Final = 1 << 30
 SEAL_BYTES_MAX: Final = 1 << 20
 SEGMENT_BYTES_MAX: Final = (1 << 32) - 2 * SEAL_BYTES_MAX
 """u32 offsets bound a segment to 4 GiB; this leaves room for the SEAL of one that is full, and for CHECKPOINTs."""
+
+
+def offset_table(entries: list[bytes]) -> bytes:
+    """Where each of a batch's entries begins after the table, and where the last one ends."""
+    offsets = array("I", accumulate(map(len, entries), initial=0))
+    if sys.byteorder == "big":
+        offsets.byteswap()
+    return offsets.tobytes()
 
 
 class NativeFormat:
@@ -181,12 +191,13 @@ class NativeFormat:
         return entries_bytes if count == 1 else 4 * (count + 1) + entries_bytes
 
     def body(self, entries: list[bytes]) -> bytes:
-        if len(entries) == 1:
-            return entries[0]
-        offsets = array("I", accumulate(map(len, entries), initial=0))
-        if sys.byteorder == "big":
-            offsets.byteswap()
-        return b"".join((offsets.tobytes(), *entries))
+        return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
+
+    def draft(self, entries: list[bytes], check_bytes: int) -> Draft:
+        table = offset_table(entries)
+        body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
+        after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
+        return Draft(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
 
     def encode_entries(
         self,
@@ -196,12 +207,17 @@ class NativeFormat:
         first_lsn: int,
         count: int,
         time_ns: int,
-        stored: bytes,
+        stored: bytes | Draft,
         codec: Codec,
-    ) -> tuple[bytes, int]:
+    ) -> tuple[bytes | bytearray, int]:
         size = len(stored) + codec.check_bytes
         head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, count, offset, synced)
         seed = crc32(head, salt)
+        if isinstance(stored, Draft):
+            frame, end = stored.frame, FRAME_HEADER_BYTES + len(stored)
+            frame[:FRAME_HEADER_BYTES] = head + U32.pack(seed)
+            frame[end : end + codec.check_bytes] = codec.check(seed, memoryview(frame)[FRAME_HEADER_BYTES:end])
+            return frame, seed
         return b"".join((head, U32.pack(seed), stored, codec.check(seed, stored), PADDING[-size & 7])), seed
 
     def encode_checkpoint(self, salt: int, offset: int, synced: int, base_lsn: int, time_ns: int) -> bytes:
@@ -249,6 +265,43 @@ class NativeFormat:
             return middle >= start and U32.pack(crc32(buffer[start:middle], header.crc)) == check
         return False
 
+    def intact(
+        self, buffer: bytes, index: int, offset: int, salt: int, first_lsn: int, room: int, codec: Codec
+    ) -> Intact:
+        unpack, check, check_bytes = FRAME_AND_CRC.unpack_from, codec.check, codec.check_bytes
+        at, full, limit, base = index, index + room, len(buffer), offset - index
+        frames = highest = last_crc = first_ns = last_ns = 0
+        lsn = first_lsn
+        while at < full and at + FRAME_HEADER_BYTES <= limit:
+            tag, kind, flags, size, first, time_ns, count, where, synced, crc = unpack(buffer, at)
+            end, start = at + ((size + 47) & -8), at + FRAME_HEADER_BYTES
+            middle = start + size - check_bytes
+            if (
+                tag != FRAME_TAG
+                or kind != 1
+                or flags
+                or first != lsn
+                or not count
+                or where != at + base
+                or synced > where
+                or time_ns > LARGEST
+                or lsn + count > LARGEST
+                or (frames and count > 1)
+                or end > limit
+                or middle < start
+                or crc32(buffer[at : at + 36], salt) != crc
+                or check(crc, buffer[start:middle]) != buffer[middle : start + size]
+            ):
+                break
+            if not frames:
+                first_ns = time_ns
+            if synced > highest:  # noqa: PLR1730  # a call would cost a sixth of the whole loop
+                highest = synced
+            frames, lsn, last_crc, last_ns, at = frames + 1, lsn + count, crc, time_ns, end
+            if count > 1:  # stays alone: if its table turns out to be bad, what is before it was handed out
+                break
+        return Intact(at, frames, lsn - first_lsn, highest, last_crc, first_ns, last_ns)
+
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
         at = buffer.find(FRAME_MAGIC, start)
         while at >= 0:
@@ -269,6 +322,20 @@ class NativeFormat:
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, crc), at
             at += (size + 47) & -8
 
+    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
+        at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
+        while at < len(run):
+            size, count = unpack(run, at)
+            if position < count:
+                body = run[at + FRAME_HEADER_BYTES : at + less + size]
+                if count == 1:
+                    return body
+                start, offsets = 4 * (count + 1), self.offsets(body, count)
+                return body[start + offsets[position] : start + offsets[position + 1]]
+            position -= count
+            at += (size + 47) & -8
+        return None
+
     def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
         found: list[bytes] = []
         add = found.append
@@ -286,14 +353,19 @@ class NativeFormat:
     def split(self, body: bytes, count: int) -> list[bytes]:
         if count == 1:
             return [body]
+        offsets = self.offsets(body, count)
+        data = body[4 * (count + 1) :]
+        return [data[a:b] for a, b in pairwise(offsets)]
+
+    def offsets(self, body: bytes, count: int) -> tuple[int, ...]:
+        """The table before a batch's entries, and that it can be one."""
         start = 4 * (count + 1)
         if len(body) < start:
             raise Malformed(f"a body of {len(body)} bytes cannot hold {count} entries")
         offsets = unpack_from(f"<{count + 1}I", body)
         if offsets[0] != 0 or offsets[-1] != len(body) - start or not all(map(le, offsets, offsets[1:])):
             raise Malformed("its table of entry offsets is not ascending from 0 to the body's end")
-        data = body[start:]
-        return [data[a:b] for a, b in pairwise(offsets)]
+        return offsets
 
     # SEALs
 

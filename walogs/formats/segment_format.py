@@ -112,6 +112,36 @@ class FrameHeader(NamedTuple):
     crc: int
 
 
+class Draft:
+    """A frame that lacks only its header and check; its length is its body's.
+
+    Data is copied once: a second copy of a large batch has malloc give memory back and fetch it again each time."""
+
+    __slots__ = ("_body_bytes", "frame")
+
+    def __init__(self, frame: bytearray, body_bytes: int) -> None:
+        self.frame = frame
+        self._body_bytes = body_bytes
+
+    def __len__(self) -> int:
+        return self._body_bytes
+
+
+class Intact(NamedTuple):
+    """Frames with entries, end to end, whose every check holds."""
+
+    end: int
+    """Index in the buffer after the last one's padding."""
+    frames: int
+    entries: int
+    synced: int
+    """The highest that one of them names."""
+    crc: int
+    """Header CRC of the last one."""
+    first_time_ns: int
+    last_time_ns: int
+
+
 class RunIndex:
     """Where the runs of a segment begin, their first LSNs and their CRCs: what a SEAL carries, built while writing."""
 
@@ -126,8 +156,13 @@ class RunIndex:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def room(self) -> int:
+        """With this many bytes of frames, or with the frame that passes it, the run is complete."""
+        return RUN_BYTES - self._open_bytes if self._open_bytes < RUN_BYTES else RUN_BYTES
+
     def add(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int) -> None:
-        """The next whole frame, padding included."""
+        """The next whole frame, padding included; or several, of which only the last may pass `room`."""
         if self._open_bytes >= RUN_BYTES:
             self.offsets.append(offset)
             self.first_lsns.append(first_lsn)
@@ -202,6 +237,10 @@ class SegmentFormat(Protocol):
         """Length of the body for *count* entries of *entries_bytes* in all."""
         ...
 
+    def draft(self, entries: list[bytes], check_bytes: int) -> Draft:
+        """A batch's body, in place; for codecs that store a body as it is."""
+        ...
+
     def encode_entries(
         self,
         salt: int,
@@ -210,9 +249,9 @@ class SegmentFormat(Protocol):
         first_lsn: int,
         count: int,
         time_ns: int,
-        stored: bytes,
+        stored: bytes | Draft,
         codec: Codec,
-    ) -> tuple[bytes, int]:
+    ) -> tuple[bytes | bytearray, int]:
         """A whole frame with entries, and its header's CRC."""
         ...
 
@@ -232,12 +271,24 @@ class SegmentFormat(Protocol):
         """Whether the body, all of it in the buffer, is what was written with this header."""
         ...
 
+    def intact(
+        self, buffer: bytes, index: int, offset: int, salt: int, first_lsn: int, room: int, codec: Codec
+    ) -> Intact:
+        """Frames with entries from *index* of the buffer (*offset* of the segment) on, whole with their padding, as
+        long as all that `header_at`, `check_at` and the verdict ask of one holds and LSNs follow on from *first_lsn*;
+        ends with the frame that fills *room*, and a batch stands alone. What it stops at is not judged here."""
+        ...
+
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
         """Every frame header in the buffer from *start* on (*offset* is where the buffer begins), in linear time."""
         ...
 
     def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
         """The entries of a run already found intact, stored as they are (identity codecs)."""
+        ...
+
+    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
+        """One entry of a run already found intact, by its position among them (identity codecs); None: it has fewer."""
         ...
 
     def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:

@@ -988,7 +988,7 @@ def test_without_permission_to_make_the_directory(shared: Path) -> None:
         ({"verify": "none"}, ["verify='none'", "'full' or 'last'"]),
         ({"verify": ["full"]}, ["verify="]),
         ({"sync": "fdatasnyc"}, ["sync='fdatasnyc'", "did you mean 'fdatasync'"]),
-        ({"sync": "interval"}, ["sync='interval'", "fdatasync, fsync, none"]),
+        ({"sync": "sometimes"}, ["sync='sometimes'", "fdatasync, fsync, interval, none"]),
         ({"codec": "crc23"}, ["codec='crc23'", "did you mean 'crc32'"]),
         ({"store": "locale"}, ["store='locale'", "did you mean 'local'"]),
         ({"sync": 5}, ["sync=5"]),

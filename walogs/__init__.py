@@ -6,6 +6,8 @@ with walogs.open("orders.wal") as wal:
         ...
 """
 
+from typing import TYPE_CHECKING, Any, Final
+
 from walogs.assembly import open
 from walogs.config import WalConfig
 from walogs.errors import (
@@ -13,6 +15,7 @@ from walogs.errors import (
     Closed,
     ConfigError,
     Corrupt,
+    CutBelow,
     EntryTooLarge,
     Exists,
     Fenced,
@@ -35,6 +38,7 @@ from walogs.protocols import (
     Pending,
     SegmentStore,
     StoreCapabilities,
+    SyncBy,
     SyncPolicy,
 )
 from walogs.types import (
@@ -48,7 +52,41 @@ from walogs.types import (
 )
 from walogs.wal import Wal
 
+if TYPE_CHECKING:
+    from walogs.assembly import open_reader as reader
+    from walogs.defaults.sync_policies import IntervalPolicy
+    from walogs.inspection.backup import backup
+    from walogs.inspection.repair import repair
+    from walogs.inspection.salvage import salvage
+    from walogs.inspection.verify import verify
+    from walogs.wal_reader import WalReader
+
 __version__ = "0.1.0.dev0"
+
+LATER: Final = {
+    "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
+    "WalReader": ("walogs.wal_reader", "WalReader"),
+    "backup": ("walogs.inspection.backup", "backup"),
+    "reader": ("walogs.assembly", "open_reader"),
+    "repair": ("walogs.inspection.repair", "repair"),
+    "salvage": ("walogs.inspection.salvage", "salvage"),
+    "verify": ("walogs.inspection.verify", "verify"),
+}
+"""Imported when they are asked for: a program that appends does not pay for them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'walogs' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = LATER[name]
+    found = globals()[name] = getattr(import_module(module), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})
 
 __all__ = [
     "MAX_ENTRY_SIZE",

@@ -10,6 +10,7 @@ from walogs import registry
 from walogs.config import Overrides, WalConfig, config_error, overridden
 from walogs.engine.appendable import AppendableWriter, open_appendable
 from walogs.engine.chain import ChainWriter, open_chain
+from walogs.engine.commit import GroupCommit
 from walogs.engine.recovery import Examined, look
 from walogs.engine.source import Environment, Source
 from walogs.errors import ConfigError
@@ -58,7 +59,8 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
         store.close()
         raise
     limits = Limits(config.max_entry_size, config.max_batch_size)
-    return Wal(None if path is None else os.fspath(path), source, writer, limits, report)
+    commits = GroupCommit(store.name, writer, environment, config.max_queued_size, config.max_batch_size)
+    return Wal(None if path is None else os.fspath(path), source, writer, commits, limits, report)
 
 
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:

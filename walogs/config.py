@@ -25,7 +25,7 @@ class WalConfig:
     codec: str | Codec = "crc32"
     """How bodies are stored and checked: a name, or an object. Stamped in every segment."""
     sync: str | SyncPolicy = "fdatasync"
-    """When commits are synced: `fdatasync`, `fsync`, `none`, or an object."""
+    """When commits are synced: `fdatasync`, `fsync`, `interval`, `none`, or an object."""
     max_segment_size: int | None = 64 * 1024 * 1024
     """Header and frames; rotation comes before the commit that would pass it, and a bigger one goes alone. Any value
     from 1; None: by hand with `rotate()`, and by itself before 4 GiB."""
@@ -33,6 +33,8 @@ class WalConfig:
     """Inclusive. Limits what is appended, never what is read."""
     max_batch_size: int = 64 * 1024 * 1024
     """Inclusive: a batch's data and 4 bytes an entry (and 4 more)."""
+    max_queued_size: int = 64 * 1024 * 1024
+    """Of data that waits to be committed: `submit` and `append` wait while there is more. A larger one goes alone."""
     recovery: Literal["acked", "prefix"] = "acked"
     """`acked`: damage to acknowledged bytes refuses to open. `prefix`: it is cut, with what follows, and reported."""
     verify: Literal["full", "last"] = "full"
@@ -52,6 +54,8 @@ class WalConfig:
             yield f"max_batch_size={self.max_batch_size!r}: bytes, 1 to {BATCH_SIZE_MAX}"
         elif is_size(self.max_entry_size, 0) and self.max_entry_size > BATCH_SIZE_MAX:
             yield f"max_entry_size={self.max_entry_size!r}: at most {BATCH_SIZE_MAX}"
+        if not is_size(self.max_queued_size, 1):
+            yield f"max_queued_size={self.max_queued_size!r}: bytes, 1 or more"
         if self.recovery not in ("acked", "prefix"):
             yield f"recovery={self.recovery!r}: 'acked' or 'prefix'"
         if self.verify not in ("full", "last"):
@@ -67,6 +71,7 @@ class Overrides(TypedDict, total=False):
     max_segment_size: int | None
     max_entry_size: int
     max_batch_size: int
+    max_queued_size: int
     recovery: Literal["acked", "prefix"]
     verify: Literal["full", "last"]
 

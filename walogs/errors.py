@@ -13,6 +13,7 @@ __all__ = [
     "Closed",
     "ConfigError",
     "Corrupt",
+    "CutBelow",
     "EntryTooLarge",
     "Exists",
     "Fenced",
@@ -119,6 +120,17 @@ class Checkpointed(WalError, LookupError):
         self.lsn = lsn
         self.base_lsn = base_lsn
         """The first LSN that can be read."""
+
+
+class CutBelow(WalError):
+    """What this reader had handed out was cut: by `recovery="prefix"`, by a repair, or because it had asked for entries
+    that were not durable yet (G14). Read on from `end_lsn` + 1, knowing that those entries were not kept.
+    """
+
+    def __init__(self, message: str, *, end_lsn: int = 0) -> None:
+        super().__init__(message)
+        self.end_lsn = end_lsn
+        """The last entry that was kept."""
 
 
 class Closed(WalError):

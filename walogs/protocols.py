@@ -21,13 +21,18 @@ __all__ = [
     "Decision",
     "FrameContext",
     "Pending",
+    "Promise",
     "SegmentStore",
     "StoreCapabilities",
+    "SyncBy",
     "SyncPolicy",
 ]
 
 Barrier: TypeAlias = Literal["data", "full"]
 """`data`: the bytes and what is needed to read them back (fdatasync). `full`: every attribute too (fsync)."""
+
+
+Promise: TypeAlias = Literal["durable", "eventually", "none"]
 
 
 @dataclass(frozen=True)
@@ -228,10 +233,20 @@ class Pending(NamedTuple):
 
     entries: int
     bytes: int
+    """Of frames."""
+    oldest_ns: int
+    """When the first of it was written, on the monotonic clock, in nanoseconds."""
 
 
-Decision: TypeAlias = Literal["sync", "leave"]
-"""`sync`: now, before the append returns. `leave`: the append returns; a later sync covers it."""
+class SyncBy(NamedTuple):
+    """The append returns; a sync has begun by then, whether or not anything more is appended."""
+
+    deadline_ns: int
+    """On the monotonic clock, in nanoseconds."""
+
+
+Decision: TypeAlias = Literal["sync", "leave"] | SyncBy
+"""`sync`: now, before the append returns. `leave`: the append returns; whatever syncs next covers it."""
 
 
 @runtime_checkable
@@ -239,8 +254,9 @@ class SyncPolicy(Protocol):
     """Decides when a commit is synced, and therefore what a returned append promises. Pure: no clock, no I/O."""
 
     name: str
-    promise: Literal["durable", "none"]
-    """`durable`: an append that returned is durable (G1). `none`: only what `durable_lsn` covers is."""
+    promise: Promise
+    """Of an append that returned. `durable`: it is (G1). `eventually`: it will be, after what the policy's name and
+    docstring say. `none`: only what `durable_lsn` covers is."""
     barrier: Barrier
     """Which of the store's syncs it asks for."""
 

@@ -13,6 +13,7 @@ BUILT_IN: Final[dict[str, dict[str, str]]] = {
     "sync": {
         "fdatasync": "walogs.defaults.sync_policies:FdatasyncPolicy",
         "fsync": "walogs.defaults.sync_policies:FsyncPolicy",
+        "interval": "walogs.defaults.sync_policies:IntervalPolicy",
         "none": "walogs.defaults.sync_policies:NoSyncPolicy",
     },
 }

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
-import threading
 import warnings
+import weakref
 from dataclasses import replace
 from operator import countOf
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from walogs.engine.reading import Reading, Snapshot
-from walogs.errors import Checkpointed, Closed, EntryTooLarge, Reentered
+from walogs.errors import Checkpointed, Closed, EntryTooLarge, Poisoned
 from walogs.types import SegmentSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from types import TracebackType
     from typing import NoReturn, Self
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.chain import ChainWriter
+    from walogs.engine.commit import GroupCommit
     from walogs.engine.segments import ActiveSegment, CompletedSegment
     from walogs.engine.source import Source
     from walogs.types import Commit, RecoveryReport, TailState
@@ -48,6 +53,7 @@ class Wal:
         path: str | None,
         source: Source,
         writer: AppendableWriter | ChainWriter,
+        commits: GroupCommit,
         limits: Limits,
         report: RecoveryReport,
     ) -> None:
@@ -59,11 +65,11 @@ class Wal:
         self._writer = writer
         self._limits = limits
         self._reading = Reading(source, lambda: writer.base_lsn)  # not this handle: a circle would keep it
-        self._mutex = threading.RLock()
-        self._is_busy = False
+        self._commits = commits
         self._pid = os.getpid()
         self.closed = False
-        """Whether `close()` was called."""
+        """Whether `close()` has done its work."""
+        OPEN.add(self)
 
     # Writing
 
@@ -78,10 +84,28 @@ class Wal:
         size = len(entry)
         if size > self._limits.entry:
             self._refuse_size("an entry", size, self._limits.entry)
-        return self._in_turn(self._writer.append, [entry])
+        if os.getpid() != self._pid:
+            self._refuse_child()
+        return self._commits.append([entry], size)
+
+    def submit(self, data: Buffer) -> Future[int]:
+        """Append one entry without waiting: the future of its LSN, which is done when `append` would have returned.
+
+        Many can be in flight and share one sync; those of one thread get ascending LSNs. Waits while more than
+        `max_queued_size` bytes are queued. The data is copied unless it is `bytes`. A future can be cancelled until its
+        commit begins. Its exception is what `append` would have raised; its callbacks run on the log's commit thread
+        and may call the log. Raises `EntryTooLarge`, `Closed`: nothing was queued (G7, G18).
+        """
+        entry = data if type(data) is bytes else owned(data)
+        size = len(entry)
+        if size > self._limits.entry:
+            self._refuse_size("an entry", size, self._limits.entry)
+        if os.getpid() != self._pid:
+            self._refuse_child()
+        return self._commits.submit([entry], size)
 
     def append_batch(self, entries: Iterable[Buffer]) -> range:
-        """Append entries all or nothing: one frame, one sync (G12). Returns their LSNs.
+        """Append entries all or nothing: in one frame, with one sync (G12). Returns their LSNs.
 
         An empty batch is an empty range, and no write. Raises what `append` raises.
         """
@@ -95,15 +119,20 @@ class Wal:
         if not batch:
             next_lsn = self._in_turn(lambda: self._writer.next_lsn)
             return range(next_lsn, next_lsn)
-        first_lsn = self._in_turn(self._writer.append, batch)
+        if os.getpid() != self._pid:
+            self._refuse_child()
+        first_lsn = self._commits.append(batch, total)
         return range(first_lsn, first_lsn + len(batch))
 
     def sync(self) -> None:
-        """Make every entry appended so far durable; nothing to do under a policy that promises it already (G1).
+        """Make every entry appended or submitted so far durable (G1).
 
-        Raises `Indefinite`: the outcome is unknown, and the handle is poisoned.
+        Under a policy that promises durable appends, that is: wait for what was submitted. Raises `Indefinite`: the
+        outcome is unknown, and the handle is poisoned.
         """
-        self._in_turn(self._writer.sync)
+        if os.getpid() != self._pid:
+            self._refuse_child()
+        self._commits.turn_after_queue(self._writer.sync)
 
     def rotate(self) -> None:
         """Begin the next segment now; nothing happens on an empty one (G10). Raises `OSError` (no space): as before."""
@@ -130,6 +159,30 @@ class Wal:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return self.iter()
+
+    def follow(self, start: int | None = None, timeout: float | None = None) -> Iterator[tuple[int, bytes]]:
+        """As `iter`, and then each entry as soon as its append has returned; waits for more.
+
+        Ends after *timeout* seconds without a new entry (None: never). Raises what `iter` raises, `Closed` when the log
+        is closed meanwhile, and `Poisoned` when nothing more can come.
+        """
+        snapshot, first, end = self._snapshot(start, None)
+        return self._following(snapshot, first, end, timeout)
+
+    def _following(
+        self, snapshot: Snapshot, first: int, end: int, timeout: float | None
+    ) -> Iterator[tuple[int, bytes]]:
+        since = monotonic()
+        while True:
+            if first < end:
+                yield from snapshot.entries(first, end)
+                first, since = end, monotonic()
+            left = None if timeout is None else max(since + timeout - monotonic(), 0)
+            if not self._commits.wait_beyond(first, left):
+                return
+            snapshot, _, end = self._in_turn(self._readable)
+            if end <= first and self._writer.is_poisoned:
+                raise Poisoned(f"{self._source.store.name} is poisoned: nothing more will come. Open the log again.")
 
     def commits(self, start: int | None = None, stop: int | None = None) -> Iterator[Commit]:
         """Time and LSNs of every commit that holds an entry of [start, stop). Raises what `iter` raises."""
@@ -217,7 +270,7 @@ class Wal:
     # Closing
 
     def close(self) -> None:
-        """Sync what is pending, free the lock. Called again, it does nothing.
+        """Commit what is queued, sync what is pending, free the lock. Called again, it does nothing.
 
         A poisoned log writes, syncs and cuts nothing: the next open decides. Raises `Indefinite` when the last sync
         fails; the lock is free all the same.
@@ -225,20 +278,23 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
-        with self._mutex:
-            if self._is_busy:
-                self._refuse_call()
-            if self.closed:
-                return
-            self.closed = self._reading.closed = True
+        if not self.closed:
+            self._commits.close(self._end)
+
+    def _end(self) -> None:
+        if self.closed:
+            return
+        self._reading.closed = True
+        try:
+            self._writer.close()
+        finally:
             try:
-                self._writer.close()
+                self._source.store.close()
+            except BaseException:  # once more, so that an interrupt in the middle of it does not keep the lock
+                self._source.store.close()
+                raise
             finally:
-                try:
-                    self._source.store.close()
-                except BaseException:  # once more, so that an interrupt in the middle of it does not keep the lock
-                    self._source.store.close()
-                    raise
+                self.closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -252,36 +308,37 @@ class Wal:
         if not getattr(self, "closed", True) and os.getpid() == self._pid:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
             self.closed = True
-            self._source.store.close()
+            self._commits.abandon(self._source.store.close)
 
     # Turns
 
     def _in_turn(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One verb at a time: waits for other threads, refuses this thread's own call in the middle of another (G18).
-
-        Taken by `with`, and the flag set and cleared with no call between it and its `try`: acquire-then-try leaked in
-        every trial of asynchronous exceptions."""
+        """One verb at a time. The process is asked first, before any lock: a fork may have copied one that is held."""
         if os.getpid() != self._pid:
-            name = self._source.store.name
-            raise Closed(f"{name} was opened before the fork, by its parent: open it in this process")
-        with self._mutex:
-            if self._is_busy or self.closed:
-                self._refuse_call()
-            self._is_busy = True
-            try:
-                return verb(*args, **kwargs)
-            finally:
-                self._is_busy = False
+            self._refuse_child()
+        return self._commits.turn(verb, *args, **kwargs)
 
-    def _refuse_call(self) -> NoReturn:
+    def _refuse_child(self) -> NoReturn:
         name = self._source.store.name
-        if self.closed:
-            raise Closed(f"{name} was closed: open it again")
-        raise Reentered(f"{name} was called in the middle of this thread's own call to it: nothing was done")
+        raise Closed(f"{name} was opened before the fork, by its parent: open it in this process")
 
     def _refuse_size(self, what: str, size: int, largest: int) -> NoReturn:
         message = f"{what} of {size} bytes is larger than the limit of {largest}. Nothing was written."
         raise EntryTooLarge(message, size=size, max=largest)
+
+
+OPEN: Final[weakref.WeakSet[Wal]] = weakref.WeakSet()
+
+
+def commit_at_exit() -> None:
+    """An interpreter that ends without `close()` commits what is queued. What fails then, the next open finds."""
+    for wal in list(OPEN):
+        if not wal.closed and os.getpid() == wal._pid:
+            with contextlib.suppress(Exception):
+                wal._commits.commit_at_exit()
+
+
+atexit.register(commit_at_exit)
 
 
 def owned(data: Buffer) -> bytes:

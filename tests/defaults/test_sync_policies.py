@@ -12,7 +12,7 @@ from walogs.defaults import local_store
 from walogs.defaults.sync_policies import FdatasyncPolicy, FsyncPolicy, NoSyncPolicy
 from walogs.protocols import Pending, SyncPolicy
 
-PENDING = [Pending(1, 48), Pending(1, 0), Pending(1 << 40, 1 << 50)]
+PENDING = [Pending(1, 48, 5), Pending(1, 0, 0), Pending(1 << 40, 1 << 50, 9)]
 
 
 @pytest.mark.guarantee("G1")

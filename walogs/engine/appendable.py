@@ -17,7 +17,7 @@ from walogs.engine.writer import WriterState, refuse_more_than_promised, uuid_by
 from walogs.errors import EntryTooLarge, NoSpace, Poisoned
 from walogs.formats import witness as witness_bytes
 from walogs.formats.segment_format import Draft, FrameHeader, Kind, RunIndex, Seal, SegmentHeader
-from walogs.protocols import Pending
+from walogs.protocols import Pending, SyncBy
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -47,17 +47,20 @@ class AppendableWriter(WriterState):
         header = examined.newest.header if examined is not None else None
         log_id = header.log_id if header is not None else uuid_bytes(environment.entropy)
         next_lsn = examined.newest.last_lsn + 1 if examined is not None else 1
-        super().__init__(source, environment, log_id, header.epoch + 1 if header is not None else 1, next_lsn)
+        ceiling = min(source.format.traits.segment_bytes_max, store.capabilities.segment_bytes_max - RESERVE)
+        limit = min(max_segment_size or ceiling, ceiling)
+        super().__init__(source, environment, log_id, header.epoch + 1 if header is not None else 1, next_lsn, limit)
+        self.shares_commits = policy.promise == "durable"
         self._store = store
         self._format = source.format
         self._codec = source.codec
         self._policy = policy
         self._check_bytes = source.codec.check_bytes
-        self._ceiling = min(source.format.traits.segment_bytes_max, store.capabilities.segment_bytes_max - RESERVE)
-        self._limit = min(max_segment_size or self._ceiling, self._ceiling)
+        self._ceiling = ceiling
+        self._limit = limit
         self.completed: list[CompletedSegment] = []
         self._leftover: tuple[int, ...] = ()
-        self._pending = Pending(0, 0)
+        self._pending = NOTHING_PENDING
         self.active: ActiveSegment
         if examined is None:
             self._create(self._header(1, None, 0, not_before=0), None)
@@ -158,11 +161,14 @@ class AppendableWriter(WriterState):
             refuse_more_than_promised(codec, len(stored), stored_max)
         frame, check = form.encode_entries(salt, offset, active.synced, first_lsn, count, time_ns, stored, codec)
         end, last_lsn = offset + len(frame), first_lsn + count - 1
-        pending = Pending(self._pending.entries + count, self._pending.bytes + len(frame))
+        pending = self._pending
+        oldest_ns = pending.oldest_ns if pending.bytes else self._monotonic()
+        pending = Pending(pending.entries + count, pending.bytes + len(frame), oldest_ns)
         self._in_flight = True
         try:
             self._store.write(number, offset, frame)
-            is_synced = self._policy.decide(pending) == "sync"
+            decision = self._policy.decide(pending)
+            is_synced = decision == "sync"
             if is_synced:
                 self._store.sync(number, self._policy.barrier)
                 self._store.write_witness(
@@ -171,9 +177,10 @@ class AppendableWriter(WriterState):
         except BaseException as error:
             self._poisoned(error, "this append", first_lsn, last_lsn)
         if is_synced:
-            active.synced, self.durable_lsn, self._pending = end, last_lsn, NOTHING_PENDING
+            active.synced, self.durable_lsn, self._pending, self.sync_by_ns = end, last_lsn, NOTHING_PENDING, None
         else:
             self._pending = pending
+            self.sync_by_ns = decision.deadline_ns if isinstance(decision, SyncBy) else None
         active.end = end
         active.frames += 1
         active.entries += count
@@ -237,6 +244,7 @@ class AppendableWriter(WriterState):
     def _nothing_written(self, error: BaseException, when: str) -> NoReturn:
         """Poisoned before the first byte of a frame: what was to be appended is not in the log."""
         self._poison = error
+        self.sync_by_ns = None
         if not isinstance(error, Exception):
             raise error
         name = self._store.name
@@ -256,9 +264,12 @@ class AppendableWriter(WriterState):
             self._store.sync(active.header.number, barrier)
         except BaseException as error:
             self._poisoned(error, "a sync", self.durable_lsn + 1, self.next_lsn - 1)
+        self._all_durable(active)
+
+    def _all_durable(self, active: ActiveSegment) -> None:
         active.synced = active.end
         self.durable_lsn = self.next_lsn - 1
-        self._pending = NOTHING_PENDING
+        self._pending, self.sync_by_ns = NOTHING_PENDING, None
         self._write_witness(durable=False)
         self._in_flight = False
 
@@ -400,14 +411,10 @@ class AppendableWriter(WriterState):
             self._poisoned(error, "this checkpoint", None, None)
         active.runs.add(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
-        active.synced = active.end
         active.frames += 1
         active.last_commit_ns = time_ns
         self.base_lsn = base_lsn
-        self.durable_lsn = self.next_lsn - 1
-        self._pending = NOTHING_PENDING
-        self._write_witness(durable=False)
-        self._in_flight = False
+        self._all_durable(active)
 
     # Closing, and what can be read
 
@@ -455,7 +462,7 @@ def completed(old: ActiveSegment, seal_end: int) -> CompletedSegment:
     )
 
 
-NOTHING_PENDING: Final = Pending(0, 0)
+NOTHING_PENDING: Final = Pending(0, 0, 0)
 
 
 def warn(message: str, segment: str, error: Exception) -> None:

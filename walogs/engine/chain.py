@@ -31,7 +31,8 @@ class ChainWriter(WriterState):
         scan = examined.newest if examined is not None else None
         log_id = scan.header.log_id if scan is not None else uuid_bytes(environment.entropy)
         epoch = scan.header.epoch + 1 if scan is not None else 1
-        super().__init__(source, environment, log_id, epoch, scan.last_lsn + 1 if scan is not None else 1)
+        next_lsn = scan.last_lsn + 1 if scan is not None else 1
+        super().__init__(source, environment, log_id, epoch, next_lsn, source.store.capabilities.segment_bytes_max)
         self._sleep = environment.sleep
         self.active: ActiveSegment | None = None
         """There is no segment that is still being written."""

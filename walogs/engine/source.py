@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.errors import Corrupt, UnsupportedFormat
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def started_thread(run: Callable[[], None]) -> threading.Thread:
+    """It does not keep the interpreter from ending."""
+    thread = threading.Thread(target=run, name="walogs-commit", daemon=True)
+    thread.start()
+    return thread
+
+
 class Environment(NamedTuple):
     """What the engine takes from the world: given by assembly, so that tests can decide it."""
 
@@ -22,6 +31,10 @@ class Environment(NamedTuple):
     """So many random bytes."""
     sleep: Callable[[float], None]
     """Wait so many seconds."""
+    monotonic: Callable[[], int] = time.monotonic_ns
+    """Nanoseconds since some moment; never goes back."""
+    spawn: Callable[[Callable[[], None]], threading.Thread] = started_thread
+    """A thread that runs this. Raises `RuntimeError`: there can be none."""
 
 
 class Source(NamedTuple):

@@ -25,8 +25,12 @@ NEXT_MOVE: Final = "Close this handle and open the log again: recovery decides"
 class WriterState:
     """LSNs, identity and poison of one open log."""
 
-    def __init__(self, source: Source, environment: Environment, log_id: bytes, epoch: int, next_lsn: int) -> None:
+    def __init__(
+        self, source: Source, environment: Environment, log_id: bytes, epoch: int, next_lsn: int, largest: int
+    ) -> None:
         self._source = source
+        self._largest = largest
+        """Bytes of the largest segment that is made without need."""
         self._clock = environment.clock
         self._entropy = environment.entropy
         self._log_id = log_id
@@ -34,6 +38,11 @@ class WriterState:
         self._epoch = epoch
         self._poison: BaseException | None = None
         self._in_flight = False
+        self._monotonic = environment.monotonic
+        self.sync_by_ns: int | None = None
+        """What is written must be synced by then, on the monotonic clock; None: the policy wants nothing later."""
+        self.shares_commits = True
+        """Whether callers gain from being committed together: each commit is synced."""
         self.next_lsn = next_lsn
         self.durable_lsn = next_lsn - 1
         self.base_lsn = 1
@@ -53,11 +62,33 @@ class WriterState:
     def _poisoned(self, error: BaseException, what: str, first_lsn: int | None, last_lsn: int | None) -> NoReturn:
         """The outcome is unknown. An `Exception` becomes `Indefinite`; an interrupt goes on as it is."""
         self._poison = error
+        self.sync_by_ns = None
         message = f"the outcome of {what} in {self._source.store.name} is unknown: {error!r}. {NEXT_MOVE}."
         if isinstance(error, Exception):
             raise Indefinite(message, first_lsn=first_lsn, last_lsn=last_lsn) from error
         error.add_note(message)
         raise error
+
+    def indefinite(self, error: Exception | None, first_lsn: int, last_lsn: int) -> Indefinite:
+        """For these entries of a commit that has poisoned this writer; None: an interrupt did."""
+        cause = error.__cause__ if isinstance(error, Indefinite) else error
+        why = repr(cause or self._poison or "it was interrupted")
+        message = f"the outcome of this append in {self._source.store.name} is unknown: {why}. {NEXT_MOVE}."
+        found = Indefinite(message, first_lsn=first_lsn, last_lsn=last_lsn)
+        found.__cause__ = cause
+        return found
+
+    def body_bytes(self, count: int, entries_bytes: int) -> int:
+        """Of a commit of so many entries."""
+        return self._source.format.body_bytes(count, entries_bytes)
+
+    def fits(self, count: int, entries_bytes: int) -> bool:
+        """Whether a commit of so many entries fits an empty segment."""
+        form, codec = self._source.format, self._source.codec
+        body_bytes = form.body_bytes(count, entries_bytes)
+        stored_bytes = body_bytes if codec.identity else codec.encoded_bytes_max(body_bytes)
+        frame_bytes = form.frame_bytes(stored_bytes, codec.check_bytes)
+        return body_bytes <= form.traits.body_bytes_max and form.traits.header_bytes + frame_bytes <= self._largest
 
     def _header(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from tests.model.oracle import Oracle
 from tests.model.worlds import WORLDS
 from walogs.assembly import assemble
 from walogs.config import WalConfig
+from walogs.defaults.sync_policies import IntervalPolicy
 from walogs.engine.source import Environment
 from walogs.testing import SimulatedCrash
 
@@ -38,6 +41,16 @@ def payload(rng: random.Random) -> bytes:
     return bytes(data)
 
 
+class SteppedThread:
+    """In the place of the commit thread: it runs when the machine makes it."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        pass
+
+    def join(self) -> None:
+        pass
+
+
 class LogMachine(RuleBasedStateMachine):
     """One log, one writer at a time, everything that can happen to them."""
 
@@ -51,6 +64,9 @@ class LogMachine(RuleBasedStateMachine):
         self.wal: walogs.Wal | None = None
         self.handles: list[walogs.Wal] = []
         self.ticks = 0
+        self.now_ns = 0
+        self.submitted: list[tuple[Future[int], bytes]] = []
+        """In the order of submission; not yet known what became of them."""
 
     def check_invariants(self, *args: Any, **kwargs: Any) -> None:
         self.count("steps")
@@ -66,19 +82,32 @@ class LogMachine(RuleBasedStateMachine):
     @initialize(
         seed=seeds,
         segment=st.sampled_from((1, 600, 2000, 6000, None)),
-        sync=st.sampled_from(("fdatasync", "fdatasync", "none")),
+        sync=st.sampled_from(("fdatasync", "fdatasync", "none", "interval")),
         verify=st.sampled_from(("full", "last")),
     )
     def begin(self, seed: int, segment: int | None, sync: str, verify: Any) -> None:
         self.entropy = random.Random(seed)
         self.segment, self.sync, self.verify = segment, sync, verify
+        self.policy = IntervalPolicy(time=1e-6, bytes=6000, entries=5) if sync == "interval" else sync
         self.reopen()
 
     # Opening, and what may come of it
 
     def open(self) -> walogs.Wal:
-        config = WalConfig(store=self.world.store(), max_segment_size=self.segment, sync=self.sync, verify=self.verify)
-        environment = Environment(clock=self.clock, entropy=self.entropy.randbytes, sleep=lambda _: None)
+        config = WalConfig(
+            store=self.world.store(),
+            max_segment_size=self.segment,
+            sync=self.policy,
+            verify=self.verify,
+            max_queued_size=1 << 30,
+        )
+        environment = Environment(
+            clock=self.clock,
+            entropy=self.entropy.randbytes,
+            sleep=lambda _: None,
+            monotonic=lambda: self.now_ns,
+            spawn=SteppedThread,  # type: ignore[arg-type]
+        )
         return assemble(None, config, environment)
 
     def reopen(self) -> None:
@@ -116,10 +145,15 @@ class LogMachine(RuleBasedStateMachine):
 
     def abandon(self) -> None:
         """The process dies: nothing of the handle is used again."""
+        self.forget()
+        self.world.kill()
+
+    def forget(self) -> None:
+        """What was submitted and not yet committed dies with its process; what was, it may have been told or not."""
+        self.learn(is_dead=True)
         if self.wal is not None:
             self.wal.closed = True
             self.wal = None
-        self.world.kill()
 
     # Verbs
 
@@ -128,8 +162,10 @@ class LogMachine(RuleBasedStateMachine):
         assert self.wal is not None
         try:
             result = verb(self.wal)
+            self.step(self.wal)
         except walogs.Indefinite:
             self.count(f"{what}: indefinite")
+            self.learn()
             self.oracle.written(entries)
             self.must_be_poisoned()
         except walogs.Poisoned:
@@ -140,6 +176,7 @@ class LogMachine(RuleBasedStateMachine):
             self.count(f"{what}: refused")
         except SimulatedCrash:
             self.count(f"{what}: crash")
+            self.learn(is_dead=True)
             self.oracle.written(entries)
             self.abandon()
         else:
@@ -147,6 +184,7 @@ class LogMachine(RuleBasedStateMachine):
             if self.wal is not None:
                 self.oracle.durable_up_to(self.wal.durable_lsn)
             return result
+        self.learn()
         if self.wal is not None:  # a verb may have synced what was pending before it failed
             self.oracle.durable_up_to(self.wal.durable_lsn)
         return None
@@ -154,7 +192,7 @@ class LogMachine(RuleBasedStateMachine):
     def must_be_poisoned(self) -> None:
         assert self.wal is not None
         try:
-            self.wal.append(b"after")
+            self.commit(self.wal, [b"after"])
         except walogs.Poisoned:
             return
         raise AssertionError("a handle went on writing after an outcome was unknown")
@@ -164,16 +202,91 @@ class LogMachine(RuleBasedStateMachine):
         if not entries:  # no write, so no news: of a poisoned handle neither
             return
         self.oracle.written(entries)
+        self.believe_what_is_durable()
+
+    def believe_what_is_durable(self) -> None:
+        """The log says how far it is, and the policy how much may be missing from that."""
+        assert self.wal is not None
         self.oracle.durable_up_to(self.wal.durable_lsn)
         assert self.wal.durable_lsn == len(self.oracle.certain)
         if self.sync == "fdatasync":
             assert not self.oracle.possible
+        if isinstance(self.policy, IntervalPolicy) and not self.wal._writer.is_poisoned:
+            pending = [entry for entries in self.oracle.possible for entry in entries]
+            assert len(pending) < 5
+            assert sum(map(len, pending)) < 6000
+
+    # The commit thread, run by hand
+
+    def commit(self, wal: walogs.Wal, entries: list[bytes]) -> int:
+        """As append and append_batch, which would wait for the commit thread while it is in use."""
+        commits = wal._commits
+        if not commits._is_contended and not commits._queue:
+            return wal.append(entries[0]) if len(entries) == 1 else wal.append_batch(entries)[0]
+        self.count("shared commit")
+        future = commits.submit(entries, sum(map(len, entries)))
+        self.step(wal)
+        return future.result(timeout=0)
+
+    def step(self, wal: walogs.Wal) -> None:
+        try:
+            while wal._commits.step():
+                pass
+        finally:
+            self.learn()
+
+    def learn(self, *, is_dead: bool = False) -> None:
+        """What became of what was submitted, in that order."""
+        if self.wal is not None:
+            self.wal._commits._resolve()
+        while self.submitted and (is_dead or self.submitted[0][0].done()):
+            future, data = self.submitted.pop(0)
+            if future.cancelled():
+                self.count("submit: cancelled")
+            elif not future.done():
+                self.oracle.written([data])  # it may have been written when the process died
+            elif isinstance(error := future.exception(), walogs.Indefinite):
+                self.oracle.written([data])
+                self.count("submit: indefinite")
+            elif error is not None:
+                assert isinstance(error, (walogs.Poisoned, walogs.Closed, walogs.Fenced, OSError, walogs.Unavailable))
+                self.count(f"submit: {type(error).__name__}")
+            else:
+                assert future.result() == self.oracle.next_lsn
+                self.oracle.written([data])
+                self.count("submit")
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(seed=seeds, count=st.integers(1, 5))
+    def submit(self, seed: int, count: int) -> None:
+        assert self.wal is not None
+        rng = random.Random(seed)
+        for _ in range(count):
+            data = payload(rng)
+            self.submitted.append((self.wal.submit(data), data))
+
+    @precondition(lambda self: self.submitted)
+    @rule(seed=seeds)
+    def cancel(self, seed: int) -> None:
+        future, _ = random.Random(seed).choice(self.submitted)
+        assert future.cancel()  # nothing has begun to commit it
+
+    @precondition(lambda self: self.wal is not None)
+    @rule(time_ns=st.integers(0, 3000))
+    def commit_thread_runs(self, time_ns: int) -> None:
+        self.now_ns += time_ns
+        before = self.oracle.next_lsn
+        self.attempt("commit thread", [], self.step)
+        if self.wal is not None and not self.wal._writer.is_poisoned:
+            self.believe_what_is_durable()
+            if time_ns > 1000 and isinstance(self.policy, IntervalPolicy):
+                assert self.oracle.next_lsn - before > 0 or not self.oracle.possible, "a sync is overdue"
 
     @precondition(lambda self: self.wal is not None)
     @rule(seed=seeds)
     def append(self, seed: int) -> None:
         data = payload(random.Random(seed))
-        lsn = self.attempt("append", [data], lambda wal: wal.append(data))
+        lsn = self.attempt("append", [data], lambda wal: self.commit(wal, [data]))
         if lsn is not None:
             assert lsn == self.oracle.next_lsn
             self.committed([data])
@@ -183,9 +296,11 @@ class LogMachine(RuleBasedStateMachine):
     def append_batch(self, seed: int, count: int) -> None:
         rng = random.Random(seed)
         entries = [payload(rng) for _ in range(count)]
-        lsns = self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries))
-        if lsns is not None:
-            assert lsns == range(self.oracle.next_lsn, self.oracle.next_lsn + count)
+        verb = self.commit if entries else walogs.Wal.append_batch
+        first_lsn = self.attempt("append_batch", entries, lambda wal: verb(wal, entries))
+        if first_lsn is not None and entries:
+            assert first_lsn == self.oracle.next_lsn
+        if first_lsn is not None:
             self.committed(entries)
 
     @precondition(lambda self: self.wal is not None and self.world.appends)
@@ -200,7 +315,7 @@ class LogMachine(RuleBasedStateMachine):
         except SimulatedCrash:
             self.abandon()
             return
-        if self.attempt("log inside a log", [data], lambda wal: wal.append(data)) is not None:
+        if self.attempt("log inside a log", [data], lambda wal: self.commit(wal, [data])) is not None:
             self.committed([data])
 
     @precondition(lambda self: self.wal is not None)
@@ -275,11 +390,13 @@ class LogMachine(RuleBasedStateMachine):
             self.count("close: indefinite")
         except SimulatedCrash:
             self.count("close: crash")
+            self.learn(is_dead=True)
         else:
             self.count("close poisoned" if poisoned else "close")
-            if not poisoned:
+            self.learn()
+            if not wal._writer.is_poisoned:
                 self.oracle.durable_up_to(self.oracle.next_lsn)
-        self.wal = None
+        self.forget()
         self.reopen()
 
     @precondition(lambda self: self.wal is not None)
@@ -312,9 +429,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(seed=seeds)
     def power_cut(self, seed: int) -> None:
         self.count("power cut")
-        if self.wal is not None:
-            self.wal.closed = True
-            self.wal = None
+        self.forget()
         self.world.power_cut(random.Random(seed))
         self.reopen()
 
@@ -324,7 +439,7 @@ class LogMachine(RuleBasedStateMachine):
         rng = random.Random(seed)
         entries = [payload(rng) for _ in range(count)]
         self.world.arm_crash(step, rng)
-        if self.attempt("append_batch", entries, lambda wal: wal.append_batch(entries)) is not None:
+        if self.attempt("append_batch", entries, lambda wal: self.commit(wal, entries)) is not None:
             self.committed(entries)
         self.power_cut(seed)
 
@@ -424,12 +539,13 @@ class LogMachine(RuleBasedStateMachine):
         first = self.wal
         assert first is not None
         self.world.disarm()
+        self.step(first)
         self.wal = None
         self.reopen()
         self.oracle.base_max = self.oracle.base
         if not first._writer.is_poisoned:
             try:
-                first.append(b"from the dead")
+                self.commit(first, [b"from the dead"])
             except walogs.Fenced:
                 self.count("fenced by another writer")
             else:

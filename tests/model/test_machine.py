@@ -12,7 +12,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import LogMachine
 
-COMMON = ("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice")
+COMMON = (
+    *("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice"),
+    *("submit", "submit: cancelled", "shared commit", "commit thread"),
+)
 ON_A_DISK = (
     *COMMON,
     *("log inside a log", "verdict clean", "verdict torn", "written again", "checkpoint finished by open"),
@@ -20,6 +23,7 @@ ON_A_DISK = (
     *("arm failed sync", "arm short write", "arm EIO", "arm EIO at a read", "arm ENOSPC", "arm EMFILE", "arm crash"),
     *("append: indefinite", "append: poisoned", "append: refused", "append: crash", "append_batch: indefinite"),
     *("checkpoint: indefinite", "checkpoint: refused", "rotate: refused", "close poisoned", "open failed"),
+    *("submit: indefinite", "submit: NoSpace", "submit: Poisoned"),
 )
 REACHED = {
     "disk": ON_A_DISK,

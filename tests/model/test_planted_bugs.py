@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.machine import LogMachine
 from walogs.engine.appendable import NOTHING_PENDING, AppendableWriter
 from walogs.engine.chain import ChainWriter
+from walogs.engine.commit import GroupCommit, Offer
 from walogs.errors import Exists, Indefinite
 from walogs.formats.native import NativeFormat
 from walogs.testing import LawBroken, MemoryChainStore, MemoryStore, Process
@@ -134,6 +135,14 @@ def base_of_a_chain_not_durable(plant: Plant) -> None:
     plant.setattr(ChainWriter, "_create", create)
 
 
+def deadline_forgotten(plant: Plant) -> None:
+    plant.setattr(GroupCommit, "_is_sync_due", lambda self: False)
+
+
+def cancelled_committed(plant: Plant) -> None:
+    plant.setattr(Offer, "is_wanted", lambda self: True)
+
+
 BUGS: dict[Callable[[Plant], None], str] = {
     frames_not_written_again: "disk",
     end_not_zeroed_and_continued: "disk",
@@ -146,6 +155,8 @@ BUGS: dict[Callable[[Plant], None], str] = {
     base_not_durable: "disk",
     rotated_before_synced: "disk",
     window_not_synced: "disk",
+    deadline_forgotten: "disk",
+    cancelled_committed: "disk",
     somebody_elses_put_is_ours: "cloud",
     our_own_put_is_somebody_elses: "cloud",
     base_of_a_chain_not_durable: "cloud",

@@ -209,7 +209,7 @@ def test_checkpoints_rotations_and_appends_at_once_write_every_entry_once(tmp_pa
         done.set()
         disturbing.join()
         wal.rotate()
-        wal.checkpoint(20)
+        wal.checkpoint(40)  # a segment holds fewer, however often it was disturbed
         base = wal.first_lsn
         assert base > 1
     expected = [acknowledged[lsn] for lsn in range(base, 81)]

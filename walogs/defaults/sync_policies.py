@@ -67,6 +67,7 @@ class IntervalPolicy:
                 yield f"{key}={value!r}: 1 or more, or None"
 
     def decide(self, pending: Pending) -> Decision:
+        """Sync at a bound; else by so long after the oldest of what is pending."""
         if pending.bytes >= self._bytes_max or pending.entries >= self._entries_max:
             return "sync"
         return SyncBy(pending.oldest_ns + self._time_ns)

@@ -88,6 +88,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     return sorted({*globals(), *LATER})
 
+
 __all__ = [
     "MAX_ENTRY_SIZE",
     "AppendableStore",

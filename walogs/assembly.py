@@ -22,6 +22,9 @@ from walogs.wal import Limits, Wal
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from walogs.engine.beside import Upto
+    from walogs.wal_reader import WalReader
+
 ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
 
 
@@ -38,11 +41,10 @@ def open(
 
 def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment: Environment) -> Wal:
     """Names become objects here and nowhere else."""
-    store = store_of(path, config.store)
-    codec: Codec = component("codec", config.codec, Codec)
+    source = source_of(path, config)
+    store = source.store
     policy: SyncPolicy = component("sync", config.sync, SyncPolicy)
     refuse_weak_store(store, policy)
-    source = Source(store, NativeFormat(), codec, parameters_of(codec))
     started = time.monotonic()
     look(source)
     writer: AppendableWriter | ChainWriter
@@ -61,6 +63,30 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
     limits = Limits(config.max_entry_size, config.max_batch_size)
     commits = GroupCommit(store.name, writer, environment, config.max_queued_size, config.max_batch_size)
     return Wal(None if path is None else os.fspath(path), source, writer, commits, limits, report)
+
+
+def open_reader(
+    path: str | os.PathLike[str] | None = None,
+    upto: Upto = "durable",
+    config: WalConfig | None = None,
+    **overrides: Unpack[Overrides],
+) -> WalReader:
+    """Read a log beside its writer, in any process: without its lock, changing nothing (G14).
+
+    *upto*: `durable` entries only, or every one that is `written`. Of the configuration, `store` and `codec` matter.
+    Raises `Missing` (there is no log yet), `ConfigError`, `Corrupt`, `UnsupportedFormat`, `OSError`.
+    """
+    from walogs.wal_reader import WalReader
+
+    if upto not in ("durable", "written"):
+        raise config_error(f"upto={upto!r}: 'durable' or 'written'")
+    return WalReader(None if path is None else os.fspath(path), source_of(path, overridden(config, overrides)), upto)
+
+
+def source_of(path: str | os.PathLike[str] | None, config: WalConfig) -> Source:
+    """The components that reading needs."""
+    store, codec = store_of(path, config.store), component("codec", config.codec, Codec)
+    return Source(store, NativeFormat(), codec, parameters_of(codec))
 
 
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:

@@ -9,7 +9,7 @@ Laws of this file, each a hang or a loss where it was broken:
 - The mutex is taken by `with` only, and held by whoever uses the writer. What an interrupt leaves half done under it is
   settled by whoever holds it next: `_committing` and the writer's LSN say what became of every offer (G18).
 - An offer stays in the queue until its outcome is known. Whoever waits for it may leave; nobody waits for them.
-- A caller commits by itself only when the queue is empty, seen under the mutex: one thread's order stays.
+- A caller commits by itself only when nothing of its own is queued, seen under the mutex: one thread's order stays.
 - Futures are resolved outside every lock; a callback that raises, or that calls the log, harms nobody.
 - The commit thread waits for nobody: not for room in the queue, not for itself. Where there is none, callers commit.
 """
@@ -45,11 +45,13 @@ TAKEN_MAX: Final = 65_536
 class Offer:
     """Entries that somebody waits for, or holds a future of."""
 
-    __slots__ = ("entries", "error", "first_lsn", "future", "goes_alone", "is_settled", "size", "waiting")
+    __slots__ = ("entries", "error", "first_lsn", "future", "goes_alone", "is_settled", "owner", "size", "waiting")
 
-    def __init__(self, entries: list[bytes], size: int, future: Future[int] | None = None) -> None:
+    def __init__(self, entries: list[bytes], size: int, owner: int, future: Future[int] | None = None) -> None:
         self.entries = entries
         self.size = size
+        self.owner = owner
+        """The thread that made it."""
         self.future = future
         self.waiting = held_lock() if future is None else None
         self.first_lsn = 0
@@ -122,6 +124,8 @@ class GroupCommit:
         self._is_contended = False
         self._alone = 0
         self._released = 0
+        self._commit_ns = 0
+        """How long the last commit of the queue took."""
         self._has_next = False
         """Somebody waits for the mutex itself. A hint: an interrupt may leave it behind, the next caller clears it."""
         self._has_thread = False
@@ -172,7 +176,7 @@ class GroupCommit:
                 self._has_next = False
                 if self._holder or self.closed:
                     self._refuse_call()
-                if not self._queue or self._keeps_order():
+                if not self._queue or self._keeps_order(me):
                     self._holder = me
                     try:
                         first_lsn = self._writer.append(entries)
@@ -183,8 +187,8 @@ class GroupCommit:
                     if self._writer.sync_by_ns != self._deadline_ns:
                         self._keep_deadline()
                     return first_lsn
-        offer = Offer(entries, size)
-        self._put(offer, me)
+        offer = Offer(entries, size, me)
+        self._put(offer)
         if self._has_thread and me != self._thread_ident:
             offer.waiting.acquire()  # type: ignore[union-attr]
         else:
@@ -194,7 +198,7 @@ class GroupCommit:
     def _is_next(self, me: int) -> bool:
         """Whether this thread may wait for the mutex itself: nobody has it, or nobody else waits. With two threads
         nothing is gained by handing over, and two context switches an append are lost."""
-        if self._queue and not self._keeps_order():
+        if self._queue and not self._keeps_order(me):
             return False
         holder = self._holder
         if holder and self._writer.shares_commits:
@@ -203,16 +207,16 @@ class GroupCommit:
             self._has_next = True
         return True
 
-    def _keeps_order(self) -> bool:
-        """Nothing in the queue can be this thread's own: whoever waits there is another."""
-        return all(offer.future is None for offer in list(self._queue))
+    def _keeps_order(self, me: int) -> bool:
+        """Nothing in the queue is this thread's own."""
+        return all(offer.owner != me for offer in list(self._queue))
 
     def submit(self, entries: list[bytes], size: int) -> Future[int]:
         """Put these entries into the queue; the future of the first one's LSN."""
         from concurrent.futures import Future  # 10 ms that only its user pays
 
         future: Future[int] = Future()
-        self._put(Offer(entries, size, future), threading.get_ident())
+        self._put(Offer(entries, size, threading.get_ident(), future))
         if not self._has_thread:
             self._commit_queue()
         return future
@@ -237,15 +241,15 @@ class GroupCommit:
 
     # The queue
 
-    def _put(self, offer: Offer, me: int) -> None:
+    def _put(self, offer: Offer) -> None:
         """Into the queue, as soon as there is room. Raises `Closed`, `Reentered`."""
-        if self._holder == me:
+        if self._holder == offer.owner:
             self._refuse_call()
         while True:
             with self._gate:
                 if self.closed:
                     self._refuse_call()
-                if me == self._thread_ident or self._has_room(offer):
+                if offer.owner == self._thread_ident or self._has_room(offer):
                     self._queue.append(offer)
                     self._offered_bytes += offer.size
                     self._is_contended = True
@@ -296,6 +300,7 @@ class GroupCommit:
         if offers and not self._are_refused(offers):
             entries = offers[0].entries if len(offers) == 1 else [entry for offer in offers for entry in offer.entries]
             self._committing = (offers, self._writer.next_lsn)
+            began = self._monotonic()
             try:
                 self._writer.append(entries)
             except Exception as error:
@@ -305,6 +310,7 @@ class GroupCommit:
                 raise
             else:
                 self._settle(None)
+            self._commit_ns = self._monotonic() - began
         self._sweep()
         self._released = len(offers)
         self._alone = self._alone + 1 if len(offers) == 1 and not self._queue else 0
@@ -448,10 +454,11 @@ class GroupCommit:
         return self._is_sync_due() and self._sync()
 
     def _gather(self) -> None:
-        """Those who were released by the last commit are about to come back: let them run while they still come. Else
-        every commit would hold half of them, and the other half would need a sync of its own."""
-        before = 0
-        while before < len(self._queue) < self._released:
+        """Those who were released by the last commit are about to come back: let them run while they still come, for as
+        long as that commit took. Else every commit would hold half of them, and the other half need a sync of its own.
+        (Longer than a sync it pays no more: then the work of coming back is what takes the time.)"""
+        before, until = 0, self._monotonic() + self._commit_ns
+        while before < len(self._queue) < self._released and self._monotonic() < until:
             before = len(self._queue)
             time.sleep(0)
 

@@ -1,0 +1,540 @@
+"""Readers beside a writer: what they see at every step of it, and what they never see (G14)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import walogs
+from tests import stores
+from tests.codecs import DeflateCodec
+from tests.stores import CODECS, LogFactory
+from walogs import wal_reader
+from walogs.engine import beside
+from walogs.testing import (
+    CHANGES,
+    CloudFault,
+    Fault,
+    MemoryChainStore,
+    MemoryCloud,
+    MemoryDisk,
+    MemoryStore,
+    SimulatedCrash,
+)
+
+log_factory, appending_factory = stores.log_factory, stores.appending_factory
+
+
+def reader_of(factory: LogFactory, upto: Any = "durable", **overrides: Any) -> walogs.WalReader:
+    overrides.setdefault("codec", CODECS[factory.codec]())
+    if factory.shape == "local":
+        return walogs.reader(factory._directory / "log", upto, **overrides)
+    return walogs.reader(store=factory.store(), upto=upto, **overrides)
+
+
+def entry(lsn: int) -> bytes:
+    return b"%d " % lsn * (lsn % 40)
+
+
+# What it reads
+
+
+@pytest.mark.guarantee("G14")
+def test_a_reader_reads_what_the_writer_reads(log_factory: LogFactory) -> None:
+    with log_factory.open(max_segment_size=1500) as wal:
+        for lsn in range(1, 60):
+            wal.append(entry(lsn))
+        wal.append_batch([entry(lsn) for lsn in range(60, 90)])
+        with reader_of(log_factory) as reader:
+            assert list(reader) == list(wal)
+            assert list(reader.commits()) == list(wal.commits())
+            assert (reader.first_lsn, reader.last_lsn) == (1, 89)
+            for start, stop in [(1, 5), (40, 70), (61, 62), (89, 200), (90, None), (10, 10), (None, 3)]:
+                assert list(reader.iter(start, stop)) == list(wal.iter(start, stop))
+                assert list(reader.commits(start, stop)) == list(wal.commits(start, stop))
+            for lsn in (1, 17, 59, 60, 75, 89):
+                assert reader.read(lsn) == entry(lsn)
+            for lsn in (0, -1, 90):
+                with pytest.raises(IndexError):
+                    reader.read(lsn)
+            for lsn in range(90, 95):
+                wal.append(entry(lsn))
+                assert reader.last_lsn == lsn
+                assert reader.read(lsn) == entry(lsn)
+
+
+@pytest.mark.guarantee("G14")
+def test_below_the_base_a_reader_says_so(log_factory: LogFactory) -> None:
+    with log_factory.open(max_segment_size=600) as wal, reader_of_new(log_factory, wal) as reader:
+        for lsn in range(2, 60):
+            wal.append(entry(lsn))
+        walking = reader.iter()
+        assert next(walking) == (1, entry(1))
+        wal.checkpoint(50)
+        assert reader.first_lsn == wal.first_lsn > 1
+        assert list(reader) == list(wal)
+        for verb in (reader.read, reader.iter, reader.commits, lambda lsn: next(reader.follow(lsn))):
+            with pytest.raises(walogs.Checkpointed) as refused:
+                verb(wal.first_lsn - 1)
+            assert refused.value.base_lsn == wal.first_lsn
+        with pytest.raises(walogs.Checkpointed):
+            list(walking)
+
+
+def reader_of_new(factory: LogFactory, wal: walogs.Wal) -> walogs.WalReader:
+    wal.append(entry(1))
+    return reader_of(factory)
+
+
+@pytest.mark.guarantee("G1", "G14")
+def test_a_reader_sees_what_is_durable_and_only_when_asked_what_is_written(appending_factory: LogFactory) -> None:
+    with appending_factory.open(sync="none", max_segment_size=2000) as wal:
+        durable, written = reader_of(appending_factory), reader_of(appending_factory, "written")
+        for lsn in range(1, 80):
+            wal.append(entry(lsn))
+            assert durable.last_lsn == wal.durable_lsn
+            assert written.last_lsn == wal.last_lsn == lsn
+            if lsn % 25 == 0:
+                wal.sync()
+                assert durable.last_lsn == lsn
+        assert list(durable) == list(wal.iter(stop=wal.durable_lsn + 1))
+        assert list(written) == list(wal)
+
+
+@pytest.mark.guarantee("G14")
+def test_without_a_witness_the_frames_tell_how_far_they_are_durable(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 30):
+            wal.append(entry(lsn))
+        (tmp_path / "DURABLE").unlink()
+        with walogs.reader(tmp_path) as reader:
+            assert reader.last_lsn == 28  # nothing testifies that the last one was synced
+            assert list(reader) == list(wal.iter(stop=29))
+            wal.append(entry(30))
+            assert reader.last_lsn == 29
+
+
+@pytest.mark.guarantee("G14")
+def test_a_reader_knows_another_codec(tmp_path: Path) -> None:
+    with walogs.open(tmp_path, codec=DeflateCodec()) as wal:
+        wal.append(b"squeezed" * 100)
+        with pytest.raises(walogs.UnsupportedFormat, match="deflate"):
+            walogs.reader(tmp_path)
+        assert walogs.reader(tmp_path, codec=DeflateCodec()).read(1) == b"squeezed" * 100
+
+
+# At every step of a writer
+
+
+def scenario(wal: walogs.Wal) -> None:
+    """Appends, batches, rotations, checkpoints; entry(lsn) everywhere."""
+    while wal.last_lsn < 24:
+        wal.append(entry(wal.next_lsn))
+        wal.append_batch([entry(wal.next_lsn + k) for k in range(3)])
+        if wal.last_lsn % 3 == 0:
+            wal.rotate()
+        if wal.last_lsn % 4 == 0:
+            wal.checkpoint(wal.last_lsn - 7)
+
+
+def batches_are_whole(seen: list[tuple[int, bytes]]) -> bool:
+    """The scenario commits 1, 3, 1, 3 …: a durable end is after one of them."""
+    return not seen or seen[-1][0] % 4 in (0, 1)
+
+
+class Watch:
+    """A reader that stays, and one that is new at each look; what either has seen is true for ever."""
+
+    def __init__(self, make: Callable[[], walogs.WalReader]) -> None:
+        self.make = make
+        self.stays: walogs.WalReader | None = None
+        self.next_lsn = 1
+
+    def look(self) -> int:
+        """Everything that can be read now; the last LSN."""
+        try:
+            fresh = self.make()
+        except walogs.Missing:
+            return 0
+        if self.stays is None:
+            self.stays = fresh
+        seen = list(fresh)
+        first = fresh._bound.base_lsn
+        assert [lsn for lsn, _ in seen] == list(range(first, first + len(seen)))
+        assert all(data == entry(lsn) for lsn, data in seen)
+        assert batches_are_whole(seen)
+        self.next_lsn = max(self.next_lsn, self.stays.first_lsn)
+        for lsn, data in self.stays.iter(self.next_lsn):
+            assert (lsn, data) == (self.next_lsn, entry(lsn))
+            self.next_lsn += 1
+        assert self.next_lsn - 1 == fresh._bound.last_lsn, "a reader that stays knows as much as a new one"
+        return fresh._bound.last_lsn
+
+
+def stopped_at(step: int, seed: int, place: Any) -> bool:
+    """The writer dies at that step, a reader looks, the power fails, another writer recovers and goes on. False: the
+    scenario has fewer steps."""
+    watch, rng = Watch(place.reader), random.Random(seed)
+    place.arm(step, rng)
+    died = False
+    try:
+        wal = place.open()
+        watch.look()
+        scenario(wal)
+        watch.look()
+        wal.close()
+    except SimulatedCrash:
+        died = True
+    place.disarm()
+    last_lsn = watch.look()
+    place.end(rng)
+    assert watch.look() >= last_lsn, "what a reader was shown as durable is gone"
+    wal = place.open()
+    assert wal.last_lsn >= last_lsn
+    assert list(wal) == [(lsn, entry(lsn)) for lsn in range(wal.first_lsn, wal.next_lsn)]
+    watch.look()
+    while wal.last_lsn % 4:
+        wal.append(entry(wal.next_lsn))
+        if wal.last_lsn % 4 in (0, 1):
+            watch.look()
+    scenario(wal)
+    watch.look()
+    wal.close()
+    assert watch.look() == place.last_lsn()
+    return died
+
+
+class OnADisk:
+    def __init__(self, power: bool) -> None:
+        self.disk = MemoryDisk()
+        self.power = power
+
+    def open(self) -> walogs.Wal:
+        self.store = MemoryStore(self.disk)
+        return walogs.open(store=self.store, max_segment_size=1200)
+
+    def reader(self) -> walogs.WalReader:
+        return walogs.reader(store=MemoryStore(self.disk))
+
+    def arm(self, step: int, rng: random.Random) -> None:
+        self.disk.arm(step, Fault("crash", only=set(CHANGES)), rng=rng)  # of the writer: readers change nothing
+
+    def disarm(self) -> None:
+        self.disk.disarm()
+
+    def end(self, rng: random.Random) -> None:
+        if self.power:
+            self.disk.power_cut(rng)
+        else:
+            self.store.process.kill()
+
+    def last_lsn(self) -> int:
+        with self.open() as wal:
+            return wal.last_lsn
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.guarantee("G12", "G14")
+def test_a_reader_at_every_step_of_a_writer_that_is_killed_there() -> None:
+    step = 1
+    while stopped_at(step, step, OnADisk(power=False)):
+        step += 1
+    print(f"{step} steps")
+    assert step > 60
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.guarantee("G4", "G14")
+def test_what_a_reader_was_shown_survives_the_loss_of_power() -> None:
+    """Each look here is by a reader of the machine that came up again: the one that stays died with the other."""
+    step, seed = 1, 7
+    while True:
+        place, rng = OnADisk(power=True), random.Random(seed * 1000 + step)
+        place.arm(step, rng)
+        try:
+            scenario(place.open())
+            died = False
+        except SimulatedCrash:
+            died = True
+        place.disarm()
+        shown = Watch(place.reader).look()
+        place.end(rng)
+        after = Watch(place.reader)
+        after.look()
+        with place.open() as wal:
+            assert wal.last_lsn >= shown, f"step {step}, seed {seed}: entry {shown} had been shown"
+            assert after.look() == wal.last_lsn
+        if not died:
+            break
+        step += 1
+    print(f"{step} steps")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.guarantee("G14")
+def test_a_reader_of_a_chain_at_every_step() -> None:
+    step, died = 1, True
+    while died:
+        cloud, rng, died = MemoryCloud(numbers_reused=True), random.Random(step), False
+        watch = Watch(lambda cloud=cloud: walogs.reader(store=MemoryChainStore(cloud)))  # type: ignore[misc]
+        cloud.arm(step, CloudFault("crash", only=("create", "remove")), rng=rng)
+        store = MemoryChainStore(cloud)
+        try:
+            wal = walogs.open(store=store)
+            scenario(wal)
+            watch.look()
+            wal.close()
+        except SimulatedCrash:
+            died = True
+        cloud.disarm()
+        shown = watch.look()
+        with walogs.open(store=MemoryChainStore(cloud)) as again:
+            assert again.last_lsn >= shown
+            watch.look()
+            if again.last_lsn % 4 == 0:
+                scenario(again)
+                assert watch.look() == again.last_lsn
+        step += 1
+    assert step > 20
+
+
+# What was cut, and what is damaged
+
+
+def damage(path: Path, number: int, find: bytes) -> None:
+    file = path / f"wal-{number:06d}.log"
+    data = bytearray(file.read_bytes())
+    at = data.index(find)
+    data[at] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.guarantee("G14")
+def test_entries_that_were_handed_out_and_then_cut_are_missed(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 11):
+            wal.append(b"entry %d" % lsn)
+    reader = walogs.reader(tmp_path)
+    assert len(list(reader)) == 10
+    damage(tmp_path, 1, b"entry 6")
+    with walogs.open(tmp_path, recovery="prefix") as wal:
+        assert wal.last_lsn == 5
+        with pytest.raises(walogs.CutBelow) as cut:
+            list(reader.follow(11, timeout=0))
+        assert cut.value.end_lsn == 5
+        assert [lsn for lsn, _ in reader.iter(5)] == [5]
+
+
+@pytest.mark.guarantee("G14")
+def test_other_entries_under_the_same_numbers_are_never_taken_for_those_handed_out(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 11):
+            wal.append(b"entry %d" % lsn)
+    reader = walogs.reader(tmp_path)
+    following = reader.follow(timeout=0)
+    assert [next(following)[0] for _ in range(10)] == list(range(1, 11))
+    damage(tmp_path, 1, b"entry 6")
+    with walogs.open(tmp_path, recovery="prefix") as wal:
+        for lsn in range(6, 30):
+            wal.append(b"other %d" % lsn)
+    with pytest.raises(walogs.CutBelow) as cut:
+        list(following)
+    assert cut.value.end_lsn == 5
+    assert next(reader.follow(cut.value.end_lsn + 1)) == (6, b"other 6")
+    assert pickle.loads(pickle.dumps(cut.value)).end_lsn == 5
+
+
+@pytest.mark.guarantee("G6", "G14")
+@pytest.mark.parametrize("number", [1, 2])
+def test_damage_to_what_is_durable_is_corrupt_for_a_reader_too(tmp_path: Path, number: int) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 21):
+            wal.append(b"entry %d." % lsn)
+            if lsn == 10:
+                wal.rotate()
+        reader = walogs.reader(tmp_path)
+        damage(tmp_path, number, b"entry 5." if number == 1 else b"entry 15.")
+        seen: list[int] = []
+        for read in (reader, walogs.reader(tmp_path)):
+            with pytest.raises(walogs.Corrupt) as corrupt:
+                seen.extend(lsn for lsn, data in read if data == b"entry %d." % lsn)
+            assert (corrupt.value.segment, corrupt.value.lsn) == (number, 5 if number == 1 else 15)
+        assert sorted(seen) == sorted([*range(1, 5 if number == 1 else 15)] * 2)
+
+
+@pytest.mark.guarantee("G6", "G14")
+def test_a_segment_cut_short_or_gone_is_no_end(tmp_path: Path) -> None:
+    with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
+        for lsn in range(1, 41):
+            wal.append(b"entry %d." % lsn * 3)
+        numbers = [segment.number for segment in wal.segments()]
+        for number in numbers:
+            for how in ("cut", "gone"):
+                copy = tmp_path / f"{how}-{number}"
+                shutil.copytree(tmp_path / "log", copy)
+                file = copy / f"wal-{number:06d}.log"
+                if how == "gone":
+                    file.unlink()
+                else:
+                    os.truncate(file, 700)
+                with pytest.raises(walogs.Corrupt):
+                    list(walogs.reader(copy))
+
+
+@pytest.mark.guarantee("G14")
+def test_a_reader_changes_nothing(tmp_path: Path) -> None:
+    with walogs.open(tmp_path / "made", max_segment_size=800) as wal:
+        for lsn in range(1, 30):
+            wal.append(entry(lsn))
+    shutil.copytree(tmp_path / "made", tmp_path / "log")
+    (tmp_path / "log" / "LOCK").unlink()
+    before = state(tmp_path / "log")
+    with walogs.reader(tmp_path / "log") as reader:
+        list(reader)
+        list(reader.commits())
+        reader.read(3)
+        list(reader.follow(timeout=0.02))
+    assert state(tmp_path / "log") == before
+
+
+def state(path: Path) -> dict[str, tuple[str, int]]:
+    return {
+        file.name: (hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_mtime_ns) for file in path.iterdir()
+    }
+
+
+# What is no log
+
+
+def test_where_there_is_no_log_a_reader_says_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(walogs.Missing, match="holds no log"):
+        walogs.reader(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
+    with pytest.raises(walogs.Missing, match="holds no log"):
+        walogs.reader(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotADirectoryError):
+        walogs.reader(tmp_path / "file")
+    (tmp_path / "crate").mkdir()
+    (tmp_path / "crate" / "wal-000001.log").write_bytes(b"")
+    with pytest.raises(walogs.UnsupportedFormat, match="Rust crate"):
+        walogs.reader(tmp_path / "crate")
+    with pytest.raises(walogs.ConfigError, match="upto"):
+        walogs.reader(tmp_path, "everything")  # type: ignore[arg-type]
+
+
+def test_a_closed_reader_says_so(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        wal.append_batch([b"one", b"two"])
+        reader = walogs.reader(tmp_path)
+        walking = reader.iter()
+        reader.close()
+        reader.close()
+        assert reader.closed
+        assert "closed" in repr(reader)
+        for verb in (lambda: reader.read(1), lambda: next(walking), lambda: reader.last_lsn, lambda: list(reader)):
+            with pytest.raises(walogs.Closed):
+                verb()
+        with pytest.raises(TypeError, match="pickled"):
+            pickle.dumps(reader)
+
+
+# Following
+
+
+@pytest.mark.guarantee("G14")
+def test_a_follower_gets_every_entry_once_and_in_order(log_factory: LogFactory) -> None:
+    with log_factory.open(max_segment_size=1500) as wal:
+        wal.append(entry(1))
+        reader = reader_of(log_factory)
+        got: list[tuple[int, bytes]] = []
+        thread = threading.Thread(target=lambda: got.extend(until(reader.follow(poll=0.001), 200)))
+        thread.start()
+        for lsn in range(2, 201):
+            wal.append(entry(lsn))
+            if lsn % 50 == 0:
+                wal.rotate()
+        thread.join(30)
+        assert got == [(lsn, entry(lsn)) for lsn in range(1, 201)]
+
+
+def until(entries: Iterator[tuple[int, bytes]], last_lsn: int) -> Iterator[tuple[int, bytes]]:
+    for lsn, data in entries:
+        yield lsn, data
+        if lsn == last_lsn:
+            return
+
+
+def test_a_follower_ends_when_nothing_comes_or_it_is_closed(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        wal.append(b"one")
+        reader = walogs.reader(tmp_path)
+        assert list(reader.follow(timeout=0)) == [(1, b"one")]
+        assert list(reader.follow(2, timeout=0.01)) == []
+        failures: list[BaseException] = []
+
+        def follow() -> None:
+            try:
+                list(reader.follow(2))
+            except walogs.Closed as closed:
+                failures.append(closed)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        reader.close()
+        thread.join(30)
+        assert len(failures) == 1
+
+
+# Bugs, planted
+
+
+def is_seen(check: Callable[[], object]) -> bool:
+    with suppress(KeyError):
+        try:
+            check()
+        except (AssertionError, walogs.WalError):
+            return True
+    return False
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_bound_of_everything_written_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = beside.bound_of
+    monkeypatch.setattr(beside, "bound_of", lambda *args: honest(*args[:3], "written", args[4]))
+    assert is_seen(test_what_a_reader_was_shown_survives_the_loss_of_power)
+
+
+def test_no_second_look_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(wal_reader, "DOUBTS_MAX", 0)
+    factory = LogFactory("local", "crc32", tmp_path)
+    try:
+        with factory.open(max_segment_size=600) as wal, reader_of_new(factory, wal) as reader:
+            for lsn in range(2, 60):
+                wal.append(entry(lsn))
+            wal.checkpoint(50)
+            with pytest.raises(walogs.Missing):  # as if a segment were lost: only a look tells that it was checkpointed
+                list(reader._surely(1, 30, reader._pieces))
+    finally:
+        factory.close()
+
+
+def test_a_reader_that_forgets_what_it_handed_out_is_seen_when_planted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(walogs.WalReader, "_refuse_cut", lambda self, bound: None)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        test_other_entries_under_the_same_numbers_are_never_taken_for_those_handed_out(tmp_path)

@@ -7,12 +7,17 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "MAX_ENTRY_SIZE",
+    "BackupReport",
     "Clean",
     "Commit",
+    "Entry",
+    "Finding",
+    "Gap",
     "RecoveryReport",
     "SegmentSummary",
     "TailState",
     "TruncatedAt",
+    "Verification",
 ]
 
 MAX_ENTRY_SIZE: Final = 16 * 1024 * 1024
@@ -88,3 +93,69 @@ class RecoveryReport:
     """Segments below the base that an interrupted checkpoint had left (G11)."""
     unsealed_segments: tuple[int, ...]
     """Completed segments without an accepted SEAL: intact, only slower to read."""
+
+
+class Entry(NamedTuple):
+    """One entry that is intact."""
+
+    lsn: int
+    data: bytes
+
+
+class Gap(NamedTuple):
+    """Entries that are not there, or whose bytes are not what was written."""
+
+    first_lsn: int
+    last_lsn: int | None
+    """None: it is at the end, and nothing tells how many there were."""
+    segment: int | None
+    """Number of the segment where the first of them was looked for; None: no segment that is there could hold it."""
+    offset: int | None
+    """Byte offset where intact frames stop."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that `verify` has seen."""
+
+    kind: Literal["corrupt", "torn", "unsealed", "padding", "below base"]
+    is_damage: bool
+    """Whether `open` refuses the log because of it."""
+    segment: int | None
+    offset: int | None
+    lsn: int | None
+    message: str
+    """Where, what it means, and the next move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` has seen of a log."""
+
+    segments: int
+    entries: int
+    """Entries that can be read."""
+    bytes: int
+    """Of the segments that were checked."""
+    first_lsn: int
+    last_lsn: int
+    findings: tuple[Finding, ...]
+    duration_seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is damaged: the log opens, and holds what was acknowledged."""
+        return not any(finding.is_damage for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What `backup` has copied."""
+
+    segments: int
+    bytes: int
+    first_lsn: int
+    last_lsn: int
+    """Every entry from first_lsn to this one is in the copy, and durable there."""
+    duration_seconds: float

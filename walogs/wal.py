@@ -278,8 +278,7 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
-        if not self.closed:
-            self._commits.close(self._end)
+        self._commits.close(self._end)
 
     def _end(self) -> None:
         if self.closed:

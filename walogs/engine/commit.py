@@ -318,20 +318,24 @@ class GroupCommit:
 
     def _take(self) -> list[Offer]:
         """The first offers that fit one commit into an empty segment, or the first by itself."""
-        taken = [offer for offer in list(islice(self._queue, TAKEN_MAX)) if not offer.is_settled]
-        for at, offer in enumerate(taken):
-            if offer.goes_alone:
-                del taken[max(at, 1) :]
+        waiting = [offer for offer in list(islice(self._queue, TAKEN_MAX)) if not offer.is_settled]
+        do_all_fit = self._fits(sum(len(offer.entries) for offer in waiting), sum(offer.size for offer in waiting))
+        taken: list[Offer] = []
+        count = size = 0
+        for offer in waiting:
+            count += len(offer.entries)
+            size += offer.size
+            if taken and (offer.goes_alone or not (do_all_fit or self._fits(count, size))):
                 break
-        while len(taken) > 1 and not self._fits(taken):
-            del taken[len(taken) // 2 :]
+            taken.append(offer)
+            if offer.goes_alone:
+                break
         for offer in taken:
             if not offer.is_wanted():
                 offer.settle(0)
         return [offer for offer in taken if not offer.is_settled]
 
-    def _fits(self, offers: list[Offer]) -> bool:
-        count, size = sum(len(offer.entries) for offer in offers), sum(offer.size for offer in offers)
+    def _fits(self, count: int, size: int) -> bool:
         return self._writer.body_bytes(count, size) <= self._body_bytes_max and self._writer.fits(count, size)
 
     def _are_refused(self, offers: list[Offer]) -> bool:
@@ -402,8 +406,8 @@ class GroupCommit:
         me = threading.get_ident()
         if me in self._resolving:
             return
-        self._resolving.add(me)
         try:
+            self._resolving.add(me)
             while (offer := first_of(self._settled)) is not None:
                 offer.resolve()
                 discard(self._settled, offer)
@@ -524,6 +528,7 @@ class GroupCommit:
                         self._holder = 0
         finally:
             if self._is_over:
+                release(self._wake)
                 self._tell_the_end()
         thread = self._thread
         if thread is not None and me != self._thread_ident and self._thread_ident not in self._resolving:
@@ -536,7 +541,6 @@ class GroupCommit:
         release_all(self._waiting_for_room)
         release_all(self._followers)
         self._resolve()
-        release(self._wake)
 
     def commit_at_exit(self) -> None:
         """The interpreter ends and nobody has closed the log: what is queued is committed all the same."""

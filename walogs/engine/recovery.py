@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from walogs.engine.segments import CompletedSegment, find_seal, scanned, sealed
+from walogs.engine.segments import CompletedSegment, find_seal, read_seal, scanned, sealed
 from walogs.engine.verdict import (
     VERDICTS,
     Rest,
@@ -201,9 +201,24 @@ def examine_completed(
     return scanned(scan)
 
 
-def check_runs(source: Source, header: SegmentHeader, seal: Seal) -> None:
-    """Every run of a sealed segment; one whose CRC fails is walked frame by frame, and those decide."""
+def check_completed(source: Source, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
+    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does. Returns the offsets of
+    runs in which only padding is not what was written."""
+    if not segment.seal_end:
+        return []  # it was read frame by frame to be accepted
+    seal = read_seal(source, segment.header, segment.end, segment.seal_end)
+    if seal is None:
+        raise source.corrupt("its SEAL is no longer what it was", segment.header.number, segment.end)
+    loose = check_runs(source, segment.header, seal)
+    check_last_frame(source, segment.header, seal, successor)
+    return loose
+
+
+def check_runs(source: Source, header: SegmentHeader, seal: Seal) -> list[int]:
+    """Every run of a sealed segment; one whose CRC fails is walked frame by frame, and those decide. Returns the
+    offsets of runs whose frames are intact all the same."""
     runs = seal.runs
+    loose: list[int] = []
     ends = [*runs.offsets[1:], seal.offset]
     lsns = [*runs.first_lsns[1:], seal.last_lsn + 1]
     at = 0
@@ -219,7 +234,9 @@ def check_runs(source: Source, header: SegmentHeader, seal: Seal) -> None:
                     pass
                 if walk.expected_lsn != lsns[k] or walk.offset < ends[k]:
                     raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
+                loose.append(runs.offsets[k])
         at = last
+    return loose
 
 
 def check_last_frame(source: Source, header: SegmentHeader, seal: Seal, successor: SegmentHeader) -> None:

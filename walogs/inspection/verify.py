@@ -1,0 +1,179 @@
+"""`verify`: everything that is wrong with a log, and what each of it means. Changes nothing, takes no lock."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from walogs.assembly import source_of
+from walogs.config import overridden
+from walogs.engine.beside import look_beside
+from walogs.engine.recovery import check_completed, examine
+from walogs.errors import Corrupt, Missing
+from walogs.inspection.salvage import salvaged
+from walogs.protocols import is_appendable
+from walogs.types import Finding, Gap, Verification
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from typing_extensions import Unpack
+
+    from walogs.config import Overrides, WalConfig
+    from walogs.engine.recovery import Examined
+    from walogs.engine.source import Source
+
+LOOKS_MAX: Final = 20
+"""So often is looked again while a writer changes what is looked at."""
+
+
+def verify(
+    path: str | os.PathLike[str] | None = None, config: WalConfig | None = None, **overrides: Unpack[Overrides]
+) -> Verification:
+    """Check every byte that `open` would rely on, as strictly as it does, and go on after damage.
+
+    `.ok` says what `open` would: True, and it opens. Beside a live writer it speaks of what is durable. Raises only
+    what the system or the format says: `Missing` (no log is there), `UnsupportedFormat`, `OSError`.
+    """
+    return verified(source_of(path, overridden(config, overrides)))
+
+
+def verified(source: Source) -> Verification:
+    began = time.monotonic()
+    if not source.store.segments():
+        raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
+    refusal: Corrupt | None = None
+    for _ in range(LOOKS_MAX):
+        before = pulse(source)
+        try:
+            examined = examine(source, "last", "acked")
+        except Missing:
+            continue
+        except Corrupt as error:
+            refusal = error
+            if pulse(source) == before:  # nobody has written meanwhile: that is how it is
+                return damaged(source, error, began)
+            continue
+        if examined is not None:
+            return checked(source, examined, began)
+    return beside_a_writer(source, refusal, began)
+
+
+def pulse(source: Source) -> object:
+    """Something that changes with every commit, rotation and checkpoint."""
+    store = source.store
+    numbers = tuple(store.segments())
+    try:
+        sizes = [store.size(number) for number in numbers[-2:]]
+        newest = source.header(numbers[-1])
+        bound = look_beside(source, "written")
+    except (Corrupt, Missing):
+        return numbers
+    return numbers, sizes, newest, bound.end, store.read_witness() if is_appendable(store) else None
+
+
+def checked(source: Source, examined: Examined, began: float) -> Verification:
+    """Headers, links, SEALs and the newest segment are as they should be; now the bytes of the others."""
+    findings: list[Finding] = []
+    headers = [segment.header for segment in examined.completed] + [examined.newest.header]
+    refusals: list[Corrupt] = []
+    for segment, successor in zip(examined.completed, headers[1:], strict=True):
+        try:
+            loose = check_completed(source, segment, successor)
+        except Missing:  # checkpointed meanwhile
+            continue
+        except Corrupt as error:
+            refusals.append(error)
+            continue
+        name = source.store.segment_name(segment.header.number)
+        for offset in loose:
+            what = "its padding is not zero, which harms nothing"
+            findings.append(note("padding", segment.header.number, offset, f"{name}, run at byte {offset}: {what}."))
+        if is_appendable(source.store) and source.format.traits.has_seal and not segment.seal_end:
+            what = "has no intact SEAL: nothing is lost, it is only slower to read"
+            findings.append(note("unsealed", segment.header.number, segment.end, f"{name} {what}."))
+    if refusals:
+        return damaged(source, refusals[0], began)
+    findings += tail_findings(source, examined)
+    return Verification(
+        segments=len(headers),
+        entries=examined.newest.last_lsn - headers[0].first_lsn + 1,
+        bytes=sum(segment.end for segment in examined.completed) + examined.newest.end,
+        first_lsn=examined.base_lsn,
+        last_lsn=examined.newest.last_lsn,
+        findings=tuple(findings),
+        duration_seconds=time.monotonic() - began,
+    )
+
+
+def tail_findings(source: Source, examined: Examined) -> Iterator[Finding]:
+    newest = examined.newest
+    name = source.store.segment_name(newest.header.number)
+    if examined.verdict == "torn":
+        what = "an unfinished write, never known to be durable: the next open cuts it"
+        yield note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
+    for number in examined.below_base:
+        what = "lies below the base: an interrupted checkpoint left it, and the next open removes it"
+        yield note("below base", number, None, f"{source.store.segment_name(number)} {what}.")
+
+
+def note(kind: str, segment: int, offset: int | None, message: str) -> Finding:
+    return Finding(kind, False, segment, offset, None, message)  # type: ignore[arg-type]
+
+
+def damaged(source: Source, refusal: Corrupt, began: float) -> Verification:
+    """What `open` refuses, and after it everything that salvage finds missing."""
+    findings = [Finding("corrupt", True, refusal.segment, refusal.offset, refusal.lsn, str(refusal))]
+    entries = last_lsn = 0
+    first_lsn = None
+    for found in salvaged(source):
+        if isinstance(found, Gap):
+            if (found.segment, found.offset) != (refusal.segment, refusal.offset):
+                findings.append(gap_finding(source, found))
+            continue
+        entries, last_lsn = entries + 1, found.lsn
+        first_lsn = found.lsn if first_lsn is None else first_lsn
+    numbers = source.store.segments()
+    return Verification(
+        segments=len(numbers),
+        entries=entries,
+        bytes=sum(source.store.size(number) for number in numbers),
+        first_lsn=first_lsn if first_lsn is not None else 1,
+        last_lsn=last_lsn,
+        findings=tuple(findings),
+        duration_seconds=time.monotonic() - began,
+    )
+
+
+def gap_finding(source: Source, gap: Gap) -> Finding:
+    place = source.store.name if gap.segment is None else source.store.segment_name(gap.segment)
+    at = "" if gap.offset is None else f" at byte {gap.offset}"
+    lsns = f"{gap.first_lsn} to {gap.last_lsn}" if gap.last_lsn is not None else f"from {gap.first_lsn} on"
+    move = "Restore it from a copy; `walogs salvage` has what is intact around it."
+    message = f"{place}{at}: entries {lsns} are not intact ({gap.why}). {move}"
+    return Finding("corrupt", True, gap.segment, gap.offset, gap.first_lsn, message)
+
+
+def beside_a_writer(source: Source, refusal: Corrupt | None, began: float) -> Verification:
+    """A writer so busy that no two looks see the same: what is durable, entry by entry, as a reader sees it."""
+    from walogs.wal_reader import WalReader
+
+    reader = WalReader(None, source, "durable")
+    first_lsn = next_lsn = reader.first_lsn
+    findings: list[Finding] = []
+    try:
+        for commit in reader.commits():
+            next_lsn = commit.last_lsn + 1
+    except Corrupt as error:
+        findings.append(Finding("corrupt", True, error.segment, error.offset, error.lsn, str(error)))
+    numbers = source.store.segments()
+    return Verification(
+        segments=len(numbers),
+        entries=next_lsn - first_lsn,
+        bytes=sum(source.store.size(number) for number in numbers),
+        first_lsn=first_lsn,
+        last_lsn=next_lsn - 1,
+        findings=tuple(findings),
+        duration_seconds=time.monotonic() - began,
+    )

@@ -43,12 +43,17 @@ from walogs.protocols import (
 )
 from walogs.types import (
     MAX_ENTRY_SIZE,
+    BackupReport,
     Clean,
     Commit,
+    Entry,
+    Finding,
+    Gap,
     RecoveryReport,
     SegmentSummary,
     TailState,
     TruncatedAt,
+    Verification,
 )
 from walogs.wal import Wal
 
@@ -56,7 +61,6 @@ if TYPE_CHECKING:
     from walogs.assembly import open_reader as reader
     from walogs.defaults.sync_policies import IntervalPolicy
     from walogs.inspection.backup import backup
-    from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
     from walogs.inspection.verify import verify
     from walogs.wal_reader import WalReader
@@ -68,7 +72,6 @@ LATER: Final = {
     "WalReader": ("walogs.wal_reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
     "reader": ("walogs.assembly", "open_reader"),
-    "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
     "verify": ("walogs.inspection.verify", "verify"),
 }
@@ -92,6 +95,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "MAX_ENTRY_SIZE",
     "AppendableStore",
+    "BackupReport",
     "Checkpointed",
     "Clean",
     "Closed",
@@ -100,10 +104,13 @@ __all__ = [
     "ConfigError",
     "Corrupt",
     "CutBelow",
+    "Entry",
     "EntryTooLarge",
     "Exists",
     "Fenced",
+    "Finding",
     "FrameContext",
+    "Gap",
     "Indefinite",
     "IntervalPolicy",
     "Locked",
@@ -124,8 +131,14 @@ __all__ = [
     "Unavailable",
     "Unsafe",
     "UnsupportedFormat",
+    "Verification",
     "Wal",
     "WalConfig",
     "WalError",
+    "WalReader",
+    "backup",
     "open",
+    "reader",
+    "salvage",
+    "verify",
 ]

@@ -7,10 +7,8 @@ from bisect import bisect_right
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from walogs.engine.beside import look_beside
+from walogs.engine.beside import completed_extent, look_beside
 from walogs.engine.reading import Extent, Reading
-from walogs.engine.segments import find_seal
-from walogs.engine.verdict import unlinked
 from walogs.errors import Checkpointed, Closed, Corrupt, CutBelow, Missing
 from walogs.formats.segment_format import RUN_BYTES, RunIndex
 from walogs.protocols import is_appendable
@@ -220,17 +218,7 @@ class WalReader:
         return Extent(bound.newest, bound.last_lsn, bound.end, 0, self._places)
 
     def _completed(self, number: int) -> Extent:
-        """A segment that has a successor is durable as a whole, up to where the successor begins."""
-        source, header, successor = self._source, self._header(number), self._header(number + 1)
-        why = unlinked(header, successor)
-        if why is not None:
-            raise source.corrupt(why, number, 0, header.first_lsn)
-        size, last_lsn = source.store.size(number), successor.first_lsn - 1
-        if source.format.traits.has_seal and is_appendable(source.store):
-            seal = find_seal(source, header, size)
-            if seal is not None and seal.last_lsn == last_lsn:
-                return Extent(header, last_lsn, seal.offset, seal.end, None)
-        return Extent(header, last_lsn, size, 0, None)
+        return completed_extent(self._source, self._header(number), self._header(number + 1))
 
     def _header(self, number: int) -> SegmentHeader:
         header = self._headers.get(number)

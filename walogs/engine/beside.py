@@ -9,8 +9,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from walogs.engine.reading import Extent
 from walogs.engine.recovery import read_witness, synced_by
-from walogs.engine.verdict import missing_by_witness
+from walogs.engine.segments import find_seal
+from walogs.engine.verdict import missing_by_witness, unlinked
 from walogs.engine.walk import RestScan, SeenRun, SegmentScan, Walk
 from walogs.errors import Missing, Unavailable
 from walogs.protocols import is_appendable
@@ -131,6 +133,19 @@ def with_base(
         why = f"entries {base_lsn} to {first_lsn - 1} are gone: {source.store.segment_name(readable[0] - 1)} is missing"
         raise source.corrupt(why, None, None, base_lsn)
     return Bound(base_lsn, readable, newest, end, last_lsn)
+
+
+def completed_extent(source: Source, header: SegmentHeader, successor: SegmentHeader) -> Extent:
+    """A segment that has a successor is durable as a whole, up to where that begins. Raises `Corrupt`, `Missing`."""
+    why = unlinked(header, successor)
+    if why is not None:
+        raise source.corrupt(why, header.number, 0, header.first_lsn)
+    size, last_lsn = source.store.size(header.number), successor.first_lsn - 1
+    if source.format.traits.has_seal and is_appendable(source.store):
+        seal = find_seal(source, header, size)
+        if seal is not None and seal.last_lsn == last_lsn:
+            return Extent(header, last_lsn, seal.offset, seal.end, None)
+    return Extent(header, last_lsn, size, 0, None)
 
 
 def carried_base(source: Source, newest: SegmentHeader) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from walogs.config import Overrides, WalConfig
-    from walogs.engine.recovery import Examined
+    from walogs.engine.recovery import Examined, Verify
     from walogs.engine.source import Source
 
 LOOKS_MAX: Final = 20
@@ -44,10 +44,11 @@ def verified(source: Source) -> Verification:
     if not source.store.segments():
         raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
     refusal: Corrupt | None = None
+    how: Verify = "last" if source.format.traits.has_seal and is_appendable(source.store) else "full"
     for _ in range(LOOKS_MAX):
         before = pulse(source)
         try:
-            examined = examine(source, "last", "acked")
+            examined = examine(source, how, "acked")
         except Missing:
             continue
         except Corrupt as error:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from base64 import b64encode
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
@@ -16,18 +16,19 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from walogs.assembly import open as open_log
-from walogs.assembly import store_of
+from walogs.assembly import open_reader, store_of
 from walogs.cli import demo as demonstration
-from walogs.cli import show
+from walogs.cli import inspection, show
+from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import append_lines, opened_lines, print_lines
 from walogs.cli.status import DONE, USAGE, status_of, told
 from walogs.errors import WalError
 from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import BinaryIO
+    from collections.abc import Iterable, Sequence
 
+    from walogs.types import Commit
     from walogs.wal import Wal
 
 LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
@@ -127,18 +128,40 @@ def cat(
         ),
     ] = False,
     verify: Verify = "full",
+    follow: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Read beside the log's writer, without its lock, changing nothing; then wait for more, until Ctrl-C.",
+        ),
+    ] = False,
+    from_time: Annotated[
+        datetime | None,
+        Parameter(help="Begin with the first entry committed then or later: 2026-01-31T12:00:00, in UTC unless told."),
+    ] = None,
 ) -> int:
     """Print the entries."""
+    if follow:
+        with standard_output() as out, open_reader(path) as reader:
+            first_lsn = start if from_time is None else first_since(reader.commits(start), from_time, reader.last_lsn)
+            entries = (item for item in reader.follow(first_lsn) if stop is None or item[0] < stop)
+            for lsn, data in entries:
+                print_lines(out, [as_line(lsn, data, as_json=as_json)])
+                if stop is not None and lsn == stop - 1:
+                    break
+        return DONE
     with standard_output() as out, opened(path, verify) as wal:
-        print_lines(out, (as_object(lsn, data) if as_json else data for lsn, data in wal.iter(start, stop)))
+        first_lsn = start if from_time is None else first_since(wal.commits(start), from_time, wal.last_lsn)
+        print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in wal.iter(first_lsn, stop)))
     return DONE
 
 
-def as_object(lsn: int, data: bytes) -> bytes:
-    try:
-        return json.dumps({"lsn": lsn, "text": data.decode()}).encode()
-    except UnicodeDecodeError:
-        return json.dumps({"lsn": lsn, "base64": b64encode(data).decode()}).encode()
+def first_since(commits: Iterable[Commit], time: datetime, last_lsn: int) -> int:
+    """The LSN of the first entry committed at *time* or later; the one after the last when there is none."""
+    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    time_ns = int(aware.timestamp() * 1e9)
+    return next((commit.first_lsn for commit in commits if commit.time_ns >= time_ns), last_lsn + 1)
 
 
 @app.command(
@@ -152,20 +175,16 @@ def info(path: LogPath, /, *, as_json: AsJson = False, verify: Verify = "full") 
     return DONE
 
 
+for command, text in inspection.HELP.items():
+    app.command(command, help=text)
+
+
 def opened(path: Path, verify: Literal["full", "last"]) -> Wal:
     """The log at *path*. Raises `FileNotFoundError`, with nothing made, where there is none."""
     store = store_of(path, "local")
     if not store.segments() and not (is_appendable(store) and store.read_witness() is not None):
         raise FileNotFoundError(errno.ENOENT, "there is no log; `walogs append` makes one", str(path))
     return open_log(path, verify=verify)
-
-
-def standard_output() -> BinaryIO:
-    """Buffered, so that a short write is gone on with, whatever PYTHONUNBUFFERED says. Raises `OSError` where it is
-    closed: its descriptor may by then be one of the log's own."""
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed")
-    return open(sys.stdout.fileno(), "wb", closefd=False)
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -108,6 +108,21 @@ def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], object] | None]:
+    """A function that is told (bytes done, bytes in all): it moves a bar on a terminal. None: nobody watches."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
 def progress(source: FileIO) -> Iterator[Callable[[int], object]]:
     """A function that is told how many bytes are done: it moves a bar, for a big file on a terminal."""
     status = os.fstat(source.fileno())

@@ -319,13 +319,13 @@ class GroupCommit:
     def _take(self) -> list[Offer]:
         """The first offers that fit one commit into an empty segment, or the first by itself."""
         waiting = [offer for offer in list(islice(self._queue, TAKEN_MAX)) if not offer.is_settled]
-        do_all_fit = self._fits(sum(len(offer.entries) for offer in waiting), sum(offer.size for offer in waiting))
+        is_one_commit = self._fits(sum(len(offer.entries) for offer in waiting), sum(offer.size for offer in waiting))
         taken: list[Offer] = []
         count = size = 0
         for offer in waiting:
             count += len(offer.entries)
             size += offer.size
-            if taken and (offer.goes_alone or not (do_all_fit or self._fits(count, size))):
+            if taken and (offer.goes_alone or not (is_one_commit or self._fits(count, size))):
                 break
             taken.append(offer)
             if offer.goes_alone:

@@ -1,0 +1,111 @@
+"""The commands that look into a log without opening it for writing: beside its writer, and changing nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from walogs.assembly import open_reader
+from walogs.cli import show
+from walogs.cli.entries import as_line, standard_output
+from walogs.cli.lines import print_lines, progress_bar
+from walogs.cli.status import CORRUPT, DONE, printable
+from walogs.inspection.backup import backup as make_backup
+from walogs.inspection.salvage import salvage as salvage_log
+from walogs.inspection.verify import verify as verify_log
+from walogs.types import Entry, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
+AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
+BESIDE: Final = "Takes no lock and changes nothing: the log may be open in another process, and be written to."
+
+
+def verify(path: LogPath, /, *, as_json: AsJson = False) -> int:
+    report = verify_log(path)
+    if as_json:
+        print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
+    else:
+        entries = show.counted(report.entries, "entry", "entries")
+        segments = show.counted(report.segments, "segment", "segments")
+        state = "good" if report.ok else "DAMAGED"
+        lsns, size = show.lsns(report.first_lsn, report.last_lsn), show.sized(report.bytes)
+        print(f"{state}: {entries} ({lsns}), {size} in {segments}")
+        for finding in report.findings:
+            print(f"{'damage' if finding.is_damage else 'note'}: {printable(finding.message)}")
+    return DONE if report.ok else CORRUPT
+
+
+def salvage(path: LogPath, /, *, as_json: AsJson = False) -> int:
+    gaps: list[Gap] = []
+    with standard_output() as out:
+        print_lines(out, salvaged_lines(path, gaps, as_json=as_json))
+    return CORRUPT if gaps else DONE
+
+
+def salvaged_lines(path: Path, gaps: list[Gap], *, as_json: bool) -> Iterator[bytes]:
+    for found in salvage_log(path):
+        if isinstance(found, Entry):
+            yield as_line(found.lsn, found.data, as_json=as_json)
+            continue
+        gaps.append(found)
+        if as_json:
+            yield json.dumps({"gap": found._asdict()}).encode()
+        elif sys.stderr is not None:
+            upto = "on" if found.last_lsn is None else f"to {found.last_lsn}"
+            lsns = f"from {found.first_lsn} {upto}"
+            place = "" if found.segment is None else f", segment {found.segment} at byte {found.offset}"
+            print(f"walogs: gap: entries {lsns}{place}: {printable(found.why)}", file=sys.stderr)
+
+
+def tail(
+    path: LogPath,
+    /,
+    *,
+    count: Annotated[
+        int, Parameter(name=["--entries", "-n"], validator=Number(gte=1), help="How many of the last entries.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> int:
+    with standard_output() as out, open_reader(path) as reader:
+        start = max(reader.last_lsn - count + 1, reader.first_lsn)
+        print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start)))
+    return DONE
+
+
+def backup(
+    source: Annotated[Path, Parameter(name="SRC", help="Directory of the log.")],
+    target: Annotated[Path, Parameter(name="DST", help="Directory of the copy: new, or empty.")],
+    /,
+    *,
+    as_json: AsJson = False,
+) -> int:
+    with progress_bar("copying") as progress:
+        report = make_backup(source, target, progress)
+    if as_json:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        segments = show.counted(report.segments, "segment", "segments")
+        lsns = show.lsns(report.first_lsn, report.last_lsn)
+        print(f"copied {show.sized(report.bytes)} in {segments}: {lsns}")
+    return DONE
+
+
+HELP: Final[dict[Callable[..., int], str]] = {
+    verify: f"Check every byte that opening would rely on, and list all that is wrong.\n\n{BESIDE} Exit status 0: it"
+    " opens; 4: it is damaged, and the lines say where, what it means, and what to do.",
+    salvage: f"Print every intact entry around damage, as `cat` does; each gap goes to standard error.\n\n{BESIDE} Exit"
+    " status 0: there was no gap; 4: there were. With --json: an object a line, gaps among the entries.",
+    tail: f"Print the last entries that are durable.\n\n{BESIDE}",
+    backup: f"Copy what is durable into a new directory, which opens as a log.\n\n{BESIDE} Every byte is checked on its"
+    " way; damage is never copied. What has the name DST is whole: until then it grows as DST.partial.",
+}
+"""The commands of this file, and what their help says."""

@@ -376,6 +376,29 @@ class LogMachine(RuleBasedStateMachine):
             self.count("look: crash")
             self.abandon()
 
+    @precondition(lambda self: self.wal is not None)
+    @rule(upto=st.sampled_from(("durable", "durable", "written")))
+    def read_beside(self, upto: Any) -> None:
+        """Another process sees what was appended, and of that only what is durable (G14)."""
+        store = self.world.beside()
+        if store is None or self.wal is None:
+            return
+        everything = self.oracle.certain + [entry for entries in self.oracle.possible for entry in entries]
+        try:
+            got = list(walogs.reader(store=store, upto=upto))
+        except walogs.Corrupt as error:  # with "written": what no sync has covered can go, as for the writer itself
+            assert error.lsn is not None  # noqa: PT017
+            assert error.lsn > self.wal.durable_lsn  # noqa: PT017
+            self.count("read beside: unsynced entries are gone")
+        except (OSError, walogs.Unavailable, SimulatedCrash):
+            self.count("read beside: refused")
+        else:
+            self.count(f"read beside: {upto}")
+            assert [lsn for lsn, _ in got] == list(range(got[0][0], got[0][0] + len(got))) if got else True
+            assert all(data == everything[lsn - 1] for lsn, data in got)
+            if upto == "durable" and got and self.world.appends:
+                assert got[-1][0] <= self.wal.durable_lsn
+
     # Ends
 
     @precondition(lambda self: self.wal is not None)

@@ -16,6 +16,8 @@ COMMON = (
     *("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice"),
     *("submit", "submit: cancelled", "shared commit", "commit thread"),
 )
+BESIDE = ("read beside: durable", "read beside: written")
+
 ON_A_DISK = (
     *COMMON,
     *("log inside a log", "verdict clean", "verdict torn", "written again", "checkpoint finished by open"),
@@ -26,15 +28,16 @@ ON_A_DISK = (
     *("submit: indefinite", "submit: NoSpace", "submit: Poisoned"),
 )
 REACHED = {
-    "disk": ON_A_DISK,
+    "disk": (*ON_A_DISK, *BESIDE),
     "local": ON_A_DISK,
     "cloud": (
         *COMMON,
+        *BESIDE,
         *("verdict clean", "crash inside recovery", "arm crash", "append: indefinite", "append: crash", "open failed"),
         *("arm lost answer", "arm three lost answers", "arm no answer at all", "arm 409 in disguise"),
         *("fenced by another writer", "checkpoint: indefinite", "late puts arrived"),
     ),
-    "directory": (*COMMON, "log inside a log", "verdict clean"),
+    "directory": (*COMMON, *BESIDE, "log inside a log", "verdict clean"),
 }
 
 

@@ -61,6 +61,10 @@ class DiskWorld:
     def store(self) -> SegmentStore:
         return MemoryStore(self.disk)
 
+    def beside(self) -> SegmentStore | None:
+        """For a process that only reads; None: this world has room for one process."""
+        return MemoryStore(self.disk)
+
     def kill(self) -> None:
         self.disk.kill()
 
@@ -100,6 +104,9 @@ class LocalWorld(DiskWorld):
         run_as(MemoryOS(self.disk), self.patch.setattr)
         return LocalStore(ROOT)
 
+    def beside(self) -> None:
+        return None
+
     def close(self) -> None:
         self.disk.kill()
         self.patch.undo()
@@ -119,6 +126,9 @@ class CloudWorld:
     def store(self) -> SegmentStore:
         self.alive.append(MemoryChainStore(self.cloud))
         return self.alive[-1]
+
+    def beside(self) -> SegmentStore:
+        return MemoryChainStore(self.cloud)
 
     def kill(self) -> None:
         for store in self.alive:
@@ -160,6 +170,9 @@ class DirectoryWorld:
     def store(self) -> SegmentStore:
         self.alive.append(LocalStore(self.path))
         return self.alive[-1]
+
+    def beside(self) -> SegmentStore:
+        return LocalStore(self.path)
 
     def kill(self) -> None:
         """What the kernel does when the process dies: descriptors closed, the lock free, the files as they are."""

@@ -54,7 +54,7 @@ class WalReader:
     def __init__(self, path: str | None, source: Source, upto: Upto) -> None:
         self.path = path
         """The directory of a local log; None: the store is an object."""
-        self.upto = upto
+        self.upto: Upto = upto
         """`durable` or `written`."""
         self._source = source
         self._ended = threading.Event()

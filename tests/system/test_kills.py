@@ -12,8 +12,9 @@ from typing import Final
 
 import pytest
 
+import walogs
 from tests.system.children import Child, program, seed_of
-from tests.system.ledger import Ledger
+from tests.system.ledger import Ledger, token_of
 
 THREADS: Final = 4
 SEGMENT: Final = 8000
@@ -58,6 +59,45 @@ def test_a_kill_at_a_random_moment_loses_nothing_acknowledged(tmp_path: Path, qu
 @pytest.mark.guarantee("G2", "G12")
 def test_a_killed_writer_that_never_synced_has_lost_nothing_either(tmp_path: Path) -> None:
     storm(tmp_path, 3, "none")  # the kernel has every byte: only a power cut could take them
+
+
+def storm_under_readers(directory: Path, kills: int) -> None:
+    """Two readers stay while writer after writer is killed and recovers: each sees every entry once, as it is."""
+    rng, path = random.Random(seed_of("kills under readers")), directory / "log"
+    ledger = Ledger()
+    with Child(program("following", path)) as one, Child(program("following", path)) as two:
+        for number in range(kills):
+            with Child(program("storm", path, THREADS, number * 1_000_000 + 1)) as child:
+                child.wait_for("ready")
+                time.sleep(rng.random() * 0.1)
+                child.kill()
+                ledger.read(child.lines())
+        ledger.check_log(path, looks=2, max_segment_size=SEGMENT)
+        with walogs.open(path, max_segment_size=SEGMENT) as wal:
+            there = dict(wal)
+            for reader in (one, two):
+                reader.tell(str(wal.last_lsn))
+            for reader in (one, two):
+                reader.wait_for("done")
+                assert reader.wait() == 0, reader.errors()
+                said = [line.split() for line in reader.lines() if line.startswith("seen ")]
+                seen = {int(lsn): (int(thread), int(token)) for _, lsn, token, thread in said}
+                assert all(token_of(data) == seen[lsn] for lsn, data in there.items())
+                for lsn, token in ledger.acknowledged.items():
+                    assert seen.get(lsn, token) == token
+                print(f"{len(seen)} of {wal.last_lsn} entries seen, the others were checkpointed before")
+
+
+@pytest.mark.guarantee("G14")
+def test_readers_that_stay_see_every_entry_of_writers_that_are_killed(quick_path: Path) -> None:
+    storm_under_readers(quick_path, 6)
+
+
+@pytest.mark.laboratory
+@pytest.mark.guarantee("G14")
+def test_readers_beside_a_hundred_killed_writers(tmp_path: Path, quick_path: Path) -> None:
+    storm_under_readers(tmp_path, 40)
+    storm_under_readers(quick_path, 60)
 
 
 @pytest.mark.laboratory

@@ -1,4 +1,5 @@
-"""Threads append, one of them rotates and checkpoints, until the process is killed; each says what was acknowledged.
+"""Threads append, one of them rotates and checkpoints, another submits, until the process is killed; each says what was
+acknowledged.
 
 usage: storm.py DIRECTORY THREADS FIRST_TOKEN [SYNC]
 """
@@ -10,6 +11,8 @@ import os
 import random
 import sys
 import threading
+from collections import deque
+from concurrent.futures import Future
 
 import walogs
 from tests.system.ledger import payload
@@ -41,11 +44,22 @@ def write_for_ever(wal: walogs.Wal, thread: int, first: int) -> None:
             wal.checkpoint(lsn)
 
 
+def submit_for_ever(wal: walogs.Wal, thread: int, first: int) -> None:
+    in_flight: deque[Future[int]] = deque()
+    for token in itertools.count(first):
+        future = wal.submit(payload(token, thread))
+        future.add_done_callback(lambda done, token=token: say(f"ack {done.result()} {token} {thread}"))  # type: ignore[misc]
+        in_flight.append(future)
+        if len(in_flight) > 20:
+            in_flight.popleft().result()
+
+
 def main() -> None:
     path, threads, first = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     wal = walogs.open(path, max_segment_size=MAX_SEGMENT_SIZE, sync=sys.argv[4] if sys.argv[4:] else "fdatasync")
     say("ready")
     running = [threading.Thread(target=write_for_ever, args=(wal, n, first)) for n in range(1, threads + 1)]
+    running.append(threading.Thread(target=submit_for_ever, args=(wal, threads + 1, first)))
     for thread in running:
         thread.start()
     for thread in running:

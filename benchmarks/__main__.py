@@ -11,6 +11,9 @@ from tempfile import mkdtemp
 from typing import Final
 
 from benchmarks.appending import append, batch
+from benchmarks.callers import callers
+from benchmarks.following import follow
+from benchmarks.inspecting import inspect
 from benchmarks.machine import described, load
 from benchmarks.measure import FULL, QUICK, Row, Scale, table
 from benchmarks.memory import memory
@@ -26,6 +29,9 @@ BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
     "import": import_walogs,
     "memory": memory,
     "read": read,
+    "callers": callers,
+    "follow": follow,
+    "inspect": inspect,
     "peers": peers,
 }
 

@@ -195,6 +195,7 @@ def stopped_at(step: int, seed: int, place: Any) -> bool:
         wal.close()
     except SimulatedCrash:
         died = True
+        place.forget()
     place.disarm()
     last_lsn = watch.look()
     place.end(rng)
@@ -218,10 +219,18 @@ class OnADisk:
     def __init__(self, power: bool) -> None:
         self.disk = MemoryDisk()
         self.power = power
+        self.wal: walogs.Wal | None = None
 
     def open(self) -> walogs.Wal:
         self.store = MemoryStore(self.disk)
-        return walogs.open(store=self.store, max_segment_size=1200)
+        self.wal = None
+        self.wal = walogs.open(store=self.store, max_segment_size=1200)
+        return self.wal
+
+    def forget(self) -> None:
+        """The process of the last handle is dead."""
+        if self.wal is not None:
+            self.wal.closed = True
 
     def reader(self) -> walogs.WalReader:
         return walogs.reader(store=MemoryStore(self.disk))
@@ -243,8 +252,6 @@ class OnADisk:
             return wal.last_lsn
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.guarantee("G12", "G14")
 def test_a_reader_at_every_step_of_a_writer_that_is_killed_there() -> None:
     step = 1
@@ -254,8 +261,6 @@ def test_a_reader_at_every_step_of_a_writer_that_is_killed_there() -> None:
     assert step > 60
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.guarantee("G4", "G14")
 def test_what_a_reader_was_shown_survives_the_loss_of_power() -> None:
     """Each look here is by a reader of the machine that came up again: the one that stays died with the other."""
@@ -268,6 +273,7 @@ def test_what_a_reader_was_shown_survives_the_loss_of_power() -> None:
             died = False
         except SimulatedCrash:
             died = True
+        place.forget()
         place.disarm()
         shown = Watch(place.reader).look()
         place.end(rng)
@@ -282,7 +288,6 @@ def test_what_a_reader_was_shown_survives_the_loss_of_power() -> None:
     print(f"{step} steps")
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.guarantee("G14")
 def test_a_reader_of_a_chain_at_every_step() -> None:
     step, died = 1, True
@@ -290,14 +295,16 @@ def test_a_reader_of_a_chain_at_every_step() -> None:
         cloud, rng, died = MemoryCloud(numbers_reused=True), random.Random(step), False
         watch = Watch(lambda cloud=cloud: walogs.reader(store=MemoryChainStore(cloud)))  # type: ignore[misc]
         cloud.arm(step, CloudFault("crash", only=("create", "remove")), rng=rng)
-        store = MemoryChainStore(cloud)
+        wal = None
         try:
-            wal = walogs.open(store=store)
+            wal = walogs.open(store=MemoryChainStore(cloud))
             scenario(wal)
             watch.look()
             wal.close()
         except SimulatedCrash:
             died = True
+            if wal is not None:
+                wal.closed = True
         cloud.disarm()
         shown = watch.look()
         with walogs.open(store=MemoryChainStore(cloud)) as again:
@@ -510,8 +517,6 @@ def is_seen(check: Callable[[], object]) -> bool:
     return False
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_bound_of_everything_written_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = beside.bound_of
     monkeypatch.setattr(beside, "bound_of", lambda *args: honest(*args[:3], "written", args[4]))

@@ -29,7 +29,7 @@ SUSPICIONS: Final = (Corrupt, Missing, Checkpointed, OSError)
 """What a writer at work can look like for a moment, and damage too."""
 DOUBTS_MAX: Final = 3
 """A suspicion is looked at again so often before it is believed; what a writer does under a reader is over by then."""
-POLL_SECONDS: Final = 0.008
+POLL_SECONDS: Final = 0.01
 PULSE_BYTES: Final = 64
 LOOK_EVERY: Final = 100
 """So many polls that saw nothing, and then a whole look: where the witness cannot be written it says nothing."""
@@ -160,7 +160,8 @@ class WalReader:
         if not is_appendable(store):
             return store.segments()[-1:]
         try:
-            return store.read_witness(), store.read(bound.newest.number, bound.end, bound.end + PULSE_BYTES)
+            witness = store.read_witness() if self.upto == "durable" else None
+            return witness or store.read(bound.newest.number, bound.end, bound.end + PULSE_BYTES)
         except Missing:
             return None
 

@@ -124,15 +124,15 @@ def with_base(
     """The segments that follow each other without a gap up to the newest, and the base that accounts for the others.
     Raises `Corrupt`: a segment above the base is missing."""
     gap = max((at for at, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1), default=0)
-    readable = numbers[gap:]
-    first_lsn = (source.header(readable[0]) if len(readable) > 1 else newest).first_lsn
+    oldest = numbers[gap]
+    first_lsn = (source.header(oldest) if oldest != newest.number else newest).first_lsn
     base_lsn = max(newest.base_lsn, known.base_lsn if known is not None else 1)
     if first_lsn > base_lsn:
         base_lsn = max(base_lsn, carried_base(source, newest))
     if first_lsn > base_lsn:
-        why = f"entries {base_lsn} to {first_lsn - 1} are gone: {source.store.segment_name(readable[0] - 1)} is missing"
+        why = f"entries {base_lsn} to {first_lsn - 1} are gone: {source.store.segment_name(oldest - 1)} is missing"
         raise source.corrupt(why, None, None, base_lsn)
-    return Bound(base_lsn, readable, newest, end, last_lsn)
+    return Bound(base_lsn, numbers[gap:], newest, end, last_lsn)
 
 
 def completed_extent(source: Source, header: SegmentHeader, successor: SegmentHeader) -> Extent:

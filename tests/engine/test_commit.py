@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
@@ -36,14 +36,10 @@ log_factory, appending_factory = stores.log_factory, stores.appending_factory
 SECONDS: Final = 30.0
 
 
-class SteppedThread:
-    """In the place of the commit thread: it runs when the test makes it."""
-
-    def __init__(self, run: Callable[[], None]) -> None:
-        pass
-
-    def join(self) -> None:
-        pass
+def stepped_by_hand(run: Callable[[], None]) -> None:
+    """In the place of the commit thread: it runs when the test makes it, and has ended when it is waited for."""
+    ended = next(cell.cell_contents for cell in run.__closure__ or () if hasattr(cell.cell_contents, "locked"))
+    ended.release()
 
 
 def stepped(store: Any, **config: Any) -> walogs.Wal:
@@ -52,7 +48,7 @@ def stepped(store: Any, **config: Any) -> walogs.Wal:
         clock=lambda: 1,
         entropy=random.Random(1).randbytes,
         sleep=lambda _: None,
-        spawn=SteppedThread,  # type: ignore[arg-type]
+        spawn=stepped_by_hand,
     )
     return assemble(None, WalConfig(store=store, **config), environment)
 
@@ -542,7 +538,7 @@ def test_close_while_others_append(log_factory: LogFactory) -> None:
         sleep(0.001)
     wal.close()
     assert all(isinstance(outcome, walogs.Closed) for outcome in callers.join())
-    assert not any(thread.name == "walogs-commit" for thread in threading.enumerate())
+    assert wal._commits._thread_ended is None or not wal._commits._thread_ended.locked()
     with log_factory.open() as again:
         entries = dict(again)
         assert {lsn: entries[lsn] for lsn in got} == got
@@ -566,7 +562,7 @@ def test_a_log_that_is_dropped_with_futures_in_flight_commits_them_and_frees_its
 
 
 def test_where_no_thread_can_be_started_callers_commit(log_factory: LogFactory) -> None:
-    def none(run: Callable[[], None]) -> threading.Thread:
+    def none(run: Callable[[], None]) -> None:
         raise RuntimeError("can't start new thread")
 
     store = log_factory.store() if log_factory.shape != "local" else LocalStore(log_factory._directory / "log")
@@ -598,7 +594,7 @@ def timed(disk: MemoryDisk, clock: Clock, policy: Any) -> walogs.Wal:
         random.Random(1).randbytes,
         lambda _: None,
         monotonic=clock,
-        spawn=SteppedThread,  # type: ignore[arg-type]
+        spawn=stepped_by_hand,
     )
     return assemble(None, WalConfig(store=MemoryStore(disk), sync=policy), environment)
 
@@ -710,12 +706,3 @@ def test_a_follower_of_the_writer_is_told_the_end(tmp_path: Path) -> None:
 
 def test_offers_are_small() -> None:
     assert not hasattr(Offer([b"x"], 1, 1), "__dict__")
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    for thread in threading.enumerate():
-        if thread.name == "walogs-commit":
-            thread.join(SECONDS)
-            assert not thread.is_alive()

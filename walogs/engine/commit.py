@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 ALONE: Final = 4
 """After so many commits of one offer each, callers commit by themselves again."""
+LIVES_AFTER_SECONDS: Final = 1.0
+"""Whoever has waited so long looks whether there is a commit thread at all."""
 TAKEN_MAX: Final = 65_536
 """Offers in one commit."""
 
@@ -129,9 +131,12 @@ class GroupCommit:
         self._has_next = False
         """Somebody waits for the mutex itself. A hint: an interrupt may leave it behind, the next caller clears it."""
         self._has_thread = False
-        self._thread: threading.Thread | None = None
+        self._thread_ended: threading.Lock | None = None
+        """Released when the commit thread has ended."""
         self._thread_token = object()
         self._thread_ident = 0
+        self._living: object = None
+        """The token of the thread that has begun to work."""
         self._wake = held_lock()
         self._deadline_ns: int | None = None
         """When the commit thread will wake by itself, on the monotonic clock."""
@@ -190,7 +195,8 @@ class GroupCommit:
         offer = Offer(entries, size, me)
         self._put(offer)
         if self._has_thread and me != self._thread_ident:
-            offer.waiting.acquire()  # type: ignore[union-attr]
+            while not offer.waiting.acquire(timeout=LIVES_AFTER_SECONDS):  # type: ignore[union-attr]
+                self._replace_stillborn()
         else:
             self._commit_queue()
         return offer.result()
@@ -262,8 +268,8 @@ class GroupCommit:
                 self._commit_queue()
             else:
                 release(self._wake)
-                if not self._has_room(offer) and not self.closed:
-                    room.acquire()
+                if not self._has_room(offer) and not room.acquire(timeout=LIVES_AFTER_SECONDS):
+                    self._replace_stillborn()
         release(self._wake)
 
     def _has_room(self, offer: Offer) -> bool:
@@ -418,14 +424,32 @@ class GroupCommit:
 
     def _start_thread(self) -> None:
         """Under the gate. Where none can be started (a limit of the system; the interpreter ends) there is none."""
+        ended = held_lock()
         self._thread_token = token = object()
         try:
-            self._thread = self._spawn(lambda: self._run(token))
+            self._spawn(lambda: self._run(token, ended))
         except RuntimeError:
             return
-        self._has_thread = True
+        self._thread_ended, self._has_thread = ended, True
 
-    def _run(self, token: object) -> None:
+    def _replace_stillborn(self) -> None:
+        """An exception from outside that met the thread before its first statement has ended it unnoticed. (If it is
+        only slow, it will see that it was replaced.)"""
+        with self._gate:
+            if not self._has_thread or self._living is not self._thread_token:
+                self._start_thread()
+        release(self._wake)
+
+    def _run(self, token: object, ended: threading.Lock) -> None:
+        try:
+            self._living = token
+            self._serve(token)
+        finally:
+            if self._thread_token is token:
+                self._has_thread = False
+            release(ended)
+
+    def _serve(self, token: object) -> None:
         self._thread_ident = threading.get_ident()
         while self._thread_token is token:  # an interrupted start may have made two
             try:
@@ -530,9 +554,12 @@ class GroupCommit:
             if self._is_over:
                 release(self._wake)
                 self._tell_the_end()
-        thread = self._thread
-        if thread is not None and me != self._thread_ident and self._thread_ident not in self._resolving:
-            thread.join()
+        ended = self._thread_ended
+        if ended is not None and me != self._thread_ident and self._thread_ident not in self._resolving:
+            while not ended.acquire(timeout=LIVES_AFTER_SECONDS):
+                if self._living is not self._thread_token:
+                    return
+            release(ended)  # so that another close() finds it so
 
     def _tell_the_end(self) -> None:
         """Nobody waits any longer for a log that is closed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import start_new_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.errors import Corrupt, UnsupportedFormat
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def started_thread(run: Callable[[], None]) -> threading.Thread:
-    """It does not keep the interpreter from ending."""
-    thread = threading.Thread(target=run, name="walogs-commit", daemon=True)
-    thread.start()
-    return thread
+def start_thread(run: Callable[[], None]) -> None:
+    """It does not keep the interpreter from ending. Not by `threading.Thread`, whose start waits for the new thread: an
+    exception from outside that met the new one before its first statement left it waiting for ever."""
+    start_new_thread(run, ())
 
 
 class Environment(NamedTuple):
@@ -33,8 +32,8 @@ class Environment(NamedTuple):
     """Wait so many seconds."""
     monotonic: Callable[[], int] = time.monotonic_ns
     """Nanoseconds since some moment; never goes back."""
-    spawn: Callable[[Callable[[], None]], threading.Thread] = started_thread
-    """A thread that runs this. Raises `RuntimeError`: there can be none."""
+    spawn: Callable[[Callable[[], None]], object] = start_thread
+    """Start a thread that runs this. Raises `RuntimeError`: there can be none."""
 
 
 class Source(NamedTuple):

@@ -38,8 +38,9 @@ class WalError(Exception):
 class Corrupt(WalError):
     """Acknowledged bytes are not what was written, or bytes are there that no writer of this log wrote (G6).
 
-    Nothing was modified. Restore the named segment from a copy; or open with `recovery="prefix"`, which accepts the
-    loss of everything from the damage on when it is in the newest segment, and says what was lost.
+    Nothing was modified. `walogs.verify` lists all of the damage. Restore the named segment from a copy; or, when the
+    damage is in the newest segment, open with `recovery="prefix"`, which accepts the loss of everything after it and
+    says what was lost. `walogs.salvage` reads around it.
     """
 
     def __init__(

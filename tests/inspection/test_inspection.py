@@ -241,6 +241,32 @@ def test_where_there_is_no_log_nothing_is_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.guarantee("G6")
+def test_the_advice_to_cut_is_given_where_cutting_helps_and_nowhere_else(tmp_path: Path) -> None:
+    advised = 0
+    for seed in range(200):
+        rng, log = random.Random(seed), tmp_path / f"{seed}"
+        small_log(log, rng)
+        what = f"seed {seed}: {damaged(log, rng)}"
+        try:
+            walogs.open(log).close()
+        except walogs.Corrupt as error:
+            is_advised = 'recovery="prefix"' in str(error)
+        except walogs.UnsupportedFormat:
+            continue
+        else:
+            continue
+        advised += is_advised
+        try:
+            walogs.open(log, recovery="prefix").close()
+            helps = True
+        except walogs.Corrupt:
+            helps = False
+        assert is_advised == helps, what
+    print(f"advised {advised} times")
+    assert advised > 10
+
+
 # Backups
 
 

@@ -150,7 +150,8 @@ def judge_newest(
     if told is Testimony.SEALED:
         raise source.corrupt(f"it is sealed, so segment {number + 1} was there and is gone", number, newest.end, lsn)
     known = f"; it was synced up to byte {synced}" if told is Testimony.SYNCED_BEYOND else ""
-    raise source.corrupt(f"{newest.stop.value}{known}", number, newest.end, lsn)
+    can_be_cut = told is Testimony.SYNCED_BEYOND and shape is Shape.MAY_TEAR
+    raise source.corrupt(f"{newest.stop.value}{known}", number, newest.end, lsn, can_be_cut=can_be_cut)
 
 
 def examine_older(

@@ -45,13 +45,20 @@ class Source(NamedTuple):
     codec_parameters: bytes
 
     def corrupt(
-        self, why: str, number: int | None = None, offset: int | None = None, lsn: int | None = None
+        self,
+        why: str,
+        number: int | None = None,
+        offset: int | None = None,
+        lsn: int | None = None,
+        *,
+        can_be_cut: bool = False,
     ) -> Corrupt:
-        """A `Corrupt` that says where, why and the next move."""
+        """A `Corrupt` that says where, why and the next move. *can_be_cut*: `recovery="prefix"` would open the log."""
         place = self.store.name if number is None else f"{self.store.segment_name(number)} in {self.store.name}"
         at = "" if offset is None else f" at byte {offset}"
         entry = "" if lsn is None else f" (entry {lsn})"
-        move = 'Nothing was changed. Restore it from a copy; recovery="prefix" accepts the loss of a damaged end.'
+        cut = ', or accept the loss of everything after it with recovery="prefix"' if can_be_cut else ""
+        move = f"Nothing was changed. `walogs verify` lists all damage; restore it from a copy{cut} (docs/damage.md)."
         return Corrupt(f"{place} is corrupt{at}{entry}: {why}. {move}", segment=number, offset=offset, lsn=lsn)
 
     def header(self, number: int) -> SegmentHeader:

@@ -123,7 +123,7 @@ class Walk:
     def _refuse_unknown(self, header: FrameHeader) -> None:
         if header.kind not in KINDS or header.flags:
             found = f"frame kind {header.kind}, flags {header.flags:#04x}"
-            name = self._source.store.segment_name(self._segment.number)
+            name = f"{self._source.store.segment_name(self._segment.number)} in {self._source.store.name}"
             move = "Open the log with the release that wrote it. Nothing was changed."
             message = f"{name} holds a frame this release does not know, at byte {header.offset} ({found}). {move}"
             raise UnsupportedFormat(message, segment=self._segment.number, found=found)

@@ -400,6 +400,22 @@ def test_a_segment_cut_short_or_gone_is_no_end(tmp_path: Path) -> None:
                     list(walogs.reader(copy))
 
 
+@pytest.mark.guarantee("G6", "G14")
+@pytest.mark.parametrize("kept", [1, 0])
+def test_a_newest_segment_that_is_gone_without_a_witness_is_no_end(tmp_path: Path, kept: int) -> None:
+    """With one left, its SEAL testifies a successor; with none, the witness testifies that there was a log."""
+    with walogs.open(tmp_path) as wal:
+        wal.append(b"first")
+        wal.rotate()
+        wal.append(b"second")
+    for number in (2, 1)[: 2 - kept]:
+        (tmp_path / f"wal-{number:06d}.log").unlink()
+    if kept:
+        (tmp_path / "DURABLE").unlink()
+    with pytest.raises(walogs.Corrupt, match="gone"):
+        walogs.reader(tmp_path)
+
+
 @pytest.mark.guarantee("G14")
 def test_a_reader_changes_nothing(tmp_path: Path) -> None:
     with walogs.open(tmp_path / "made", max_segment_size=800) as wal:

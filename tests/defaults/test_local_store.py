@@ -907,3 +907,21 @@ def test_a_log_whose_cut_end_cannot_be_reported_is_let_go(tmp_path: Path, monkey
         assert descriptors(str(path)) == []
         with walogs.open(path) as wal:
             assert list(wal) == [(1, b"kept")]
+
+
+@pytest.mark.guarantee("G14")
+def test_a_segment_that_its_writer_trims_under_a_read_is_as_short_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path)
+    (tmp_path / FIRST).write_bytes(bytes(5000))
+    honest = os.fstat
+
+    def then_trimmed(fd: int) -> os.stat_result:
+        status = honest(fd)
+        os.truncate(tmp_path / FIRST, 700)
+        return status
+
+    monkeypatch.setattr(os, "fstat", then_trimmed)
+    assert store.read(1, 512, 5000) == bytes(188)
+    assert store.read(1, 700, 5000) == b""

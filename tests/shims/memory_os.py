@@ -115,9 +115,6 @@ class MemoryOS:
     def rename(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         self.process.rename(self._name(src, src_dir_fd), self._name(dst, dst_dir_fd))
 
-    def link(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-        self.process.link(self._name(src, src_dir_fd), self._name(dst, dst_dir_fd))
-
     def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
         self.process.unlink(self._name(path, dir_fd))
 

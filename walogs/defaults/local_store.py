@@ -28,7 +28,7 @@ from walogs.errors import Exists, Locked, Missing, NoSpace, Unsafe, UnsupportedF
 from walogs.protocols import Barrier, StoreCapabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from filelock import BaseFileLock
     from typing_extensions import Buffer
@@ -42,8 +42,6 @@ WITNESS: Final = "DURABLE"
 WITNESS_BYTES: Final = 64
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
-"""File systems without hard links say so in one of these ways."""
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 OURS: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in the place of a file is refused, not waited for
@@ -126,7 +124,9 @@ class LocalStore:
         while length < wanted:
             piece = os.pread(fd, wanted - length, start + length)
             if not piece:  # LevelDB #1285: a short read taken for the end of the file drops what follows
-                raise OSError(errno.EIO, "read fewer bytes than the file has", self.name)
+                if os.fstat(fd).st_size > start + length:
+                    raise OSError(errno.EIO, "read fewer bytes than the file has", self.name)
+                break  # its writer has trimmed it since its size was asked for
             pieces.append(piece)
             length += len(piece)
         return b"".join(pieces)
@@ -256,7 +256,7 @@ class LocalStore:
         name = self.segment_name(number)
         if self._exists(name):
             raise Exists(f"{self._path(name)} is there already")
-        fd = self._renamed(self._create_whole(f"{name}.tmp", (data,)), f"{name}.tmp", name)
+        fd = self._renamed(self._create_whole(f"{name}.tmp", data), f"{name}.tmp", name)
         try:
             sync_full(self._directory)
         except BaseException:
@@ -266,7 +266,7 @@ class LocalStore:
             os.close(self._files.pop(older))
         self._files[number] = fd
 
-    def _create_whole(self, name: str, chunks: Iterable[Buffer]) -> int:
+    def _create_whole(self, name: str, data: Buffer) -> int:
         """A new file with these bytes, synced; its descriptor."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._directory)
@@ -276,10 +276,7 @@ class LocalStore:
             fd = above_standard(os.open(name, flags, FILE_MODE, dir_fd=self._directory))
             if file_system(os.fstat(fd).st_dev) not in MAPPABLE:
                 ask_for_nocow(fd)
-            offset = 0
-            for chunk in chunks:
-                write_all(fd, chunk, offset)
-                offset += memoryview(chunk).nbytes
+            write_all(fd, data, 0)
             sync_full(fd)
         except BaseException as error:
             self._give_up(fd, name, error)
@@ -354,7 +351,9 @@ class LocalStore:
         leftovers = [name for name in os.listdir(self.path) if LEFTOVER.fullmatch(name) is not None]
         names = [self.segment_name(number) for number in numbers]
         for number in numbers:
-            self._let_go_of(number)
+            fd = self._files.pop(number, None)
+            if fd is not None:
+                os.close(fd)
         for name in (*names, *leftovers):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._directory)
@@ -367,46 +366,6 @@ class LocalStore:
             fd = above_standard(os.open(self.segment_name(number), os.O_RDWR | OURS, dir_fd=self._directory))
             self._files[number] = fd
         return fd
-
-    # Repairing
-
-    def replace(self, number: int, chunks: Iterable[Buffer]) -> None:
-        name = self.segment_name(number)
-        os.close(self._renamed(self._create_whole(f"{name}.tmp", chunks), f"{name}.tmp", name))
-        self._let_go_of(number)
-        sync_full(self._directory)
-
-    def copy_aside(self, number: int, name: str) -> None:
-        self._refuse_taken(name)
-        temporary = f"{self.segment_name(number)}.tmp"
-        os.close(self._renamed(self._create_whole(temporary, self._chunks(number)), temporary, name))
-        sync_full(self._directory)
-
-    def move_aside(self, number: int, name: str) -> None:
-        """Two durable steps, where a rename is one: no file system then loses both names."""
-        self._refuse_taken(name)
-        try:
-            os.link(self.segment_name(number), name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-            sync_full(self._directory)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            self.copy_aside(number, name)
-        self.remove((number,))
-
-    def _refuse_taken(self, name: str) -> None:
-        if self._exists(name):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._path(name))
-
-    def _chunks(self, number: int) -> Iterator[bytes]:
-        size = self.size(number)
-        for start in range(0, size, len(ZEROS)):
-            yield self.read(number, start, min(size, start + len(ZEROS)))
-
-    def _let_go_of(self, number: int) -> None:
-        fd = self._files.pop(number, None)
-        if fd is not None:
-            os.close(fd)
 
     # The witness
 

@@ -15,6 +15,7 @@ from walogs.engine.segments import find_seal
 from walogs.engine.verdict import missing_by_witness, unlinked
 from walogs.engine.walk import RestScan, SeenRun, SegmentScan, Walk
 from walogs.errors import Missing, Unavailable
+from walogs.formats.segment_format import Stop
 from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def look_beside(source: Source, upto: Upto, known: Bound | None = None) -> Bound
         witness = read_witness(source)
         numbers = tuple(source.store.segments())
         if not numbers:
+            why = missing_by_witness(witness, None, 0)
+            if why is not None:
+                raise source.corrupt(why)
             raise Missing(
                 f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?"
             )
@@ -85,6 +89,11 @@ def bound_of(
         raise source.corrupt(
             f"{seen.why}; it was synced up to byte {testified}", newest.number, seen.end, seen.last_lsn + 1
         )
+    if seen.why == Stop.SEAL.value:
+        if source.store.segments()[-1:] != [newest.number]:
+            raise Missing(f"{source.store.segment_name(newest.number)} is not the newest any more")
+        why = f"it is sealed, so segment {newest.number + 1} was there and is gone"
+        raise source.corrupt(why, newest.number, seen.end, seen.last_lsn + 1)
     vouched = max(testified, kept.end if kept is not None else 0)
     if upto == "durable" and is_appendable(source.store) and vouched < seen.end:
         seen = walked(source, newest, start, max(vouched, start), last_lsn)

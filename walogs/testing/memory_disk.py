@@ -59,7 +59,7 @@ __all__ = [
     "Process",
 ]
 
-CHANGES: Final = frozenset({"create_exclusive", "link", "rename", "unlink", "sync_directory", "write", "truncate", "sync"})
+CHANGES: Final = frozenset({"create_exclusive", "rename", "unlink", "sync_directory", "write", "truncate", "sync"})
 """The primitives that change something: a crash at any other leaves what the step before it left."""
 ANY_STEP: Final = CHANGES | {"open", "names", "read", "lock"}
 """Every primitive."""
@@ -353,15 +353,6 @@ class Process:
             if old != new:
                 disk._point(new, inode)
                 disk._point(old, None)
-
-    def link(self, name: str, new: str) -> None:
-        """The file has the name *new* as well. Raises `FileExistsError`."""
-        disk = self.disk
-        with disk._mutex, _Step(self, "link"):
-            inode = disk._inode(name)
-            if new in disk._names:
-                raise _os_error(errno.EEXIST, new)
-            disk._point(new, inode)
 
     def unlink(self, name: str) -> None:
         """The name is gone, durably after `sync_directory`; handles of the file go on working."""

@@ -22,7 +22,7 @@ from walogs.testing.faults import LawBroken
 from walogs.testing.watermark import assert_watermark_law, assert_witness_law
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -129,7 +129,7 @@ class MemoryStore:
         if name in names:
             raise Exists(f"{name} is in {self.name} already")
         self._refuse_if_too_large(memoryview(data).nbytes, name)
-        self._write_temporary(name + _TEMPORARY, (data,), is_leftover=name + _TEMPORARY in names)
+        self._write_temporary(name + _TEMPORARY, data, is_leftover=name + _TEMPORARY in names)
         self.process.rename(name + _TEMPORARY, name)
         self.process.sync_directory()
         self._failed.discard(number)
@@ -190,36 +190,6 @@ class MemoryStore:
         with self._remembering_failure(number):
             handle.truncate(size)
             handle.sync("full")
-
-    # For repairs.
-
-    def replace(self, number: int, chunks: Iterable[Buffer]) -> None:
-        """Write a temporary file, sync it, rename it over the segment, sync the directory."""
-        self._refuse_without_lock()
-        self._open(number)
-        self._appear(number, chunks, self.segment_name(number))
-        self._failed.discard(number)
-
-    def copy_aside(self, number: int, name: str) -> None:
-        """As `replace`, under another name."""
-        self._refuse_without_lock()
-        if name in self.process.names():
-            raise FileExistsError(errno.EEXIST, f"{name} is in {self.name} already")
-        self._appear(number, (self.read(number),), name)
-
-    def move_aside(self, number: int, name: str) -> None:
-        """Link it under the other name, sync the directory, unlink it, sync the directory."""
-        self._refuse_without_lock()
-        self.process.link(self.segment_name(number), name)
-        self.process.sync_directory()
-        self.process.unlink(self.segment_name(number))
-        self.process.sync_directory()
-
-    def _appear(self, number: int, chunks: Iterable[Buffer], name: str) -> None:
-        temporary = self.segment_name(number) + _TEMPORARY
-        self._write_temporary(temporary, chunks, is_leftover=temporary in self.process.names())
-        self.process.rename(temporary, name)
-        self.process.sync_directory()
 
     # The witness.
 
@@ -301,14 +271,13 @@ class MemoryStore:
         self.process.sync_directory()  # also where it was there: an earlier call may have failed just before this
         return handle
 
-    def _write_temporary(self, name: str, chunks: Iterable[Buffer], *, is_leftover: bool) -> None:
+    def _write_temporary(self, name: str, data: Buffer, *, is_leftover: bool) -> None:
         """The whole file under its temporary name, synced. Raises `NoSpace`; whatever it raises, the file is gone."""
         if is_leftover:
             self.process.unlink(name)
         try:
             handle = self.process.create_exclusive(name)
-            for chunk in chunks:
-                _write_all(handle, handle.size, chunk)
+            _write_all(handle, 0, data)
             handle.sync("full")
         except OSError as error:
             with suppress(OSError):

@@ -463,7 +463,7 @@ class LogMachine(RuleBasedStateMachine):
         self.power_cut(seed)
 
     @precondition(lambda self: self.wal is not None and "failed sync" in self.world.faults)
-    @rule(seed=seeds, verb=st.sampled_from(("append_batch", "checkpoint", "rotate")), power=st.booleans())
+    @rule(seed=seeds, verb=st.sampled_from(("append", "append_batch", "checkpoint", "rotate")), power=st.booleans())
     def failed_sync_in_the_middle_of_a_commit(self, seed: int, verb: str, power: bool) -> None:
         rng = random.Random(seed)
         if verb == "checkpoint":
@@ -471,7 +471,9 @@ class LogMachine(RuleBasedStateMachine):
         if self.wal is None:
             return
         self.world.arm("failed sync", 1, rng)
-        if verb == "append_batch":
+        if verb == "append":
+            self.append(seed)
+        elif verb == "append_batch":
             self.append_batch(seed, rng.randint(1, 4))
         elif verb == "checkpoint":
             self.checkpoint(rng.choice((seed, 1, 2, 3)))

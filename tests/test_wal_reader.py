@@ -363,6 +363,130 @@ def test_other_entries_under_the_same_numbers_are_never_taken_for_those_handed_o
     assert pickle.loads(pickle.dumps(cut.value)).end_lsn == 5
 
 
+def cut_to_five_and_written_anew(path: Path) -> None:
+    """Entries 6 to 10 are damaged, cut, and others under those numbers."""
+    damage(path, 1, b"entry 6")
+    with walogs.open(path, recovery="prefix") as wal:
+        for lsn in range(6, 30):
+            wal.append(b"other %d" % lsn)
+
+
+@pytest.mark.guarantee("G14")
+def test_what_was_handed_out_is_not_forgotten_when_an_early_entry_is_read_again(tmp_path: Path) -> None:
+    reader = reader_of_ten(tmp_path)
+    assert reader.read(2) == b"entry 2"
+    cut_to_five_and_written_anew(tmp_path)
+    with pytest.raises(walogs.CutBelow) as cut:
+        reader.follow(11, timeout=0)
+    assert cut.value.end_lsn == 5
+
+
+def reader_of_ten(path: Path) -> walogs.WalReader:
+    """It has been handed out all of them."""
+    with walogs.open(path) as wal:
+        for lsn in range(1, 11):
+            wal.append(b"entry %d" % lsn)
+    reader = walogs.reader(path)
+    assert [lsn for lsn, _ in reader] == list(range(1, 11))
+    return reader
+
+
+@pytest.mark.guarantee("G14")
+def test_a_segment_that_was_cut_to_its_header_and_taken_up_again_holds_other_entries(tmp_path: Path) -> None:
+    """Its header is the same, and so is its name: only its first frame tells."""
+    reader = reader_of_ten(tmp_path)
+    damage(tmp_path, 1, b"entry 1")
+    with walogs.open(tmp_path, recovery="prefix") as wal:
+        for lsn in range(1, 21):
+            wal.append(b"other %d" % lsn)
+    assert [path.name for path in tmp_path.glob("wal-*")] == ["wal-000001.log"]
+    with pytest.raises(walogs.CutBelow) as cut:
+        reader.follow(11, timeout=0)
+    assert cut.value.end_lsn == 0
+    assert list(reader) == [(lsn, b"other %d" % lsn) for lsn in range(1, 21)]
+
+
+@pytest.mark.guarantee("G14")
+def test_every_iteration_that_was_begun_before_a_cut_ends_with_it(tmp_path: Path) -> None:
+    """Not only the verb that saw it first; and one that was handed out nothing does not wait for ever."""
+    reader = reader_of_ten(tmp_path)
+    following, begun, commits = reader.follow(11, timeout=0), reader.iter(), reader.commits()
+    cut_to_five_and_written_anew(tmp_path)
+    with pytest.raises(walogs.CutBelow):
+        reader.read(1)
+    for stale in (following, begun, commits):
+        with pytest.raises(walogs.CutBelow) as cut:
+            list(stale)
+        assert cut.value.end_lsn == 5
+    assert reader.read(6) == b"other 6"
+
+
+@pytest.mark.guarantee("G14")
+def test_an_iteration_over_entries_that_were_cut_before_it_came_to_them_ends(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 11):
+            wal.append(b"entry %d" % lsn)
+    reader = walogs.reader(tmp_path)
+    begun = reader.iter()
+    damage(tmp_path, 1, b"entry 6")
+    walogs.open(tmp_path, recovery="prefix").close()
+    assert reader.last_lsn == 5  # nothing had been handed out, so nothing is missed
+    got: list[int] = []
+    with pytest.raises(walogs.CutBelow) as cut:
+        got.extend(lsn for lsn, _ in begun)
+    assert (got, cut.value.end_lsn) == ([1, 2, 3, 4, 5], 5)
+
+
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("base_lsn", [1, 26])
+def test_another_log_in_the_place_of_the_one_that_was_read_is_not_gone_on_with(tmp_path: Path, base_lsn: int) -> None:
+    reader = reader_of_ten(tmp_path / "log")
+    shutil.rmtree(tmp_path / "log")
+    with walogs.open(tmp_path / "log") as wal:
+        for lsn in range(1, 31):
+            wal.append(b"another %d" % lsn)
+            if lsn % 5 == 0:
+                wal.rotate()
+        wal.checkpoint(base_lsn - 1)
+        with pytest.raises(walogs.CutBelow) as cut:
+            reader.follow(max(11, base_lsn), timeout=0)
+        assert cut.value.end_lsn == 0
+        assert list(reader) == list(wal)
+
+
+@pytest.mark.guarantee("G6", "G14")
+def test_a_damaged_newest_segment_of_a_chain_is_no_end() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        wal.append_batch([b"one", b"two"])
+        wal.append(b"three")
+    newest = max(cloud.objects)
+    for offset in (515, 545, 553):  # header, LSN, data
+        whole = cloud.objects[newest]
+        cloud.objects[newest] = whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :]
+        with pytest.raises(walogs.Corrupt) as corrupt:
+            walogs.reader(store=MemoryChainStore(cloud))
+        assert (corrupt.value.segment, corrupt.value.lsn) == (newest, 3)
+        cloud.objects[newest] = whole
+    assert walogs.reader(store=MemoryChainStore(cloud)).read(3) == b"three"
+
+
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("size", [0, 100, 512, 600, 50_000, 2_000_000])
+def test_a_file_cut_short_while_it_is_read_is_an_error_and_no_crash(tmp_path: Path, size: int) -> None:
+    with walogs.open(tmp_path) as wal:
+        for _ in range(30):
+            wal.append_batch([bytes(1000)] * 100)  # more in all than is read ahead
+        reader = walogs.reader(tmp_path)
+        walking = reader.iter()
+        assert next(walking) == (1, bytes(1000))
+        os.truncate(tmp_path / "wal-000001.log", size)
+        with pytest.raises(walogs.Corrupt):
+            list(walking)
+        with pytest.raises(walogs.Corrupt):
+            walogs.reader(tmp_path)
+
+
 @pytest.mark.guarantee("G6", "G14")
 @pytest.mark.parametrize("number", [1, 2])
 def test_damage_to_what_is_durable_is_corrupt_for_a_reader_too(tmp_path: Path, number: int) -> None:
@@ -493,6 +617,81 @@ def test_a_follower_gets_every_entry_once_and_in_order(log_factory: LogFactory) 
         assert got == [(lsn, entry(lsn)) for lsn in range(1, 201)]
 
 
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("upto", ["durable", "written"])
+def test_what_is_appended_between_a_look_and_the_wait_is_not_slept_through(log_factory: LogFactory, upto: str) -> None:
+    """At every call of a follower's store once; it may wait for one poll, and not for the look that comes every so
+    often."""
+    with log_factory.open() as wal:
+        wal.append(entry(1))
+        at = 1
+        while True:
+            reader = reader_of(log_factory, upto)
+            store, calls, last_lsn = CountedCalls(reader._source.store), 0, wal.last_lsn
+            reader._source = reader._source._replace(store=store)  # type: ignore[arg-type]
+            following = reader.follow(last_lsn + 1, poll=0, timeout=60)
+
+            def append_at(call: int, at: int = at) -> None:
+                if call == at:
+                    wal.append(entry(2))
+
+            store.before = append_at
+            store.count = 0
+            assert next(following) == (last_lsn + 1, entry(2))
+            calls = store.count
+            assert calls < at + 40, f"appended before call {at}, handed out after call {calls}"
+            following.close()  # type: ignore[attr-defined]
+            at += 1
+            if at > 25:
+                break
+
+
+class CountedCalls:
+    """A store, and what is to be done before each call of one that reads."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.count = 0
+        self.before: Callable[[int], object] = lambda call: None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("segments", "size", "read", "read_witness"):
+            self.count += 1
+            self.before(self.count)
+        return getattr(self.store, name)
+
+
+def test_a_follower_that_waits_asks_for_one_small_thing_a_poll(log_factory: LogFactory) -> None:
+    with log_factory.open() as wal:
+        wal.append(entry(1))
+        reader = reader_of(log_factory)
+        store = CountedCalls(reader._source.store)
+        reader._source = reader._source._replace(store=store)  # type: ignore[arg-type]
+        waits: list[float] = []
+        reader._ended.wait = lambda seconds: waits.append(seconds) or len(waits) == 80  # type: ignore[assignment,func-returns-value]
+        following = reader.follow(2, poll=3.0)
+        store.count = 0
+        reader._ended.is_set = lambda: len(waits) == 80  # type: ignore[method-assign]
+        with pytest.raises(walogs.Closed):
+            next(following)
+        assert waits == [3.0] * 80
+        assert store.count < 80 + 40
+
+
+@pytest.mark.guarantee("G14")
+def test_a_reader_remembers_a_bounded_number_of_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal_reader, "HEADERS_KEPT", 8)
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        for lsn in range(1, 60):
+            wal.append(entry(lsn))
+        with walogs.reader(store=MemoryChainStore(cloud)) as reader:
+            assert list(reader) == list(wal)
+            assert len(reader._headers) <= 8
+            assert [reader.read(lsn) for lsn in range(59, 0, -1)] == [entry(lsn) for lsn in range(59, 0, -1)]
+            assert len(reader._headers) <= 8
+
+
 def until(entries: Iterator[tuple[int, bytes]], last_lsn: int) -> Iterator[tuple[int, bytes]]:
     for lsn, data in entries:
         yield lsn, data
@@ -535,12 +734,16 @@ def is_seen(check: Callable[[], object]) -> bool:
 
 def test_a_bound_of_everything_written_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = beside.bound_of
-    monkeypatch.setattr(beside, "bound_of", lambda *args: honest(*args[:3], "written", args[4]))
+
+    def of_everything(source: Any, newest: Any, witness: Any, upto: Any, known: Any, *, from_start: bool) -> Any:
+        return honest(source, newest, witness, "written", known, from_start=from_start)
+
+    monkeypatch.setattr(beside, "bound_of", of_everything)
     assert is_seen(test_what_a_reader_was_shown_survives_the_loss_of_power)
 
 
 def test_no_second_look_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(wal_reader, "DOUBTS_MAX", 0)
+    monkeypatch.setattr(wal_reader, "evidence", lambda suspicion: None)
     factory = LogFactory("local", "crc32", tmp_path)
     try:
         with factory.open(max_segment_size=600) as wal, reader_of_new(factory, wal) as reader:
@@ -548,7 +751,7 @@ def test_no_second_look_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tm
                 wal.append(entry(lsn))
             wal.checkpoint(50)
             with pytest.raises(walogs.Missing):  # as if a segment were lost: only a look tells that it was checkpointed
-                list(reader._surely(1, 30, reader._pieces))
+                list(reader._surely(1, 30, reader._pieces, 0))
     finally:
         factory.close()
 
@@ -556,6 +759,6 @@ def test_no_second_look_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_reader_that_forgets_what_it_handed_out_is_seen_when_planted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(walogs.WalReader, "_refuse_cut", lambda self, bound: None)
+    monkeypatch.setattr(walogs.WalReader, "_remember", lambda self, mark: None)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_other_entries_under_the_same_numbers_are_never_taken_for_those_handed_out(tmp_path)

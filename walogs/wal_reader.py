@@ -5,11 +5,24 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from walogs.engine.beside import completed_extent, look_beside
+from walogs.engine.beside import (
+    LOOKS_MAX,
+    SUSPICIONS,
+    Mark,
+    beginning_of,
+    believed,
+    completed_extent,
+    evidence,
+    last_kept,
+    look_beside,
+    look_once,
+    mark_at,
+    never_settled,
+)
 from walogs.engine.reading import Extent, Reading
-from walogs.errors import Checkpointed, Closed, Corrupt, CutBelow, Missing
+from walogs.errors import Checkpointed, Closed, CutBelow, Missing
 from walogs.formats.segment_format import RUN_BYTES, RunIndex
 from walogs.protocols import is_appendable
 from walogs.types import Commit
@@ -25,22 +38,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SUSPICIONS: Final = (Corrupt, Missing, Checkpointed, OSError)
-"""What a writer at work can look like for a moment, and damage too."""
-DOUBTS_MAX: Final = 3
-"""A suspicion is looked at again so often before it is believed; what a writer does under a reader is over by then."""
+HEADERS_KEPT: Final = 1024
+"""So many segment headers at most are remembered."""
 POLL_SECONDS: Final = 0.01
 PULSE_BYTES: Final = 64
 LOOK_EVERY: Final = 100
 """So many polls that saw nothing, and then a whole look: where the witness cannot be written it says nothing."""
-
-
-class Mark(NamedTuple):
-    """The highest entry that was handed out, and the segment that it was in."""
-
-    lsn: int
-    number: int
-    salt: int
 
 
 class WalReader:
@@ -58,10 +61,13 @@ class WalReader:
         """`durable` or `written`."""
         self._source = source
         self._ended = threading.Event()
-        self._mark = Mark(0, 0, 0)
+        self._mark: Mark | None = None
+        self._cuts = 0
+        """How often this reader has seen that what it had handed out was cut."""
+        self._last_cut = "", 0
         self._places_in: SegmentHeader | None = None
         self._forget()
-        self._bound = self._sure(lambda: look_beside(source, upto))
+        self._bound = look_beside(source, upto)
 
     # Reading
 
@@ -72,7 +78,7 @@ class WalReader:
         LSN 0, `CutBelow`, and `Corrupt` when a second look has found the same.
         """
         first, end = self._range(start, stop)
-        return self._entries(first, end)
+        return self._entries(first, end, self._cuts)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return self.iter()
@@ -80,7 +86,7 @@ class WalReader:
     def read(self, lsn: int) -> bytes:
         """The data of one entry. Raises `Checkpointed`, `IndexError` (also: not durable yet), `CutBelow`, `Corrupt`."""
         first, end = self._range(lsn, lsn + 1)
-        for _, data in self._entries(first, end):
+        for _, data in list(self._entries(first, end, self._cuts)):  # to its end: only then is it certain
             return data
         name, last_lsn = self._source.store.name, self._bound.last_lsn
         raise IndexError(f"{name} holds no entry {lsn} that can be read: they end at {last_lsn} ({self.upto})")
@@ -88,7 +94,7 @@ class WalReader:
     def commits(self, start: int | None = None, stop: int | None = None) -> Iterator[Commit]:
         """Time and LSNs of every commit that holds an entry of [start, stop). Raises what `iter` raises."""
         first, end = self._range(start, stop)
-        return self._surely(first, end, self._commits)
+        return self._surely(first, end, self._commits, self._cuts)
 
     def follow(
         self, start: int | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
@@ -98,7 +104,7 @@ class WalReader:
         Ends after *timeout* seconds without a new entry (None: never). Raises what `iter` raises, and `Closed`.
         """
         first, _ = self._range(start, None)
-        return self._following(first, timeout, poll)
+        return self._following(first, timeout, poll, self._cuts)
 
     @property
     def first_lsn(self) -> int:
@@ -137,18 +143,19 @@ class WalReader:
 
     # What is there
 
-    def _following(self, lsn: int, timeout: float | None, poll: float) -> Iterator[tuple[int, bytes]]:
+    def _following(self, lsn: int, timeout: float | None, poll: float, cuts: int) -> Iterator[tuple[int, bytes]]:
         since = monotonic()
         while True:
+            pulse = self._pulse()  # before the look: what comes after that look changes it
             end = self._range(None, None)[1]
+            self._refuse_cut_since(cuts)
             if lsn < end:
                 self._refuse_below_base(lsn)
-                yield from self._entries(lsn, end)
+                yield from self._entries(lsn, end, cuts)
                 lsn, since = end, monotonic()
                 continue
             if timeout is not None and monotonic() - since >= timeout:
                 return
-            pulse = self._pulse()
             for _ in range(LOOK_EVERY):
                 left = poll if timeout is None else min(poll, since + timeout - monotonic())
                 if self._ended.wait(max(left, 0)) or left < poll or self._pulse() != pulse:
@@ -157,48 +164,80 @@ class WalReader:
     def _pulse(self) -> object:
         """Something cheap that changes when there is more to read."""
         store, bound = self._source.store, self._bound
-        if not is_appendable(store):
-            return store.segments()[-1:]
         try:
+            if not is_appendable(store):
+                return store.segments()[-1:]
             witness = store.read_witness() if self.upto == "durable" else None
             return witness or store.read(bound.newest.number, bound.end, bound.end + PULSE_BYTES)
-        except Missing:
-            return None
+        except (Missing, OSError):
+            return object()  # a whole look will tell
 
-    def _entries(self, lsn: int, end: int) -> Iterator[tuple[int, bytes]]:
-        for first, entries in self._surely(lsn, end, self._pieces):
+    def _entries(self, lsn: int, end: int, cuts: int) -> Iterator[tuple[int, bytes]]:
+        for first, entries in self._surely(lsn, end, self._pieces, cuts):
             yield from enumerate(entries, first)
 
     def _pieces(self, extent: Extent, lsn: int, end: int) -> Iterator[tuple[int, tuple[int, list[bytes]]]]:
         for first, entries in self._reading.payloads(extent, lsn, end):
-            kept, at = entries[max(lsn - first, 0) : end - first], max(first, lsn)
+            self._refuse_gap(extent, lsn, first)
+            kept = entries[max(lsn - first, 0) : end - first]
             if kept:  # a run that only holds entries before these is no progress
-                yield at + len(kept), (at, kept)
+                yield lsn + len(kept), (lsn, kept)
+                lsn += len(kept)
 
     def _commits(self, extent: Extent, lsn: int, end: int) -> Iterator[tuple[int, Commit]]:
         for header in self._reading.frame_headers(extent, lsn, end):
-            after = header.first_lsn + header.entries
-            yield after, Commit(header.first_lsn, after - 1, header.time_ns)
+            self._refuse_gap(extent, lsn, header.first_lsn)
+            lsn = header.first_lsn + header.entries
+            yield lsn, Commit(header.first_lsn, lsn - 1, header.time_ns)
 
-    def _surely(self, lsn: int, end: int, items: Callable[[Extent, int, int], Iterator[tuple[int, T]]]) -> Iterator[T]:
+    def _refuse_gap(self, extent: Extent, lsn: int, first: int) -> None:
+        if first > lsn:
+            raise self._source.corrupt(f"entry {first} comes where {lsn} belongs", extent.header.number, None, lsn)
+
+    def _surely(
+        self, lsn: int, end: int, items: Callable[[Extent, int, int], Iterator[tuple[int, T]]], cuts: int
+    ) -> Iterator[T]:
         """What *items* finds, with the LSN after each, in every extent of [lsn, end). A suspicion is looked into anew,
-        from where it came up; damage is what is there again and again."""
-        doubts = 0
+        from where it came up; it is believed when it comes up there again. *cuts*: as they were when it was begun."""
+        doubt: object = None
+        looks = 0
         while lsn < end:
             try:
                 for extent in self._extents(lsn, end):
+                    beginning = self._beginning(extent.header)
                     for after, item in items(extent, lsn, end):
                         self._refuse_closed()
-                        lsn, doubts = after, 0
-                        self._mark = Mark(min(after, end) - 1, extent.header.number, extent.header.salt)
+                        self._refuse_cut_since(cuts)
+                        lsn, doubt, looks = after, None, 0
+                        self._remember(Mark(min(after, end) - 1, extent.header, beginning))
                         yield item
-            except SUSPICIONS:
-                doubts += 1
-                if doubts > DOUBTS_MAX:
+                    if self._beginning(extent.header) != beginning:
+                        raise self._source.corrupt("it begins with another frame now", extent.header.number)
+                if lsn < end:
+                    raise self._source.corrupt("there was more when this reading was begun", None, None, lsn)
+            except SUSPICIONS as suspicion:
+                looks += 1
+                if evidence(suspicion) == doubt:
                     raise
-                self._forget()
-                self._look()
+                if looks > LOOKS_MAX:
+                    raise never_settled(self._source) from suspicion
+                doubt = evidence(suspicion)
+                self._look(is_doubted=True)
+                self._refuse_cut_since(cuts)
                 self._refuse_below_base(lsn)
+                if self._bound.last_lsn < lsn:
+                    raise self._cut(self._bound.last_lsn, end - 1) from None
+
+    def _beginning(self, segment: SegmentHeader) -> bytes:
+        found, mark = beginning_of(self._source, segment), self._mark
+        if mark is not None and mark.segment == segment and mark.beginning != found:
+            raise self._source.corrupt("it begins with another frame now", segment.number)
+        return found
+
+    def _remember(self, mark: Mark) -> None:
+        """The highest counts: whoever reads an early entry again has still been handed the later ones."""
+        if self._mark is None or mark.lsn >= self._mark.lsn:
+            self._mark = mark
 
     def _extents(self, lsn: int, end: int) -> Iterator[Extent]:
         """The segments that hold [lsn, end), as far as each can be read."""
@@ -209,7 +248,7 @@ class WalReader:
             extent = self._newest(bound) if number == bound.newest.number else self._completed(number)
             if extent.header.first_lsn >= end:
                 return
-            if extent.last_lsn >= extent.header.first_lsn:
+            if extent.last_lsn >= max(extent.header.first_lsn, lsn):
                 yield extent
 
     def _newest(self, bound: Bound) -> Extent:
@@ -224,6 +263,8 @@ class WalReader:
     def _header(self, number: int) -> SegmentHeader:
         header = self._headers.get(number)
         if header is None:
+            if len(self._headers) >= HEADERS_KEPT:
+                self._headers.clear()
             header = self._headers[number] = self._source.header(number)
         return header
 
@@ -239,45 +280,40 @@ class WalReader:
         self._refuse_below_base(first)
         return first, bound.last_lsn + 1 if stop is None else min(stop, bound.last_lsn + 1)
 
-    def _look(self) -> None:
+    def _look(self, *, is_doubted: bool = False) -> None:
         """See how far the log can be read. What was handed out must be there as it was, or it was cut."""
         self._refuse_closed()
-        bound = self._sure(lambda: look_beside(self._source, self.upto, self._bound))
-        self._refuse_cut(bound)
-        self._bound = bound
+        if is_doubted:
+            self._forget()
+        before = self._mark
+        self._bound, self._mark, kept_lsn = believed(
+            self._source, lambda doubted: self._look_once(from_start=doubted or is_doubted)
+        )
+        bound = self._bound
+        if before is not None and kept_lsn < before.lsn:
+            raise self._cut(kept_lsn, before.lsn)
         if bound.newest == self._places_in and bound.end >= self._places.offsets[-1] + RUN_BYTES:
             self._places.append(bound.end, bound.last_lsn + 1, 0)
 
-    def _refuse_cut(self, bound: Bound) -> None:
-        mark = self._mark
-        if mark.lsn < bound.base_lsn:
-            return
-        end_lsn = min(self._sure(lambda: self._kept(bound, mark)), mark.lsn)
-        if end_lsn < mark.lsn:
-            self._mark = mark._replace(lsn=end_lsn)
-            self._bound = bound
-            self._forget()
-            message = f"{self._source.store.name} was cut after entry {end_lsn}; {mark.lsn} had been handed out"
-            raise CutBelow(f"{message}. Read on from {end_lsn + 1}, without them.", end_lsn=end_lsn)
+    def _look_once(self, *, from_start: bool) -> tuple[Bound, Mark | None, int]:
+        """(how far it can be read; what was handed out and is still there; its last entry)."""
+        bound, mark = look_once(self._source, self.upto, self._bound, from_start=from_start), self._mark
+        if mark is None:
+            return bound, None, 0
+        kept_lsn = last_kept(self._source, bound, mark)
+        return bound, mark if kept_lsn == mark.lsn else mark_at(self._source, bound, kept_lsn, mark), kept_lsn
 
-    def _kept(self, bound: Bound, mark: Mark) -> int:
-        """The last entry of the segment of *mark* that is still what it was."""
-        if mark.number not in bound.numbers:
-            return bound.base_lsn - 1 if mark.number < bound.numbers[0] else bound.last_lsn
-        is_newest = mark.number == bound.newest.number
-        header = bound.newest if is_newest else self._source.header(mark.number)
-        if header.salt != mark.salt:
-            return header.first_lsn - 1
-        return bound.last_lsn if is_newest else self._source.header(mark.number + 1).first_lsn - 1
+    def _cut(self, end_lsn: int, last_lsn: int) -> CutBelow:
+        """Entries up to *last_lsn* were there for this reader. Every iteration that was begun before ends with it."""
+        self._cuts += 1
+        self._forget()
+        message = f"{self._source.store.name} was cut after entry {end_lsn}; up to {last_lsn} it had been read here"
+        self._last_cut = f"{message}. Read on from {end_lsn + 1}, without them.", end_lsn
+        return CutBelow(self._last_cut[0], end_lsn=end_lsn)
 
-    def _sure(self, look: Callable[[], T]) -> T:
-        """A suspicion is believed when nothing that was read before is needed for it, and it is there again."""
-        for _ in range(DOUBTS_MAX):
-            try:
-                return look()
-            except SUSPICIONS:
-                self._forget()
-        return look()
+    def _refuse_cut_since(self, cuts: int) -> None:
+        if self._cuts != cuts:
+            raise CutBelow(self._last_cut[0], end_lsn=self._last_cut[1])
 
     def _forget(self) -> None:
         """What is remembered of segments, only to be quicker."""

@@ -34,7 +34,7 @@ class WalConfig:
     max_batch_size: int = 64 * 1024 * 1024
     """Inclusive: a batch's data and 4 bytes an entry (and 4 more)."""
     max_queued_size: int = 64 * 1024 * 1024
-    """Of data that waits to be committed: `submit` and `append` wait while there is more. A larger one goes alone."""
+    """Of data that waits to be committed: `submit` waits while there is more. A larger one goes alone."""
     recovery: Literal["acked", "prefix"] = "acked"
     """`acked`: damage to acknowledged bytes refuses to open. `prefix`: it is cut, with what follows, and reported."""
     verify: Literal["full", "last"] = "full"

@@ -15,78 +15,35 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from time import sleep
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 import walogs
 from tests import stores
+from tests.callers import (
+    FUTURES,
+    SECONDS,
+    Callers,
+    Clock,
+    made,
+    no_thread,
+    queued,
+    reached,
+    step,
+    stepped,
+    stepped_by_hand,
+    until,
+)
 from tests.codecs import DeflateCodec
 from tests.stores import LogFactory
-from walogs.assembly import assemble
-from walogs.config import WalConfig
 from walogs.defaults.local_store import LocalStore
 from walogs.engine import commit
 from walogs.engine.commit import GroupCommit, Offer
-from walogs.engine.source import Environment
 from walogs.testing import FAILED_SYNC, Fault, MemoryChainStore, MemoryCloud, MemoryDisk, MemoryStore
 
 pytestmark = pytest.mark.timeout(60)
 log_factory, appending_factory = stores.log_factory, stores.appending_factory
-SECONDS: Final = 30.0
-
-
-def stepped_by_hand(run: Callable[[], None]) -> None:
-    """In the place of the commit thread: it runs when the test makes it, and has ended when it is waited for."""
-    ended = next(cell.cell_contents for cell in run.__closure__ or () if hasattr(cell.cell_contents, "locked"))
-    ended.release()
-
-
-def stepped(store: Any, **config: Any) -> walogs.Wal:
-    """A log whose commit thread the test steps."""
-    environment = Environment(
-        clock=lambda: 1,
-        entropy=random.Random(1).randbytes,
-        sleep=lambda _: None,
-        spawn=stepped_by_hand,
-    )
-    return assemble(None, WalConfig(store=store, **config), environment)
-
-
-def step(wal: walogs.Wal) -> None:
-    while wal._commits.step():
-        pass
-
-
-class Callers:
-    """Threads that each make one call and keep what came of it."""
-
-    def __init__(self, *calls: Callable[[], object]) -> None:
-        self.outcomes: list[object] = [None] * len(calls)
-        self.threads = [threading.Thread(target=self._call, args=each, daemon=True) for each in enumerate(calls)]
-        for thread in self.threads:
-            thread.start()
-
-    def _call(self, at: int, call: Callable[[], object]) -> None:
-        try:
-            self.outcomes[at] = call()
-        except BaseException as error:  # noqa: BLE001  # it is the outcome
-            self.outcomes[at] = error
-
-    def join(self) -> list[object]:
-        for thread in self.threads:
-            thread.join(SECONDS)
-            assert not thread.is_alive(), "it hangs"
-        return self.outcomes
-
-
-def queued(wal: walogs.Wal, count: int) -> None:
-    """Wait until so many offers are queued."""
-    for _ in range(int(SECONDS * 1000)):
-        if len(wal._commits._queue) >= count:
-            return
-        sleep(0.001)
-    raise AssertionError(f"{len(wal._commits._queue)} offers are queued, not {count}")
 
 
 # Shared commits
@@ -268,11 +225,8 @@ def test_what_is_queued_is_bounded_in_bytes() -> None:
     with stepped(MemoryStore(MemoryDisk()), max_queued_size=1000) as wal:
         first = [wal.submit(bytes(400)) for _ in range(2)]
         callers = Callers(*[lambda: wal.submit(bytes(400)).result(SECONDS) for _ in range(3)])
-        for _ in range(2000):
-            if len(wal._commits._waiting_for_room) >= 3:
-                break
-            sleep(0.001)
-        assert len(wal._commits._queue) == 2
+        until(lambda: len(wal._commits._waiting_for_room) >= 3, "three who wait for room")
+        assert all(thread.is_alive() for thread in callers.threads)
         for _ in range(int(SECONDS * 1000)):
             step(wal)
             if not any(thread.is_alive() for thread in callers.threads):
@@ -289,11 +243,9 @@ def test_those_who_wait_for_room_are_told_that_the_log_was_closed() -> None:
     wal = stepped(MemoryStore(MemoryDisk()), max_queued_size=1000)
     first = wal.submit(bytes(900))
     callers = Callers(*[lambda: wal.submit(bytes(400)) for _ in range(3)])
-    for _ in range(2000):
-        if len(wal._commits._waiting_for_room) >= 3:
-            break
-        sleep(0.001)
+    until(lambda: len(wal._commits._waiting_for_room) >= 3, "three who wait for room")
     wal.close()
+    step(wal)
     assert first.result(0) == 1
     for outcome in callers.join():
         if isinstance(outcome, Future):
@@ -365,6 +317,23 @@ def test_an_entry_that_the_codec_refuses_is_refused_alone() -> None:
             futures[1].result(0)
 
 
+class Exiting(DeflateCodec):
+    def encode(self, body: bytes, frame: Any) -> bytes:
+        if b"poison" in body:
+            raise SystemExit("not this one either")
+        return super().encode(body, frame)
+
+
+@pytest.mark.guarantee("G18")
+def test_a_codec_that_raises_what_only_interrupts_should_is_not_asked_for_ever() -> None:
+    with walogs.open(store=MemoryStore(MemoryDisk()), codec=Exiting()) as wal:
+        futures = [wal.submit(data) for data in (b"a", b"poison", b"b")]
+        lsns = sorted(futures[at].result(SECONDS) for at in (0, 2))
+        assert isinstance(futures[1].exception(SECONDS), SystemExit)
+        assert [wal.read(lsn) for lsn in lsns] == [b"a", b"b"]
+        assert wal.append(b"next") == 3
+
+
 def test_a_fenced_writer_tells_everybody() -> None:
     cloud = MemoryCloud()
     first = stepped(MemoryChainStore(cloud))
@@ -380,29 +349,17 @@ def test_a_fenced_writer_tells_everybody() -> None:
 # Interrupts
 
 
-def interrupted_points(call: Callable[[], object], at: int) -> bool:
-    """Whether the KeyboardInterrupt at that point of *call*, in walogs' own code, was delivered."""
-    import sys
+def interrupted(call: Callable[[], object], at: int) -> bool:
+    """Whether the KeyboardInterrupt at that point of *call* was delivered (it may end in a callback)."""
+    was_delivered = False
 
-    seen, was_delivered = 0, False
+    def interrupt() -> None:
+        nonlocal was_delivered
+        was_delivered = True
+        raise KeyboardInterrupt
 
-    def look(frame: Any, event: str, arg: object) -> None:
-        nonlocal seen, was_delivered
-        if frame.f_code.co_name == "__del__":  # of an earlier log, collected meanwhile: nothing there can be raised
-            return
-        if event in ("call", "c_return") and f"{os.sep}walogs{os.sep}" in frame.f_code.co_filename:
-            seen += 1
-            if seen == at:
-                was_delivered = True
-                raise KeyboardInterrupt
-
-    sys.setprofile(look)
-    try:
-        call()
-    except KeyboardInterrupt:
-        assert was_delivered
-    finally:
-        sys.setprofile(None)
+    with suppress(KeyboardInterrupt):
+        reached(call, at, interrupt, FUTURES)
     return was_delivered
 
 
@@ -417,7 +374,7 @@ def settles_everybody(at: int, verb: str) -> bool:
     queued(wal, 3)
     future = wal.submit(b"future")
     verbs: dict[str, Callable[[], object]] = {"sync": wal.sync, "close": wal.close, "step": wal._commits.step}
-    was_delivered = interrupted_points(verbs[verb], at)
+    was_delivered = interrupted(verbs[verb], at)
     with suppress(walogs.Closed):
         step(wal)
     outcomes = others.join()
@@ -538,7 +495,7 @@ def test_close_while_others_append(log_factory: LogFactory) -> None:
         sleep(0.001)
     wal.close()
     assert all(isinstance(outcome, walogs.Closed) for outcome in callers.join())
-    assert wal._commits._thread_ended is None or not wal._commits._thread_ended.locked()
+    until(lambda: wal._commits._thread is None, "the commit thread's end")
     with log_factory.open() as again:
         entries = dict(again)
         assert {lsn: entries[lsn] for lsn in got} == got
@@ -561,14 +518,48 @@ def test_a_log_that_is_dropped_with_futures_in_flight_commits_them_and_frees_its
     raise AssertionError("the lock was never freed")
 
 
-def test_where_no_thread_can_be_started_callers_commit(log_factory: LogFactory) -> None:
-    def none(run: Callable[[], None]) -> None:
-        raise RuntimeError("can't start new thread")
+@pytest.mark.guarantee("G1")
+def test_a_log_that_is_dropped_syncs_what_an_interval_owes() -> None:
+    disk = MemoryDisk()
+    wal = walogs.open(store=MemoryStore(disk), sync=walogs.IntervalPolicy(time=3600))
+    for n in range(3):
+        wal.append(b"%d" % n)
+    commits = wal._commits
+    handles = [wal]
+    del wal
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        handles.clear()
+    gc.collect()
+    until(lambda: commits._thread is None, "the commit thread's end")
+    disk.power_cut(random.Random(1), 0.0)
+    with walogs.open(store=MemoryStore(disk)) as again:
+        assert [data for _, data in again] == [b"0", b"1", b"2"]
 
+
+@pytest.mark.guarantee("G18")
+def test_close_waits_for_callbacks_that_come_to_an_end_and_not_for_one_that_waits_for_close(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def slow(future: Future[int]) -> None:
+        sleep(0.02)
+        told.append(future.result())
+
+    with walogs.open(tmp_path / "slow") as wal:
+        for _ in range(20):
+            wal.submit(b"x").add_done_callback(slow)
+    assert told == list(range(1, 21))
+
+    wal = walogs.open(tmp_path / "waiting")
+    is_closed, begun = threading.Event(), threading.Event()
+    wal.submit(b"x").add_done_callback(lambda _: (begun.set(), is_closed.wait(SECONDS)))
+    assert begun.wait(SECONDS)
+    wal.close()
+    is_closed.set()
+
+
+def test_where_no_thread_can_be_started_callers_commit(log_factory: LogFactory) -> None:
     store = log_factory.store() if log_factory.shape != "local" else LocalStore(log_factory._directory / "log")
-    environment = Environment(lambda: 1, random.Random(1).randbytes, lambda _: None, spawn=none)
-    config = WalConfig(store=store, codec=stores.CODECS[log_factory.codec]())
-    with assemble(None, config, environment) as wal:
+    with made(store, no_thread, codec=stores.CODECS[log_factory.codec]()) as wal:
         told: list[int] = []
         future = wal.submit(b"first")
         assert future.result(0) == 1
@@ -581,22 +572,8 @@ def test_where_no_thread_can_be_started_callers_commit(log_factory: LogFactory) 
 # Policies with a delay
 
 
-class Clock:
-    now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-
 def timed(disk: MemoryDisk, clock: Clock, policy: Any) -> walogs.Wal:
-    environment = Environment(
-        lambda: 1,
-        random.Random(1).randbytes,
-        lambda _: None,
-        monotonic=clock,
-        spawn=stepped_by_hand,
-    )
-    return assemble(None, WalConfig(store=MemoryStore(disk), sync=policy), environment)
+    return made(MemoryStore(disk), stepped_by_hand, clock, sync=policy)
 
 
 @pytest.mark.guarantee("G1", "G2")

@@ -25,6 +25,7 @@ LAYERS: Final = (  # from the top down
     {"walogs.testing"},
     {"walogs.defaults"},
     {"walogs.wal", "walogs.wal_reader"},
+    {"walogs.futures"},
     {"walogs.engine"},
     {"walogs.formats"},
     {"walogs.protocols"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import walogs
+from tests.callers import stepped_by_hand
 from tests.model.oracle import Oracle
 from tests.model.worlds import WORLDS
 from walogs.assembly import assemble
@@ -39,12 +39,6 @@ def payload(rng: random.Random) -> bytes:
         for sector in range(0, size - 4, SECTOR):
             data[sector : sector + 4] = (sector // SECTOR + 1).to_bytes(4, "little")
     return bytes(data)
-
-
-def stepped_by_hand(run: Callable[[], None]) -> None:
-    """In the place of the commit thread: it runs when the machine makes it, and has ended when it is waited for."""
-    ended = next(cell.cell_contents for cell in run.__closure__ or () if hasattr(cell.cell_contents, "locked"))
-    ended.release()
 
 
 class LogMachine(RuleBasedStateMachine):

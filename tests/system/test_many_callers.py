@@ -114,3 +114,57 @@ wal.close()
     ends_well(code, tmp_path)
     with walogs.open(tmp_path) as wal:
         assert [data for _, data in wal] == [b"%d" % n for n in range(200)]
+
+
+@pytest.mark.guarantee("G18")
+@pytest.mark.parametrize("end", ["", "wal.close()"], ids=["exit", "close"])
+def test_callbacks_that_wait_for_the_thread_that_ends_do_not_keep_it(end: str, tmp_path: Path) -> None:
+    """As those do that put into a bounded queue which the main thread empties: it no longer does."""
+    code = f"""
+import queue, sys, walogs
+wal = walogs.open(sys.argv[1])
+told = queue.Queue(1)
+for n in range(50):
+    wal.submit(b"%d" % n).add_done_callback(lambda future: told.put(future.result()))
+{end}
+"""
+    ran = run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], seconds=15)
+    assert ran.returncode == 0, said(ran)
+    with walogs.open(tmp_path) as wal:
+        assert [data for _, data in wal] == [b"%d" % n for n in range(50)]
+
+
+@pytest.mark.guarantee("G18")
+def test_a_callback_that_forks_leaves_no_commit_thread_in_the_child(tmp_path: Path) -> None:
+    """In the child it is the only thread: it must not go on with what is queued."""
+    code = """
+import os, sys, threading, walogs
+wal = walogs.open(sys.argv[1])
+statuses, told = [], threading.Event()
+in_child = []
+def fork(_):
+    child = os.fork()
+    if child:
+        statuses.append(os.waitpid(child, 0)[1])
+        told.set()
+    else:
+        honest = wal._writer.append
+        def written(entries):
+            os._exit(7)
+        wal._writer.append = written
+        threading.Timer(0.3, os._exit, [0]).start()
+gate = threading.Event()
+honest = wal._writer.append
+wal._writer.append = lambda entries: (gate.wait(10), honest(entries))[1]
+first = wal.submit(b"1")
+first.add_done_callback(fork)
+while wal._commits._committing is None:
+    pass
+futures = [wal.submit(b"more") for _ in range(5)]
+gate.set()
+assert told.wait(10)
+assert [future.result(10) for future in futures] == [2, 3, 4, 5, 6]
+wal.close()
+assert statuses == [0], f"the child committed what was queued: {statuses}"
+"""
+    ends_well(code, tmp_path)

@@ -180,7 +180,8 @@ class AppendableWriter(WriterState):
             active.synced, self.durable_lsn, self._pending, self.sync_by_ns = end, last_lsn, NOTHING_PENDING, None
         else:
             self._pending = pending
-            self.sync_by_ns = decision.deadline_ns if isinstance(decision, SyncBy) else None
+            if isinstance(decision, SyncBy) and (self.sync_by_ns is None or decision.deadline_ns < self.sync_by_ns):
+                self.sync_by_ns = decision.deadline_ns
         active.end = end
         active.frames += 1
         active.entries += count

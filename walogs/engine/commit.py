@@ -6,12 +6,14 @@ After a few commits of one offer each, callers commit by themselves again. (Hand
 instead deadlocks when a Ctrl-C takes a waiting one away.)
 
 Laws of this file, each a hang or a loss where it was broken:
-- The mutex is taken by `with` only, and held by whoever uses the writer. What an interrupt leaves half done under it is
-  settled by whoever holds it next: `_committing` and the writer's LSN say what became of every offer (G18).
+- The mutex is taken by `with` only, and `_holder` names who uses the writer from the first statement under it to the
+  last: a signal handler in between is refused, and never waits for its own thread. What an interrupt leaves half done
+  is settled by whoever holds the mutex next: `_committing` and the writer's LSN say what became of every offer (G18).
+- Nobody who holds the mutex waits for the gate, and the commit thread never does.
 - An offer stays in the queue until its outcome is known. Whoever waits for it may leave; nobody waits for them.
 - A caller commits by itself only when nothing of its own is queued, seen under the mutex: one thread's order stays.
-- Futures are resolved outside every lock; a callback that raises, or that calls the log, harms nobody.
-- The commit thread waits for nobody: not for room in the queue, not for itself. Where there is none, callers commit.
+- The commit thread calls nothing that is not the log's: it sets the results of futures, and others call back.
+- Who waits for room has its offer in the queue already: the room is given in the order of the queue, to everybody.
 """
 
 from __future__ import annotations
@@ -19,19 +21,35 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from walogs.engine.wakeups import discard, first_of, held_lock, release, release_all
 from walogs.errors import Closed, Indefinite, Reentered, WalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
-    from typing import NoReturn
+    from typing import NoReturn, Protocol
 
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.chain import ChainWriter
     from walogs.engine.source import Environment
+
+    class Promise(Protocol):
+        """What is held by whoever does not wait."""
+
+        def begin(self) -> bool:
+            """It cannot be cancelled any more. False: it was."""
+            ...
+
+        def cancel(self) -> bool: ...
+
+        def resolve(self, lsn: int, error: BaseException | None) -> None:
+            """Say what came of it; the second time says nothing. Calls nothing that is not the log's."""
+            ...
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,25 +60,43 @@ LIVES_AFTER_SECONDS: Final = 1.0
 """Whoever has waited so long looks whether there is a commit thread at all."""
 TAKEN_MAX: Final = 65_536
 """Offers in one commit."""
+INTERRUPTS_MAX: Final = 4
+"""Whose commit was interrupted so often has a codec or a store that raises what only interrupts should."""
 
 
 class Offer:
     """Entries that somebody waits for, or holds a future of."""
 
-    __slots__ = ("entries", "error", "first_lsn", "future", "goes_alone", "is_settled", "owner", "size", "waiting")
+    __slots__ = (
+        "entries",
+        "error",
+        "first_lsn",
+        "future",
+        "goes_alone",
+        "interrupts",
+        "is_settled",
+        "owner",
+        "position",
+        "size",
+        "waiting",
+    )
 
-    def __init__(self, entries: list[bytes], size: int, owner: int, future: Future[int] | None = None) -> None:
+    def __init__(self, entries: list[bytes], size: int, owner: int, future: Promise | None = None) -> None:
         self.entries = entries
         self.size = size
         self.owner = owner
         """The thread that made it."""
         self.future = future
+        self.position = 0
+        """Bytes that were offered up to its end."""
         self.waiting = held_lock() if future is None else None
+        """What its owner waits for."""
         self.first_lsn = 0
         self.error: BaseException | None = None
         self.is_settled = False
         self.goes_alone = False
         """It was refused together with others, perhaps because of them."""
+        self.interrupts = 0
 
     def settle(self, first_lsn: int, error: BaseException | None = None) -> None:
         self.first_lsn, self.error = first_lsn, error
@@ -68,26 +104,28 @@ class Offer:
 
     def is_wanted(self) -> bool:
         """False: its future was cancelled in time. From now on it cannot be."""
-        future = self.future
-        return future is None or future.running() or (not future.done() and future.set_running_or_notify_cancel())
+        return self.future is None or self.future.begin()
 
     def result(self) -> int:
         if self.error is not None:
             raise self.error
         return self.first_lsn
 
-    def resolve(self) -> None:
-        """Tell its future, and so the callbacks, whatever those raise."""
-        future = self.future
-        try:
-            if future is None or future.done():
-                return
-            if self.error is not None:
-                future.set_exception(self.error)
-            else:
-                future.set_result(self.first_lsn)
-        except BaseException:  # a callback's own; an `Exception` was logged by the future already
-            return
+
+class CommitThread:
+    """One start of it. Only the newest serves; an interrupted start may come late."""
+
+    __slots__ = ("ended", "has_ended", "ident", "is_living", "is_started")
+
+    def __init__(self) -> None:
+        self.is_started = False
+        """The system has promised to run it."""
+        self.is_living = False
+        """It has begun to work."""
+        self.has_ended = False
+        self.ident = 0
+        self.ended = held_lock()
+        """Released when it has ended."""
 
 
 class GroupCommit:
@@ -104,14 +142,14 @@ class GroupCommit:
         self._name = name
         self._writer = writer
         self._monotonic = environment.monotonic
-        self._spawn = environment.spawn
+        self.spawn = environment.spawn
         self._queued_bytes_max = queued_bytes_max
         self._body_bytes_max = body_bytes_max
         self._mutex = threading.RLock()
         self._holder = 0
         """The thread that uses the writer; 0: none."""
         self._gate = threading.RLock()
-        """Held for a moment, to put an offer into the queue or to end that. Never together with waiting."""
+        """Held for a moment, to put an offer into the queue or to start the commit thread."""
         self._queue: deque[Offer] = deque()
         self._offered_bytes = 0
         self._settled_bytes = 0
@@ -119,9 +157,7 @@ class GroupCommit:
         """The offers of the commit under way, and the LSN that the first of their entries gets."""
         self._settled: deque[Offer] = deque()
         """Those whose futures are to be told."""
-        self._resolving: set[int] = set()
-        """The threads that tell them."""
-        self._waiting_for_room: deque[threading.Lock] = deque()
+        self._waiting_for_room: deque[Offer] = deque()
         self._followers: deque[threading.Lock] = deque()
         self._is_contended = False
         self._alone = 0
@@ -130,13 +166,7 @@ class GroupCommit:
         """How long the last commit of the queue took."""
         self._has_next = False
         """Somebody waits for the mutex itself. A hint: an interrupt may leave it behind, the next caller clears it."""
-        self._has_thread = False
-        self._thread_ended: threading.Lock | None = None
-        """Released when the commit thread has ended."""
-        self._thread_token = object()
-        self._thread_ident = 0
-        self._living: object = None
-        """The token of the thread that has begun to work."""
+        self._thread: CommitThread | None = None
         self._wake = held_lock()
         self._deadline_ns: int | None = None
         """When the commit thread will wake by itself, on the monotonic clock."""
@@ -147,58 +177,72 @@ class GroupCommit:
     # A caller's turn
 
     def turn(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One verb at a time: waits for other threads, refuses this thread's own call in the middle of another (G18).
+        """One verb at a time: waits for other threads, refuses this thread's own call within another (G18)."""
 
-        The flag is set and cleared with no call between it and its `try`: acquire-then-try leaked in every trial of
-        asynchronous exceptions."""
-        me = threading.get_ident()
-        with self._mutex:
-            if self._holder or self.closed:
+        def when_open() -> T:
+            if self.closed:
                 self._refuse_call()
-            self._holder = me
-            try:
-                return verb(*args, **kwargs)
-            finally:
-                self._holder = 0
+            return verb(*args, **kwargs)
 
-    def turn_after_queue(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._use(when_open)
+
+    def turn_after_queue(self, verb: Callable[[], T]) -> T:
         """As `turn`, when all that was offered before is committed or has failed."""
 
         def after_queue() -> T:
             self._drain()
-            return verb(*args, **kwargs)
+            return verb()
 
         try:
             return self.turn(after_queue)
         finally:
             self._after_drain()
 
+    def _use(self, verb: Callable[[], T]) -> T:
+        """The flag is set and cleared with no call between it and its `try`: acquire-then-try leaked in every trial of
+        asynchronous exceptions."""
+        me = threading.get_ident()
+        with self._mutex:
+            if self._holder:
+                self._refuse_call()
+            self._holder = me
+            try:
+                return verb()
+            finally:
+                try:
+                    if self._followers and self._writer.is_poisoned:
+                        release_all(self._followers)
+                finally:
+                    self._holder = 0
+
     def append(self, entries: list[bytes], size: int) -> int:
         """Commit these entries in one frame, perhaps with those of others; the LSN of the first."""
         me = threading.get_ident()
         if not self._is_contended and self._is_next(me):
+            first_lsn = 0
             with self._mutex:
-                self._has_next = False
                 if self._holder or self.closed:
                     self._refuse_call()
-                if not self._queue or self._keeps_order(me):
-                    self._holder = me
-                    try:
+                self._holder = me
+                try:
+                    self._has_next = False
+                    if not self._queue or self._keeps_order(me):
+                        if self._committing is not None:
+                            self._settle(None)
                         first_lsn = self._writer.append(entries)
+                finally:
+                    try:
+                        if self._followers:
+                            release_all(self._followers)
                     finally:
                         self._holder = 0
-                    if self._followers:
-                        release_all(self._followers)
-                    if self._writer.sync_by_ns != self._deadline_ns:
-                        self._keep_deadline()
-                    return first_lsn
+            if first_lsn:
+                if self._writer.sync_by_ns != self._deadline_ns:
+                    self._keep_deadline()
+                return first_lsn
         offer = Offer(entries, size, me)
         self._put(offer)
-        if self._has_thread and me != self._thread_ident:
-            while not offer.waiting.acquire(timeout=LIVES_AFTER_SECONDS):  # type: ignore[union-attr]
-                self._replace_stillborn()
-        else:
-            self._commit_queue()
+        self._await(offer, lambda: offer.is_settled)
         return offer.result()
 
     def _is_next(self, me: int) -> bool:
@@ -217,28 +261,36 @@ class GroupCommit:
         """Nothing in the queue is this thread's own."""
         return all(offer.owner != me for offer in list(self._queue))
 
-    def submit(self, entries: list[bytes], size: int) -> Future[int]:
-        """Put these entries into the queue; the future of the first one's LSN."""
-        from concurrent.futures import Future  # 10 ms that only its user pays
-
-        future: Future[int] = Future()
-        self._put(Offer(entries, size, threading.get_ident(), future))
-        if not self._has_thread:
-            self._commit_queue()
-        return future
+    def submit(self, entries: list[bytes], size: int, future: Promise) -> None:
+        """Put these entries into the queue, for whose first LSN the future stands. Returns when there is room."""
+        offer = Offer(entries, size, threading.get_ident(), future)
+        try:
+            self._put(offer)
+            if self._thread is None:
+                self._commit_queue()
+            elif not self._has_room(offer):
+                offer.waiting = held_lock()
+                self._waiting_for_room.append(offer)
+                self._await(offer, lambda: self._has_room(offer))
+        except BaseException:
+            future.cancel()  # nobody will ever hold it
+            raise
 
     def wait_beyond(self, lsn: int, seconds: float | None) -> bool:
-        """Wait until the log's next LSN is beyond *lsn*, or it is closed or poisoned. False: not in that time."""
+        """Wait until the log's next LSN is beyond *lsn*, or it may be closed or poisoned. False: not in that time."""
         woken = held_lock()
         self._followers.append(woken)
-        if self._writer.next_lsn > lsn or self.closed:
-            return True
-        if woken.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)):
-            return True
-        with self._gate:
-            if woken in self._followers:
-                self._followers.remove(woken)
-        return self._writer.next_lsn > lsn
+        try:
+            if self._writer.next_lsn > lsn or self.closed or self._writer.is_poisoned:
+                return True
+            timeout = -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX)
+            return woken.acquire(timeout=timeout) or self._writer.next_lsn > lsn
+        finally:
+            discard(self._followers, woken)
+
+    def is_poisoned(self) -> bool:
+        """As far as can be seen without waiting for who uses the writer now."""
+        return self._writer.is_poisoned and not self._holder
 
     def _refuse_call(self) -> NoReturn:
         if self.closed:
@@ -248,46 +300,56 @@ class GroupCommit:
     # The queue
 
     def _put(self, offer: Offer) -> None:
-        """Into the queue, as soon as there is room. Raises `Closed`, `Reentered`."""
-        if self._holder == offer.owner:
+        """Into the queue. Raises `Closed`, `Reentered`: not so. One that comes in while the log is being closed is
+        committed, or refused, by whoever looks into the queue next."""
+        if self.closed or self._holder == offer.owner:
             self._refuse_call()
-        while True:
-            with self._gate:
-                if self.closed:
-                    self._refuse_call()
-                if offer.owner == self._thread_ident or self._has_room(offer):
-                    self._queue.append(offer)
-                    self._offered_bytes += offer.size
-                    self._is_contended = True
-                    if not self._has_thread:
-                        self._start_thread()
-                    break
-                room = held_lock()
-                self._waiting_for_room.append(room)
-            if not self._has_thread:
-                self._commit_queue()
-            else:
-                release(self._wake)
-                if not self._has_room(offer) and not room.acquire(timeout=LIVES_AFTER_SECONDS):
-                    self._replace_stillborn()
+        self._enqueue(offer)
+        self._is_contended = True
+        thread = self._thread
+        if thread is None or not thread.is_started:
+            self._start_thread()
         release(self._wake)
 
+    def _enqueue(self, offer: Offer) -> None:
+        """Counted first: what an interrupt counts in vain is forgotten with the next empty queue."""
+        with self._gate:
+            if not self._queue:
+                self._offered_bytes = self._settled_bytes
+            self._offered_bytes += offer.size
+            offer.position = self._offered_bytes
+            self._queue.append(offer)
+
     def _has_room(self, offer: Offer) -> bool:
-        queued = self._offered_bytes - self._settled_bytes
-        return not self._queue or queued + offer.size <= self._queued_bytes_max
+        """What is queued up to its end is within the bound, or nothing is before it."""
+        queued_bytes = offer.position - self._settled_bytes
+        return offer.is_settled or queued_bytes <= max(self._queued_bytes_max, offer.size)
+
+    def _await(self, offer: Offer, is_so: Callable[[], bool]) -> None:
+        """Until the commit thread has done it; where there is none, this one commits."""
+        me = threading.get_ident()
+        while not is_so():
+            thread = self._thread
+            if thread is None or thread.ident == me:
+                self._commit_queue()
+            elif not offer.waiting.acquire(timeout=LIVES_AFTER_SECONDS):  # type: ignore[union-attr]
+                self._replace_stillborn()
 
     def _commit_queue(self) -> None:
-        """In this thread: it is the commit thread, or there is none to be had."""
-        me = threading.get_ident()
-        with self._mutex:
-            if self._holder:
-                self._refuse_call()
-            self._holder = me
-            try:
-                self._drain()
-            finally:
-                self._holder = 0
+        """In this thread: there is no other to be had."""
+        self._use(self._drain)
         self._after_drain()
+
+    def _after_drain(self) -> None:
+        """What the mutex must not be held for. Not by a thread that signals reach, where there is another: a Ctrl-C in
+        the middle of a future's own code would leave those who wait for it."""
+        if self._settled:
+            if self._thread is not None:
+                release(self._wake)
+            else:
+                self._resolve()
+        if self._writer.sync_by_ns != self._deadline_ns:
+            self._keep_deadline()
 
     # Committing: all of it under the mutex
 
@@ -302,17 +364,18 @@ class GroupCommit:
     def _commit_next(self) -> None:
         """The next offers of the queue as one commit. What it raises is not theirs: an interrupt of this thread."""
         self._settle(None)
+        self._sweep()
         offers = self._take()
         if offers and not self._are_refused(offers):
             entries = offers[0].entries if len(offers) == 1 else [entry for offer in offers for entry in offer.entries]
-            self._committing = (offers, self._writer.next_lsn)
             began = self._monotonic()
+            self._committing = (offers, self._writer.next_lsn)
             try:
                 self._writer.append(entries)
             except Exception as error:
                 self._settle(error)
-            except BaseException:
-                self._settle(None)
+            except BaseException as error:
+                self._settle(error if are_always_interrupted(offers) else None)
                 raise
             else:
                 self._settle(None)
@@ -324,7 +387,11 @@ class GroupCommit:
 
     def _take(self) -> list[Offer]:
         """The first offers that fit one commit into an empty segment, or the first by itself."""
-        waiting = [offer for offer in list(islice(self._queue, TAKEN_MAX)) if not offer.is_settled]
+        first = first_of(self._queue)
+        if first is None:
+            return []
+        queued = list(islice(self._queue, 1 if first.goes_alone else TAKEN_MAX))
+        waiting = [offer for offer in queued if not offer.is_settled]
         is_one_commit = self._fits(sum(len(offer.entries) for offer in waiting), sum(offer.size for offer in waiting))
         taken: list[Offer] = []
         count = size = 0
@@ -334,8 +401,6 @@ class GroupCommit:
             if taken and (offer.goes_alone or not (is_one_commit or self._fits(count, size))):
                 break
             taken.append(offer)
-            if offer.goes_alone:
-                break
         for offer in taken:
             if not offer.is_wanted():
                 offer.settle(0)
@@ -356,7 +421,7 @@ class GroupCommit:
             return True
         return False
 
-    def _settle(self, error: Exception | None) -> None:
+    def _settle(self, error: BaseException | None) -> None:
         """Say of each offer of the commit under way what became of it: the writer knows, whatever interrupted it."""
         if self._committing is None:
             return
@@ -376,92 +441,92 @@ class GroupCommit:
                 offer.goes_alone = True
         self._committing = None
 
-    def _outcome(self, error: Exception | None, first_lsn: int, last_lsn: int) -> WalError:
+    def _outcome(self, error: BaseException | None, first_lsn: int, last_lsn: int) -> WalError:
         """Of one offer, in a commit that poisoned the log: an error of its own, since each is raised in its thread."""
         if isinstance(error, WalError) and not isinstance(error, Indefinite):
             return twin(error)  # nothing of it was written
         return self._writer.indefinite(error, first_lsn, last_lsn)
 
     def _sweep(self) -> None:
-        """What is settled leaves the queue, and whoever waits for it is released."""
+        """What is settled leaves the queue; whoever waits for it, or for room, is released."""
         queue = self._queue
         while queue and queue[0].is_settled:
             offer = queue[0]
+            if offer.future is not None:
+                self._settled.append(offer)
             if offer.waiting is not None:
                 release(offer.waiting)
-            else:
-                self._settled.append(offer)
-            queue.popleft()
             self._settled_bytes += offer.size
-        release_all(self._waiting_for_room)
+            queue.popleft()
+        waiting = self._waiting_for_room
+        while waiting and self._has_room(waiting[0]):
+            release(waiting[0].waiting)  # type: ignore[arg-type]
+            waiting.popleft()
         release_all(self._followers)
 
     # Futures: under no lock
 
-    def _after_drain(self) -> None:
-        if not self._settled:
-            return
-        if self._has_thread and threading.get_ident() != self._thread_ident:
-            release(self._wake)
-        else:
-            self._resolve()
-
     def _resolve(self) -> None:
-        """Tell the futures. A callback that commits in the middle of this leaves what it settles to this loop: else a
-        chain of them would be as deep as it is long."""
-        me = threading.get_ident()
-        if me in self._resolving:
-            return
-        try:
-            self._resolving.add(me)
-            while (offer := first_of(self._settled)) is not None:
-                offer.resolve()
-                discard(self._settled, offer)
-        finally:
-            self._resolving.discard(me)
+        while (offer := first_of(self._settled)) is not None:
+            if offer.future is not None:
+                offer.future.resolve(offer.first_lsn, offer.error)
+            discard(self._settled, offer)
 
     # The commit thread
 
     def _start_thread(self) -> None:
-        """Under the gate. Where none can be started (a limit of the system; the interpreter ends) there is none."""
-        ended = held_lock()
-        self._thread_token = token = object()
-        try:
-            self._spawn(lambda: self._run(token, ended))
-        except RuntimeError:
-            return
-        self._thread_ended, self._has_thread = ended, True
+        """Where none can be started (a limit of the system; the interpreter ends) there is none. A signal handler in
+        the middle of this starts one of its own, which serves."""
+        with self._gate:
+            current = self._thread
+            if current is not None and current.is_started:
+                return
+            self._thread = thread = CommitThread()
+            try:
+                self.spawn(partial(self._run, thread))
+                thread.is_started = True
+            except RuntimeError:
+                pass
+            finally:
+                if not thread.is_started and self._thread is thread:
+                    self._thread = None
 
     def _replace_stillborn(self) -> None:
         """An exception from outside that met the thread before its first statement has ended it unnoticed. (If it is
         only slow, it will see that it was replaced.)"""
         with self._gate:
-            if not self._has_thread or self._living is not self._thread_token:
-                self._start_thread()
+            thread = self._thread
+            if thread is not None and not thread.is_living:
+                thread.is_started = False
+            self._start_thread()
         release(self._wake)
 
-    def _run(self, token: object, ended: threading.Lock) -> None:
+    def _run(self, thread: CommitThread) -> None:
         try:
-            self._living = token
-            self._serve(token)
+            thread.ident = threading.get_ident()
+            thread.is_living = True
+            self._serve(thread)
         finally:
-            if self._thread_token is token:
-                self._has_thread = False
-            release(ended)
+            if self._thread is thread:
+                self._thread = None
+            thread.has_ended = True
+            release(thread.ended)
+        if self._thread is None and (self._queue or self._settled):  # they came when nobody looked any more
+            self._start_thread()
 
-    def _serve(self, token: object) -> None:
-        self._thread_ident = threading.get_ident()
-        while self._thread_token is token:  # an interrupted start may have made two
+    def _serve(self, thread: CommitThread) -> None:
+        while self._thread is thread:
             try:
+                is_closed = self.closed  # asked first: what was queued before it was closed is seen by the step
                 if not self.step():
-                    if self.closed:
+                    if is_closed:
                         break
                     self._sleep()
             except BaseException:  # an asynchronous one: what it interrupted is settled by the next turn
                 continue
         release(self._wake)
-        if self._abandoned is not None:
-            self._abandoned()
+        if self._abandoned is not None and self._thread is thread:
+            self._end_abandoned(self._abandoned)
 
     def step(self) -> bool:
         """One thing that the commit thread has to do. False: there is nothing."""
@@ -470,14 +535,7 @@ class GroupCommit:
             return True
         if self._queue:
             self._gather()
-            me = threading.get_ident()
-            with self._mutex:
-                self._holder = me
-                try:
-                    if self._queue:
-                        self._commit_next()
-                finally:
-                    self._holder = 0
+            self._use(self._commit_next)
             return True
         return self._is_sync_due() and self._sync()
 
@@ -505,123 +563,92 @@ class GroupCommit:
 
     def _sync(self) -> bool:
         """Keep a policy's word. A sync that fails has poisoned the writer, and every verb will say so."""
-        me = threading.get_ident()
-        with self._mutex:
-            self._holder = me
-            try:
-                if self._is_sync_due() and not self._is_over:
-                    self._writer.sync()
-            except WalError:
-                self._writer.sync_by_ns = None
-            finally:
-                self._holder = 0
+
+        def sync_owed() -> None:
+            if self._writer.sync_by_ns is not None and not self._is_over:
+                self._writer.sync()
+
+        with suppress(WalError):
+            self._use(sync_owed)
         return True
 
     def _keep_deadline(self) -> None:
         """A policy wants a sync later: the commit thread makes it, or, where there is none, this one does at once."""
-        if self._writer.sync_by_ns is None or self._writer.sync_by_ns == self._deadline_ns:
+        if self._writer.sync_by_ns is None:
             return
-        with self._gate:
-            if not self._has_thread:
-                self._start_thread()
-        if self._has_thread:
+        if self._thread is None:
+            self._start_thread()
+        if self._thread is not None:
             release(self._wake)
         else:
-            self.turn(self._writer.sync)
+            self._sync()
 
     # The end
 
     def close(self, end: Callable[[], None]) -> None:
-        """Commit what is queued, then *end*, whatever happens; wait for the commit thread, unless it is busy with
-        callbacks (one of which may be waiting for this). Called again, it ends what an interrupt has left."""
-        me = threading.get_ident()
+        """Commit what is queued, then *end*, whatever happens; wait until the commit thread has told every future.
+        Called again, it ends what an interrupt has left."""
         try:
-            with self._mutex:
-                if self._holder:
-                    self._refuse_call()
-                self._holder = me
-                try:
-                    with self._gate:
-                        self.closed = True  # from here on nothing enters the queue
-                    self._drain()
-                finally:
-                    self.closed = self._is_over = True
-                    try:
-                        end()
-                    finally:
-                        self._holder = 0
+            self._use(partial(self._close, end))
         finally:
             if self._is_over:
-                release(self._wake)
                 self._tell_the_end()
-        ended = self._thread_ended
-        if ended is not None and me != self._thread_ident and self._thread_ident not in self._resolving:
-            while not ended.acquire(timeout=LIVES_AFTER_SECONDS):
-                if self._living is not self._thread_token:
-                    return
-            release(ended)  # so that another close() finds it so
+        thread = self._thread
+        if thread is not None and thread.ident != threading.get_ident():
+            while not thread.has_ended:
+                if not thread.ended.acquire(timeout=LIVES_AFTER_SECONDS) and not thread.is_living:
+                    break
+            release(thread.ended)  # for another close() that waits for it
+        if self._thread is None or not self._thread.is_living:
+            self._resolve()
+
+    def _close(self, end: Callable[[], None]) -> None:
+        try:
+            self.closed = True  # from here on nothing is put into the queue
+            self._drain()
+        finally:
+            self.closed = self._is_over = True
+            end()
 
     def _tell_the_end(self) -> None:
         """Nobody waits any longer for a log that is closed."""
+        release(self._wake)
         if self._queue:
             self._commit_queue()  # refuses what an interrupt has left there
-        release_all(self._waiting_for_room)
         release_all(self._followers)
-        self._resolve()
 
     def commit_at_exit(self) -> None:
         """The interpreter ends and nobody has closed the log: what is queued is committed all the same."""
         if not self.closed and (self._queue or self._settled or self._writer.sync_by_ns is not None):
             self.turn_after_queue(self._writer.sync)
-            self._resolve()
+            while self._settled and self._thread is not None:
+                time.sleep(0.001)
 
     def abandon(self, end: Callable[[], None]) -> None:
         """Nobody has this log any more. Takes no lock, since a collection of garbage can be anywhere: the commit
-        thread, which may be writing, ends with what is queued and then calls *end*."""
+        thread, which may be writing, ends with what is queued and owed, and then calls *end*."""
+        self._abandoned = end  # first: the thread looks at it when it has seen that the log is closed
         self.closed = True
-        if self._has_thread:
-            self._abandoned = end
+        if self._thread is not None:
             release(self._wake)
         else:
             end()
 
-
-def held_lock() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()  # nobody else has seen it: it cannot wait
-    return lock
-
-
-def release(lock: threading.Lock) -> None:
-    """Wake whoever waits, or will wait, for this lock; once is enough."""
-    if lock.locked():
+    def _end_abandoned(self, end: Callable[[], None]) -> None:
+        self._abandoned = None
         try:
-            lock.release()
-        except RuntimeError:  # another thread was quicker
-            return
+            self._sync()
+        finally:
+            self._is_over = True
+            end()
 
 
-def release_all(waiting: deque[threading.Lock]) -> None:
-    """Released before it leaves, so that an interrupt in between forgets nobody."""
-    while (lock := first_of(waiting)) is not None:
-        release(lock)
-        discard(waiting, lock)
-
-
-def first_of(waiting: deque[T]) -> T | None:
-    """It stays where it is. None: there is none, or another thread was quicker."""
-    try:
-        return waiting[0]
-    except IndexError:
-        return None
-
-
-def discard(waiting: deque[T], item: T) -> None:
-    """It may be that another thread has taken it out already."""
-    try:
-        waiting.remove(item)
-    except ValueError:
-        return
+def are_always_interrupted(offers: list[Offer]) -> bool:
+    """Whether these offers are too often in a commit that is interrupted; each is tried by itself first."""
+    for offer in offers:
+        offer.interrupts += 1
+        offer.goes_alone = offer.interrupts > 1
+    return len(offers) == 1 and offers[0].interrupts > INTERRUPTS_MAX
 
 
 def twin(error: WalError) -> WalError:

@@ -69,7 +69,7 @@ class WriterState:
         error.add_note(message)
         raise error
 
-    def indefinite(self, error: Exception | None, first_lsn: int, last_lsn: int) -> Indefinite:
+    def indefinite(self, error: BaseException | None, first_lsn: int, last_lsn: int) -> Indefinite:
         """For these entries of a commit that has poisoned this writer; None: an interrupt did."""
         cause = error.__cause__ if isinstance(error, Indefinite) else error
         why = repr(cause or self._poison or "it was interrupted")

@@ -36,6 +36,7 @@ from walogs.protocols import (
     Codec,
     FrameContext,
     Pending,
+    RepairableStore,
     SegmentStore,
     StoreCapabilities,
     SyncBy,
@@ -50,6 +51,7 @@ from walogs.types import (
     Finding,
     Gap,
     RecoveryReport,
+    RepairReport,
     SegmentSummary,
     TailState,
     TruncatedAt,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from walogs.assembly import open_reader as reader
     from walogs.defaults.sync_policies import IntervalPolicy
     from walogs.inspection.backup import backup
+    from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
     from walogs.inspection.verify import verify
     from walogs.wal_reader import WalReader
@@ -72,6 +75,7 @@ LATER: Final = {
     "WalReader": ("walogs.wal_reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
     "reader": ("walogs.assembly", "open_reader"),
+    "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
     "verify": ("walogs.inspection.verify", "verify"),
 }
@@ -120,6 +124,8 @@ __all__ = [
     "Poisoned",
     "RecoveryReport",
     "Reentered",
+    "RepairReport",
+    "RepairableStore",
     "SegmentStore",
     "SegmentSummary",
     "StoreCapabilities",
@@ -139,6 +145,7 @@ __all__ = [
     "backup",
     "open",
     "reader",
+    "repair",
     "salvage",
     "verify",
 ]

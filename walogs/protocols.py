@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -22,6 +22,7 @@ __all__ = [
     "FrameContext",
     "Pending",
     "Promise",
+    "RepairableStore",
     "SegmentStore",
     "StoreCapabilities",
     "SyncBy",
@@ -171,6 +172,31 @@ class AppendableStore(SegmentStore, Protocol):
 
     def drop_witness(self) -> None:
         """There is no witness any more, durably, on return; raises `OSError` otherwise. Before a cut by choice."""
+        ...
+
+
+@runtime_checkable
+class RepairableStore(AppendableStore, Protocol):
+    """An appendable store that can keep a copy of a segment, and put other bytes in its place: what `repair` needs.
+
+    Optional: a store without these members is as good for everything else. Called by repair alone, after `acquire`.
+    """
+
+    def set_aside(self, number: int, name: str) -> None:
+        """What the segment holds is there under *name* too, durably, on return; whatever becomes of the segment later.
+
+        *name* is never one of this store's own, and so ignored by every other member. Raises `Exists` (the name is
+        taken), `Missing` or `NoSpace`: nothing changed.
+        """
+        ...
+
+    def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        """The segment, which is there, holds exactly these bytes, end to end; durably on return. All the old bytes or
+        all the new ones, for whoever reads and after any crash.
+
+        *pieces* may read the segment while they are asked for. Raises `NoSpace`, and what *pieces* raise: nothing
+        changed. After any other exception it holds either.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "Gap",
     "RecoveryReport",
+    "RepairReport",
     "SegmentSummary",
     "TailState",
     "TruncatedAt",
@@ -158,4 +159,28 @@ class BackupReport:
     first_lsn: int
     last_lsn: int
     """Every entry from first_lsn to this one is in the copy, and durable there."""
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What `repair` has done; of a dry run, what it would do."""
+
+    refusal: str | None
+    """What opening the log said before; None: it opens, and nothing was done."""
+    first_lsn: int
+    last_lsn: int
+    """Every entry from first_lsn to this one is kept, with its LSN; first_lsn - 1: the log is kept, and holds none."""
+    lost: tuple[Gap, ...]
+    """Entries above the base that are not there, or not intact: no repair brings them back, a copy may have them."""
+    dropped: tuple[tuple[int, int], ...]
+    """Intact entries, (first LSN, last LSN), that one log cannot hold beside the kept ones. They are in the files set
+    aside."""
+    set_aside: tuple[str, ...]
+    """Names of copies, beside the segments, of every segment that was changed or removed."""
+    rewritten_segments: tuple[int, ...]
+    """Written anew: without what was damaged, or with another base."""
+    removed_segments: tuple[int, ...]
+    is_dry_run: bool
+    """Nothing was changed."""
     duration_seconds: float

@@ -115,6 +115,18 @@ class MemoryOS:
     def rename(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         self.process.rename(self._name(src, src_dir_fd), self._name(dst, dst_dir_fd))
 
+    def link(
+        self,
+        src: str,
+        dst: str,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        del follow_symlinks  # there are none
+        self.process.link(self._name(src, src_dir_fd), self._name(dst, dst_dir_fd))
+
     def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
         self.process.unlink(self._name(path, dir_fd))
 

@@ -1,7 +1,8 @@
 """`local`: segments are the files of one directory, on one host's local file system (A5).
 
     wal-000001.log   a segment; six digits, more when needed     LOCK      locked by the one writer, never removed
-    wal-000001.log.tmp   one being created                       DURABLE   the witness
+    wal-000001.log.tmp   one being created, or copied            DURABLE   the witness
+    damaged-000001-…     what a repair has set aside: never read, never removed
 
 Every system call is in this file. The rules it keeps: the offset is ours (pwrite, no O_APPEND: there Linux ignores the
 offset); a short write is gone on with; a new name is durable only after its directory was synced (etcd #6368); a
@@ -28,7 +29,7 @@ from walogs.errors import Exists, Locked, Missing, NoSpace, Unsafe, UnsupportedF
 from walogs.protocols import Barrier, StoreCapabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from filelock import BaseFileLock
     from typing_extensions import Buffer
@@ -41,6 +42,9 @@ LOCK: Final = "LOCK"
 WITNESS: Final = "DURABLE"
 WITNESS_BYTES: Final = 64
 
+NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system says that has no hard links, or no more of them for this file."""
+COPY_BYTES: Final = 1 << 20
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
@@ -256,7 +260,7 @@ class LocalStore:
         name = self.segment_name(number)
         if self._exists(name):
             raise Exists(f"{self._path(name)} is there already")
-        fd = self._renamed(self._create_whole(f"{name}.tmp", data), f"{name}.tmp", name)
+        fd = self._renamed(self._create_whole(f"{name}.tmp", (data,)), f"{name}.tmp", name)
         try:
             sync_full(self._directory)
         except BaseException:
@@ -266,8 +270,8 @@ class LocalStore:
             os.close(self._files.pop(older))
         self._files[number] = fd
 
-    def _create_whole(self, name: str, data: Buffer) -> int:
-        """A new file with these bytes, synced; its descriptor."""
+    def _create_whole(self, name: str, pieces: Iterable[Buffer]) -> int:
+        """A new file with these bytes, end to end, synced; its descriptor."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._directory)
         fd = -1
@@ -276,7 +280,10 @@ class LocalStore:
             fd = above_standard(os.open(name, flags, FILE_MODE, dir_fd=self._directory))
             if file_system(os.fstat(fd).st_dev) not in MAPPABLE:
                 ask_for_nocow(fd)
-            write_all(fd, data, 0)
+            offset = 0
+            for piece in pieces:
+                write_all(fd, piece, offset)
+                offset += memoryview(piece).nbytes
             sync_full(fd)
         except BaseException as error:
             self._give_up(fd, name, error)
@@ -359,6 +366,50 @@ class LocalStore:
                 os.unlink(name, dir_fd=self._directory)
         if names or leftovers:
             sync_full(self._directory)
+
+    # For a repair
+
+    def set_aside(self, number: int, name: str) -> None:
+        segment = self.segment_name(number)
+        if self._exists(name):
+            raise Exists(f"{self._path(name)} is there already")
+        try:
+            fd = os.open(segment, os.O_RDONLY | OURS, dir_fd=self._directory)
+        except FileNotFoundError:
+            raise Missing(f"{self._path(segment)} is not there") from None
+        try:
+            self._size_of_file(fd, segment)
+            sync_full(fd)
+        finally:
+            os.close(fd)
+        try:
+            os.link(segment, name, src_dir_fd=self._directory, dst_dir_fd=self._directory, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            self._copy(number, name)
+        sync_full(self._directory)
+
+    def _copy(self, number: int, name: str) -> None:
+        """Under a temporary name first: half a copy never has the name of one, and the next open removes it."""
+        temporary = f"{self.segment_name(number)}.tmp"
+        copied = self._create_whole(temporary, self._pieces(number))
+        os.close(self._renamed(copied, temporary, name))
+
+    def _pieces(self, number: int) -> Iterator[bytes]:
+        size = self.size(number)
+        for start in range(0, size, COPY_BYTES):
+            yield self.read(number, start, min(size, start + COPY_BYTES))
+
+    def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        name = self.segment_name(number)
+        if not self._exists(name):
+            raise Missing(f"{self._path(name)} is not there")
+        fd = self._renamed(self._create_whole(f"{name}.tmp", pieces), f"{name}.tmp", name)
+        before, self._files[number] = self._files.get(number), fd
+        if before is not None:
+            os.close(before)
+        sync_full(self._directory)
 
     def _file(self, number: int) -> int:
         fd = self._files.get(number)

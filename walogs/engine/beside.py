@@ -6,7 +6,7 @@ there to be listed, and a segment that has a successor is durable as a whole.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
@@ -262,12 +262,22 @@ def last_kept(source: Source, bound: Bound, mark: Mark) -> int:
         return 0
     if mark.lsn < bound.base_lsn:
         return mark.lsn
-    if number not in bound.numbers:
-        return min(mark.lsn, bound.base_lsn - 1 if number < bound.numbers[0] else bound.last_lsn)
+    if number < bound.numbers[0]:
+        return min(mark.lsn, bound.base_lsn - 1)
+    if number > newest.number:
+        return min(mark.lsn, bound.last_lsn, last_before_epoch(source, bound, mark.segment.epoch + 1))
     header = newest if number == newest.number else source.header(number)
-    if header != mark.segment or beginning_of(source, header) != mark.beginning:
-        return min(mark.lsn, header.first_lsn - 1)
+    is_same = (header.salt, header.first_lsn) == (mark.segment.salt, mark.segment.first_lsn)  # a repair moves the base
+    if not is_same or beginning_of(source, header) != mark.beginning:
+        return min(mark.lsn, header.first_lsn - 1, last_before_epoch(source, bound, mark.segment.epoch + 1))
     return min(mark.lsn, bound.last_lsn if header is newest else source.header(number + 1).first_lsn - 1)
+
+
+def last_before_epoch(source: Source, bound: Bound, epoch: int) -> int:
+    """The last entry of a segment that is older than *epoch*. What a repair has removed comes again with other entries,
+    under the same numbers or none yet; all that was made since has a later epoch."""
+    at = bisect_left(bound.numbers, epoch, key=lambda number: source.header(number).epoch)
+    return source.header(bound.numbers[at]).first_lsn - 1 if at < len(bound.numbers) else bound.last_lsn
 
 
 def mark_at(source: Source, bound: Bound, lsn: int, mark: Mark) -> Mark | None:

@@ -7,7 +7,7 @@ The fault model (assumptions A1-A6 of the guarantees, and what was measured on e
   succeeded, the durable one included. A sector that was not written is not harmed (A2).
 - **Size** is one more such thing: any size the file had since that sync, in no order with its bytes. Bytes below the
   size that were never written read as zero.
-- **Names** are a directory's own: every create, rename and unlink is kept or lost by itself until `sync_directory`
+- **Names** are a directory's own: every create, link, rename and unlink is kept or lost by itself until `sync_directory`
   returns (ALICE's strict model; a file's sync does not make its name durable). The two halves of a rename are two.
 - **A sync that fails** may have written any of the dirty sectors. All of them are clean now: the cache goes on showing
   the new bytes, the next sync succeeds and writes none of them (fsyncgate, on all three file systems). So is the size.
@@ -59,7 +59,9 @@ __all__ = [
     "Process",
 ]
 
-CHANGES: Final = frozenset({"create_exclusive", "rename", "unlink", "sync_directory", "write", "truncate", "sync"})
+CHANGES: Final = frozenset(
+    {"create_exclusive", "link", "rename", "unlink", "sync_directory", "write", "truncate", "sync"}
+)
 """The primitives that change something: a crash at any other leaves what the step before it left."""
 ANY_STEP: Final = CHANGES | {"open", "names", "read", "lock"}
 """Every primitive."""
@@ -354,6 +356,18 @@ class Process:
                 disk._point(new, inode)
                 disk._point(old, None)
 
+    def link(self, old: str, new: str) -> None:
+        """*new* is the same file as *old*: what is written to one is in both. Raises `FileExistsError`.
+
+        Its name is durable after `sync_directory`, which makes no byte of the file durable.
+        """
+        disk = self.disk
+        with disk._mutex, _Step(self, "link"):
+            inode = disk._inode(old)
+            if new in disk._names:
+                raise _os_error(errno.EEXIST, new)
+            disk._point(new, inode)
+
     def unlink(self, name: str) -> None:
         """The name is gone, durably after `sync_directory`; handles of the file go on working."""
         disk = self.disk
@@ -368,7 +382,7 @@ class Process:
             return list(disk._names)
 
     def sync_directory(self) -> None:
-        """Every create, rename and unlink before the call is durable. If it raises, each may be or not, as before."""
+        """Every create, link, rename and unlink before the call is durable. If it raises, each may be or not, as before."""
         disk = self.disk
         with disk._mutex, _Step(self, "sync_directory"):
             disk._sync_names()

@@ -22,7 +22,7 @@ from walogs.testing.faults import LawBroken
 from walogs.testing.watermark import assert_watermark_law, assert_witness_law
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -129,7 +129,7 @@ class MemoryStore:
         if name in names:
             raise Exists(f"{name} is in {self.name} already")
         self._refuse_if_too_large(memoryview(data).nbytes, name)
-        self._write_temporary(name + _TEMPORARY, data, is_leftover=name + _TEMPORARY in names)
+        self._write_temporary(name + _TEMPORARY, (data,), is_leftover=name + _TEMPORARY in names)
         self.process.rename(name + _TEMPORARY, name)
         self.process.sync_directory()
         self._failed.discard(number)
@@ -190,6 +190,34 @@ class MemoryStore:
         with self._remembering_failure(number):
             handle.truncate(size)
             handle.sync("full")
+
+    # For a repair.
+
+    def set_aside(self, number: int, name: str) -> None:
+        """Sync the segment, link it, sync the directory. Raises `Exists` or `Missing`: unchanged."""
+        self._refuse_without_lock()
+        if self.laws and _is_ours(name):
+            raise LawBroken(f"{name} is a name of this store's own: a copy is kept under another")
+        handle = self._open(number)
+        if name in self.process.names():
+            raise Exists(f"{name} is in {self.name} already")
+        with self._remembering_failure(number):
+            handle.sync("full")
+        self.process.link(self.segment_name(number), name)
+        self.process.sync_directory()
+
+    def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        """Write a temporary file, sync it, rename it over the segment, sync the directory. Raises `Missing`, `NoSpace`:
+        unchanged."""
+        self._refuse_without_lock()
+        name = self.segment_name(number)
+        names = self.process.names()
+        if name not in names:
+            raise Missing(f"{name} is not in {self.name}")
+        self._write_temporary(name + _TEMPORARY, pieces, is_leftover=name + _TEMPORARY in names)
+        self.process.rename(name + _TEMPORARY, name)
+        self._failed.discard(number)
+        self.process.sync_directory()
 
     # The witness.
 
@@ -271,13 +299,15 @@ class MemoryStore:
         self.process.sync_directory()  # also where it was there: an earlier call may have failed just before this
         return handle
 
-    def _write_temporary(self, name: str, data: Buffer, *, is_leftover: bool) -> None:
+    def _write_temporary(self, name: str, pieces: Iterable[Buffer], *, is_leftover: bool) -> None:
         """The whole file under its temporary name, synced. Raises `NoSpace`; whatever it raises, the file is gone."""
         if is_leftover:
             self.process.unlink(name)
         try:
             handle = self.process.create_exclusive(name)
-            _write_all(handle, 0, data)
+            for piece in pieces:
+                self._refuse_if_too_large(handle.size + memoryview(piece).nbytes, name.removesuffix(_TEMPORARY))
+                _write_all(handle, handle.size, piece)
             handle.sync("full")
         except OSError as error:
             with suppress(OSError):
@@ -343,6 +373,10 @@ def _number(name: str) -> int | None:
     if _ALMOST_OURS.fullmatch(name) is not None:
         raise Unsafe(f"{name} looks like a segment of this log and is none; move it away")
     return None
+
+
+def _is_ours(name: str) -> bool:
+    return name == WITNESS or _ALMOST_OURS.fullmatch(name.removesuffix(_TEMPORARY)) is not None
 
 
 def _is_temporary(name: str) -> bool:

@@ -1,4 +1,5 @@
-"""The commands that look into a log without opening it for writing: beside its writer, and changing nothing."""
+"""The commands that look into a log without opening it for writing; all but `repair` beside its writer, changing
+nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -17,12 +18,15 @@ from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import print_lines, progress_bar
 from walogs.cli.status import CORRUPT, DONE, printable
 from walogs.inspection.backup import backup as make_backup
+from walogs.inspection.repair import repair as repair_log
 from walogs.inspection.salvage import salvage as salvage_log
 from walogs.inspection.verify import verify as verify_log
 from walogs.types import Entry, Gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from walogs.types import RepairReport
 
 LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
@@ -99,6 +103,57 @@ def backup(
     return DONE
 
 
+def repair(
+    path: LogPath,
+    /,
+    *,
+    keep: Annotated[
+        Literal["before", "after"],
+        Parameter(help="Which intact entries to keep: those before the first damage, or after the last."),
+    ] = "before",
+    dry_run: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Change nothing; tell what would be done.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    report = repair_log(path, keep=keep, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(repair_facts(report), indent=2))
+    else:
+        for line in repair_lines(report):
+            print(printable(line))
+    return CORRUPT if report.is_dry_run and report.refusal is not None else DONE
+
+
+def repair_facts(report: RepairReport) -> dict[str, Any]:
+    """The report, in values that JSON has, each named."""
+    lost = [gap._asdict() for gap in report.lost]
+    dropped = [{"first_lsn": first_lsn, "last_lsn": last_lsn} for first_lsn, last_lsn in report.dropped]
+    return {**asdict(report), "lost": lost, "dropped": dropped}
+
+
+def repair_lines(report: RepairReport) -> Iterator[str]:
+    would = "would be " if report.is_dry_run else ""
+    kept = show.lsns(report.first_lsn, report.last_lsn)
+    if report.refusal is None:
+        yield f"good: the log opens ({kept}); nothing was changed"
+        return
+    yield f"damage: {report.refusal.partition('. Nothing was changed')[0]}"
+    yield f"{would}kept: {kept}"
+    for gap in report.lost:
+        lsns = f"from {gap.first_lsn} on" if gap.last_lsn is None else show.lsns(gap.first_lsn, gap.last_lsn)
+        place = "" if gap.segment is None else f", segment {gap.segment}"
+        at = "" if gap.offset is None else f" at byte {gap.offset}"
+        yield f"lost: {lsns}{place}{at}: {gap.why}"
+    for first_lsn, last_lsn in report.dropped:
+        move = "`walogs salvage` prints them" if report.is_dry_run else "they are in the files set aside"
+        yield f"{would}dropped: {show.lsns(first_lsn, last_lsn)}, intact, but beyond the damage; {move}"
+    if not report.set_aside:
+        yield f"{would}removed: the witness (DURABLE) alone; no segment changes"
+    for name in report.set_aside:
+        yield f"{would}set aside: {name}"
+
+
 HELP: Final[dict[Callable[..., int], str]] = {
     verify: f"Check every byte that opening would rely on, and list all that is wrong.\n\n{BESIDE} Exit status 0: it"
     " opens; 4: it is damaged, and the lines say where, what it means, and what to do.",
@@ -107,5 +162,11 @@ HELP: Final[dict[Callable[..., int], str]] = {
     tail: f"Print the last entries that are durable.\n\n{BESIDE}",
     backup: f"Copy what is durable into a new directory, which opens as a log.\n\n{BESIDE} Every byte is checked on its"
     " way; damage is never copied. What has the name DST is whole: until then it grows as DST.partial.",
+    repair: "Make a damaged log one that opens, and tell what is lost by it; a log that opens is left alone.\n\nLook"
+    " first: `walogs verify`, `walogs salvage`, and `walogs repair --dry-run`. A log holds one run of LSNs: of the intact"
+    " entries, this keeps those before the first damage, or after the last. The log must not be open elsewhere. Every"
+    " segment that changes is kept beside it, as damaged-NNNNNN-TIME: nothing reads such a file, and nothing but you"
+    " removes it. Exit status 0: the log opens; 4: it does not (--dry-run), or no entry is intact and nothing was"
+    " changed.",
 }
 """The commands of this file, and what their help says."""

@@ -289,7 +289,7 @@ class Rewrite(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What becomes of a damaged log. Carried out in this order, it is refused, or is as it shall be, after each step."""
+    """What becomes of a damaged log. Carried out in this order, after each step it is refused or as it shall be."""
 
     first_lsn: int
     last_lsn: int

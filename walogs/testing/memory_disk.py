@@ -7,8 +7,9 @@ The fault model (assumptions A1-A6 of the guarantees, and what was measured on e
   succeeded, the durable one included. A sector that was not written is not harmed (A2).
 - **Size** is one more such thing: any size the file had since that sync, in no order with its bytes. Bytes below the
   size that were never written read as zero.
-- **Names** are a directory's own: every create, link, rename and unlink is kept or lost by itself until `sync_directory`
-  returns (ALICE's strict model; a file's sync does not make its name durable). The two halves of a rename are two.
+- **Names** are a directory's own: every create, link, rename and unlink is kept or lost by itself until
+  `sync_directory` returns (ALICE's strict model; a file's sync does not make its name durable). The two halves of a
+  rename are two.
 - **A sync that fails** may have written any of the dirty sectors. All of them are clean now: the cache goes on showing
   the new bytes, the next sync succeeds and writes none of them (fsyncgate, on all three file systems). So is the size.
   `evict` is memory pressure: clean sectors are read from the device again. A failing `sync_directory` leaves its
@@ -382,7 +383,7 @@ class Process:
             return list(disk._names)
 
     def sync_directory(self) -> None:
-        """Every create, link, rename and unlink before the call is durable. If it raises, each may be or not, as before."""
+        """Every change of a name before the call is durable. If it raises, each may be or not, as before."""
         disk = self.disk
         with disk._mutex, _Step(self, "sync_directory"):
             disk._sync_names()

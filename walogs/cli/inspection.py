@@ -163,7 +163,7 @@ HELP: Final[dict[Callable[..., int], str]] = {
     backup: f"Copy what is durable into a new directory, which opens as a log.\n\n{BESIDE} Every byte is checked on its"
     " way; damage is never copied. What has the name DST is whole: until then it grows as DST.partial.",
     repair: "Make a damaged log one that opens, and tell what is lost by it; a log that opens is left alone.\n\nLook"
-    " first: `walogs verify`, `walogs salvage`, and `walogs repair --dry-run`. A log holds one run of LSNs: of the intact"
+    " first: `walogs verify`, `walogs salvage`, `walogs repair --dry-run`. A log holds one run of LSNs: of the intact"
     " entries, this keeps those before the first damage, or after the last. The log must not be open elsewhere. Every"
     " segment that changes is kept beside it, as damaged-NNNNNN-TIME: nothing reads such a file, and nothing but you"
     " removes it. Exit status 0: the log opens; 4: it does not (--dry-run), or no entry is intact and nothing was"

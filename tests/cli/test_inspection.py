@@ -1,4 +1,4 @@
-"""`walogs verify`, `salvage`, `tail`, `backup`, `cat --follow`: beside a writer, and what their statuses say."""
+"""`walogs verify`, `salvage`, `tail`, `backup`, `repair`, `cat --follow`: what they print, and what their statuses say."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_backup_is_a_log(log: Path, tmp_path: Path, command: Walogs) -> None:
     assert report["last_lsn"] == 31
 
 
-@pytest.mark.parametrize("name", ["verify", "salvage", "tail"])
+@pytest.mark.parametrize("name", ["verify", "salvage", "tail", "repair"])
 def test_where_there_is_no_log_nothing_is_made(name: str, tmp_path: Path, command: Walogs) -> None:
     told = command(name, tmp_path / "typo")
     assert (told.status, told.out) == (1, b"")
@@ -119,3 +119,68 @@ def test_cat_begins_at_a_time(log: Path, command: Walogs) -> None:
     assert json.loads(told.out.splitlines()[0])["lsn"] <= 21
     assert command("cat", log, "--from-time", "2100-01-01").out == b""
     assert command("cat", log, "--from-time", "2001-01-01").out.count(b"\n") == 30
+
+
+def test_a_repair_is_told_before_it_is_made_and_after(log: Path, command: Walogs) -> None:
+    damage(log, b"entry 15.e")
+    before = bytes_of(log)
+    told = command("repair", log, "--dry-run")
+    assert (told.status, told.error) == (4, "")
+    assert bytes_of(log) == before
+    lines = told.out.decode().splitlines()
+    assert lines[0].startswith("damage: wal-000002.log in ")
+    assert "Nothing was changed" not in lines[0]
+    assert lines[1] == "would be kept: 1 to 14"
+    assert lines[2].startswith("lost: 15, segment 2 at byte ")
+    assert lines[3].startswith("would be dropped: 16 to 30, intact, ")
+    assert [line[:31] for line in lines[4:]] == [f"would be set aside: damaged-{n:06d}-"[:31] for n in (2, 3, 4)]
+    report = command("repair", log, "--dry-run", "--json", "--keep", "after").json()
+    assert (report["first_lsn"], report["last_lsn"], report["is_dry_run"]) == (19, 30, True)
+    assert report["lost"][0]["first_lsn"] == 15
+    assert report["dropped"] == [{"first_lsn": 1, "last_lsn": 14}, {"first_lsn": 16, "last_lsn": 18}]
+    assert bytes_of(log) == before
+    told = command("repair", log)
+    assert (told.status, told.error) == (0, "")
+    assert told.out.decode().splitlines()[1] == "kept: 1 to 14"
+    assert command("verify", log).status == 0
+    assert entries_of(log) == [b"entry %d." % n * 3 for n in range(1, 15)]
+    told = command("repair", log)
+    assert (told.status, told.out) == (0, b"good: the log opens (1 to 14); nothing was changed\n")
+    assert command("repair", log, "--dry-run").status == 0
+    assert command("repair", log, "--json").json()["refusal"] is None
+
+
+def test_a_repair_keeps_what_is_after_the_damage(log: Path, command: Walogs) -> None:
+    damage(log, b"entry 15.e")
+    report = command("repair", log, "--keep", "after", "--json").json()
+    assert (report["first_lsn"], report["last_lsn"]) == (19, 30)
+    assert all((log / name).is_file() for name in report["set_aside"])
+    assert entries_of(log) == [b"entry %d." % n * 3 for n in range(19, 31)]
+
+
+def test_a_copy_of_a_live_log_loses_its_witness(log: Path, command: Walogs) -> None:
+    newest = max(log.glob("wal-*.log"))
+    newest.write_bytes(newest.read_bytes()[:512] + bytes(8192))
+    told = command("repair", log)
+    assert told.status == 0
+    lines = told.out.decode().splitlines()
+    assert lines[1].startswith("kept: 1 to ")
+    assert lines[2].startswith("lost: ")
+    assert lines[-1] == "removed: the witness (DURABLE) alone; no segment changes"
+
+
+def test_a_repair_refuses_what_it_cannot_do(log: Path, tmp_path: Path, command: Walogs) -> None:
+    damage(log, b"entry 15.e")
+    before = bytes_of(log)
+    assert command("repair", log, "--keep", "both").status == 2
+    assert command("repair").status == 2
+    with walogs.open(tmp_path / "other.wal") as wal:
+        wal.append(b"one")
+        told = command("repair", tmp_path / "other.wal")
+        assert (told.status, told.out) == (3, b"")
+        assert "open for writing" in told.line
+    damage(tmp_path / "other.wal", b"one")
+    told = command("repair", tmp_path / "other.wal")
+    assert (told.status, told.out) == (4, b"")
+    assert "no entry in it is intact" in told.line
+    assert bytes_of(log) == before

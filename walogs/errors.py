@@ -40,7 +40,7 @@ class Corrupt(WalError):
 
     Nothing was modified. `walogs.verify` lists all of the damage. Restore the named segment from a copy; or, when the
     damage is in the newest segment, open with `recovery="prefix"`, which accepts the loss of everything after it and
-    says what was lost. `walogs.salvage` reads around it.
+    says what was lost. `walogs.salvage` reads around it; `walogs.repair` keeps what is intact on one side of it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""`walogs verify`, `salvage`, `tail`, `backup`, `repair`, `cat --follow`: what they print, and what their statuses say."""
+"""`walogs verify`, `salvage`, `tail`, `backup`, `repair`, `cat --follow`: what they print, and their statuses."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def examine(source: Source, verify: Verify, mode: Mode) -> Examined | None:
     verdict = judge_newest(source, newest, rest, synced, mode)
     why = None if verdict == "prefix" else missing_by_witness(witness, header, newest.last_lsn)
     if why is not None:
-        move = "A copy of a live log can be so; repair it from a whole copy"
+        move = "A copy of a live log can be so: `walogs repair` accepts what it lacks"
         raise source.corrupt(f"{why}. {move}", header.number, newest.end, newest.last_lsn + 1)
     base = max(newest.base_lsn, rest.base_lsn)
     completed, below = examine_older(source, numbers, header, base, verify)

@@ -52,6 +52,7 @@ def hot_copy(log: SmallLog) -> Files:
 def damaged() -> Iterator[tuple[str, SmallLog, Files]]:
     """Damage of each kind, whose repair takes each kind of step."""
     plain, checkpointed, unsynced = logs.plain(), logs.checkpointed(), logs.unsynced()
+    yield "an entry that the witness alone vouches for", unsynced, with_data_changed(unsynced.files, b"entry 6, ")
     yield "an entry of a completed segment", plain, with_data_changed(plain.files, b"entry 11, ")
     yield "an entry of the newest segment", plain, with_data_changed(plain.files, b"entry 22, ")
     yield "two entries", plain, with_data_changed(with_data_changed(plain.files, b"entry 7, "), b"entry 22, ")
@@ -64,7 +65,6 @@ def damaged() -> Iterator[tuple[str, SmallLog, Files]]:
     yield "a copy of a live log", plain, hot_copy(plain)
     yield "a copy of a live log, a header", plain, with_header_damaged(hot_copy(plain), 2)
     yield "an entry above the base", checkpointed, with_data_changed(checkpointed.files, b"entry 20, ")
-    yield "an entry that the witness alone vouches for", unsynced, with_data_changed(unsynced.files, b"entry 6, ")
 
 
 DAMAGED: Final = {what: (log, files) for what, log, files in damaged()}

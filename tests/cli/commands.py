@@ -73,3 +73,11 @@ def made(log: Path, *entries: bytes, **overrides: Any) -> Path:
 def bytes_of(log: Path) -> dict[str, tuple[bytes, int]]:
     """Name to content and mtime of everything in the directory but the lock, which whoever comes signs."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in log.iterdir() if path.name != "LOCK"}
+
+
+def everything_in(log: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Name to content, mtime and ctime of everything in the directory and of the directory: what looking leaves as it
+    is."""
+    found = {path.name: (path.read_bytes(), path.stat()) for path in log.iterdir()}
+    times = {name: (data, status.st_mtime_ns, status.st_ctime_ns) for name, (data, status) in found.items()}
+    return {**times, ".": (b"", log.stat().st_mtime_ns, log.stat().st_ctime_ns)}

@@ -1,18 +1,23 @@
-"""`walogs cat`: the entries as they are, and the log as a writer would have left it."""
+"""`walogs cat`: the entries as they are, and the log as it was."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from base64 import b64decode
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 import walogs
-from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
+from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, everything_in, made
+from walogs.cli import lines
 
 ENTRIES = (b"first", b"", b"two\nlines", b"\xff\x00", "\u2028 é \U0001f40d".encode(), b'quote " \\', b"\r")
 
@@ -119,12 +124,33 @@ class TestNoLog:
         assert os.listdir(tmp_path) == ["wal-000001.log"]
 
 
-def test_a_log_that_is_open_elsewhere_has_a_status_of_its_own(log: Path, command: Walogs) -> None:
-    with walogs.open(log):
-        told = command("cat", log)
-    assert (told.status, told.out) == (3, b"")
-    assert f"is open for writing by process {os.getpid()} on" in told.line
-    assert command("cat", log).status == 0
+@pytest.mark.guarantee("G14")
+def test_it_works_beside_a_writer_and_needs_none(log: Path, command: Walogs) -> None:
+    printed = command("cat", log).out
+    with walogs.open(log) as wal:
+        before = everything_in(log)
+        assert command("cat", log) == (0, printed, "")
+        assert everything_in(log) == before
+        wal.append(b"newest")
+        assert command("cat", log) == (0, printed + b"newest\n", "")
+
+
+@pytest.mark.guarantee("G14")
+def test_what_is_not_synced_is_printed_unless_only_durable_is_asked_for(tmp_path: Path, command: Walogs) -> None:
+    """What a killed writer had written is there again when the log is opened: so it is printed."""
+    log = tmp_path / "x.wal"
+    with walogs.open(log, sync="none") as wal:
+        wal.append(b"synced")
+        wal.sync()
+        wal.append(b"written")
+        killed = tmp_path / "killed.wal"
+        shutil.copytree(log, killed)
+        for name in (log, killed):
+            assert command("cat", name).out == b"synced\nwritten\n"
+            assert command("cat", name, "--upto", "durable").out == b"synced\n"
+            assert command("tail", name).out == b"synced\nwritten\n"
+            assert command("tail", name, "--upto", "durable").out == b"synced\n"
+    assert entries_of(killed) == [b"synced", b"written"]
 
 
 @pytest.mark.guarantee("G6")
@@ -139,17 +165,86 @@ def test_a_corrupt_log_has_a_status_of_its_own_and_stays_as_it_is(log: Path, com
 
 
 @pytest.mark.guarantee("G5")
-def test_a_torn_end_is_cut_and_told(log: Path, command: Walogs) -> None:
+def test_a_torn_end_is_left_for_the_next_writer_to_cut(log: Path, command: Walogs) -> None:
     segment = log / "wal-000001.log"
     (log / "DURABLE").unlink()
     data = segment.read_bytes().rstrip(b"\0")
     segment.write_bytes(data[:-1])
-    told = command("cat", log)
-    assert (told.status, told.out) == (0, b"".join(entry + b"\n" for entry in ENTRIES[:-1]))
-    assert "wal-000001.log was cut at byte" in told.line
-    assert command("cat", log) == (0, told.out, "")
+    before = everything_in(log)
+    for _ in range(2):
+        assert command("cat", log) == (0, b"".join(entry + b"\n" for entry in ENTRIES[:-1]), "")
+    assert everything_in(log) == before
     made(log, b"next")
     assert entries_of(log) == [*ENTRIES[:-1], b"next"]
+    assert command("cat", log).out == b"".join(entry + b"\n" for entry in (*ENTRIES[:-1], b"next"))
+
+
+LINES: Final = [b"%d" % n * 100 + b"\n" for n in range(1, 10)]
+"""What `cat` prints of `three`: entries 1 to 4, 5 to 8, and 9, each in a frame of its own."""
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    log = made(tmp_path / "three.wal", *(line[:-1] for line in LINES), max_segment_size=512 + 4 * 144 + 100)
+    with walogs.open(log) as wal:
+        assert [segment.last_lsn for segment in wal.segments()] == [4, 8, 9]
+    return log
+
+
+FRAME: Final = 144
+"""Bytes of each."""
+DAMAGE: Final = {
+    "the first frame of all": ("wal-000001.log", 512 + 40, 0),
+    "a frame in a completed segment": ("wal-000002.log", 512 + 2 * FRAME + 60, 6),
+    "the frame in the newest": ("wal-000003.log", 512 + 60, 8),
+    "the oldest header": ("wal-000001.log", 100, 0),
+    "a completed segment's header": ("wal-000002.log", 100, 4),
+    "the newest header": ("wal-000003.log", 100, 8),
+    "a segment that is gone": ("wal-000002.log", None, 4),
+    "the newest, gone": ("wal-000003.log", None, 8),
+}
+"""File, byte that turns (None: all of it is gone), entries before it."""
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize(("name", "offset", "count"), DAMAGE.values(), ids=DAMAGE)
+def test_what_lies_before_damage_is_printed_and_the_damage_told(
+    name: str, offset: int | None, count: int, three: Path, command: Walogs
+) -> None:
+    if offset is None:
+        (three / name).unlink()
+    else:
+        flip(three / name, offset)
+    before = everything_in(three)
+    told = command("cat", three)
+    assert (told.status, told.out) == (4, b"".join(LINES[:count]))
+    assert "corrupt" in told.line
+    assert [json.loads(line)["lsn"] for line in command("cat", three, "--json").out.splitlines()] == [
+        *range(1, count + 1)
+    ]
+    middle = command("cat", three, "--start", "3", "--stop", "7")
+    assert (middle.status, middle.out) in {(0, b"".join(LINES[2:6])), (4, b"".join(LINES[2 : min(count, 6)]))}
+    assert everything_in(three) == before
+
+
+@pytest.mark.guarantee("G6")
+def test_entries_of_another_log_are_not_taken_for_those_before_damage(
+    tmp_path: Path, three: Path, command: Walogs
+) -> None:
+    lookalike = made(tmp_path / "other.wal", *(b"other" * 20 for _ in range(9)), max_segment_size=512 + 4 * 144 + 100)
+    shutil.copy(lookalike / "wal-000002.log", three)
+    told = command("cat", three)
+    assert (told.status, told.out) == (4, b"".join(LINES[:4]))
+    assert b"other" not in told.out
+
+
+def test_a_checkpointed_log_is_printed_up_to_damage_in_its_newest_segment(three: Path, command: Walogs) -> None:
+    with walogs.open(three) as wal:
+        wal.append(b"newest")
+        assert wal.checkpoint(4) == 1
+    flip(three / "wal-000003.log", 512 + 60)
+    told = command("cat", three)
+    assert (told.status, told.out) == (4, b"".join(LINES[4:8]))
 
 
 def flip(path: Path, offset: int) -> None:
@@ -214,12 +309,28 @@ def test_names_found_in_a_directory_cannot_steer_the_terminal(log: Path, command
     assert "wal-\\x1b[31m\\n\\udcff.log is almost, but not quite" in told.line
 
 
-def test_only_headers_and_seals_are_read_if_asked_for(tmp_path: Path, command: Walogs) -> None:
-    log = made(tmp_path / "x.wal", *(b"%d" % n * 100 for n in range(9)), max_segment_size=900)
-    flip(log / "wal-000001.log", 512 + 40)
-    assert command("cat", log).status == 4
-    told = command("cat", log, "--verify", "last", "--start", "8")
-    assert (told.status, told.out) == (0, b"7" * 100 + b"\n" + b"8" * 100 + b"\n")
-    told = command("cat", log, "--verify", "last")
-    assert told.status == 4
-    assert "is corrupt at byte 512 (entry 1)" in told.line
+def test_only_what_is_printed_is_read(three: Path, command: Walogs) -> None:
+    flip(three / "wal-000001.log", 512 + 40)
+    assert command("cat", three).status == 4
+    told = command("cat", three, "--start", "8")
+    assert (told.status, told.out) == (0, b"".join(LINES[7:]))
+
+
+def test_lines_that_were_held_back_come_before_the_error(log: Path) -> None:
+    """Printing stops for whatever reason: what came before it is out."""
+
+    def failing() -> Iterator[bytes]:
+        yield b"one"
+        yield b"two"
+        raise KeyboardInterrupt
+
+    out = io.BytesIO()
+    with pytest.raises(KeyboardInterrupt):
+        lines.print_lines(out, failing())
+    assert out.getvalue() == b"one\ntwo\n"
+
+
+def test_a_follower_that_is_told_to_stop_where_it_begins_ends(log: Path, command: Walogs) -> None:
+    assert command("cat", log, "--follow", "--start", "3", "--stop", "3") == (0, b"", "")
+    assert command("cat", log, "--follow", "--stop", "3").out == b"first\n\n"
+    assert command("cat", log, "--follow", "--start", "7", "--stop", "8").out == b"\r\n"

@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
+from rich.console import Console
 
 from walogs.assembly import open as open_log
-from walogs.assembly import open_reader, store_of
 from walogs.cli import demo as demonstration
-from walogs.cli import inspection, show
+from walogs.cli import inspection, reading, show
 from walogs.cli.entries import as_line, standard_output
+from walogs.cli.facts import facts_of
 from walogs.cli.lines import append_lines, opened_lines, print_lines
-from walogs.cli.status import DONE, USAGE, status_of, told
+from walogs.cli.picture import draw
+from walogs.cli.status import CORRUPT, DONE, USAGE, status_of, told
 from walogs.errors import WalError
-from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from walogs.types import Commit
-    from walogs.wal import Wal
+    from collections.abc import Sequence
 
 LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
 Lsn: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
 Verify: TypeAlias = Annotated[
     Literal["full", "last"],
-    Parameter(help="What opening checks: every segment, or of completed ones their headers and SEALs only."),
+    Parameter(help="What is checked: every byte, or of sealed segments their headers and SEALs only."),
 ]
 
-AS_A_WRITER: Final = (
-    "The log is opened as a writer opens it: it must not be open elsewhere, and a torn end is cut, as the next"
-    " writer would have done. A log that is not there is an error, and is not made."
-)
 STATUSES: Final = (
     "Exit status: 0 done, 1 the log or the system refused, 2 wrong usage, 3 the log is open elsewhere, 4 the log is"
     " corrupt or of an unknown format, 130 interrupted."
@@ -110,13 +104,28 @@ def append(
 NO_ENTRIES: Final = {"entries": 0, "first_lsn": None, "last_lsn": None}
 
 
-@app.command(help=f"Print the entries, in order.\n\n{AS_A_WRITER}")
+@app.command(
+    help=f"Print the entries, in order.\n\n{inspection.BESIDE} At damage, what lies before it is printed, and the exit"
+    " status is 4."
+)
 def cat(
     path: LogPath,
     /,
     *,
     start: Annotated[Lsn | None, Parameter(help="First LSN to print; without it, the first there is.")] = None,
     stop: Annotated[Lsn | None, Parameter(help="LSN to stop before; without it, the end.")] = None,
+    from_time: Annotated[
+        datetime | None,
+        Parameter(help="Begin with the first entry committed then or later: 2026-01-31T12:00:00, in UTC unless told."),
+    ] = None,
+    follow: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="Then print each entry as it comes, until --stop or Ctrl-C."),
+    ] = False,
+    upto: Annotated[
+        inspection.Upto | None,
+        Parameter(help=f"{inspection.UPTO_HELP} Without it: written, and with --follow durable."),
+    ] = None,
     as_json: Annotated[
         bool,
         Parameter(
@@ -127,64 +136,40 @@ def cat(
             " data as it is, and a newline.",
         ),
     ] = False,
-    verify: Verify = "full",
-    follow: Annotated[
-        bool,
-        Parameter(
-            negative="",
-            show_default=False,
-            help="Read beside the log's writer, without its lock, changing nothing; then wait for more, until Ctrl-C.",
-        ),
-    ] = False,
-    from_time: Annotated[
-        datetime | None,
-        Parameter(help="Begin with the first entry committed then or later: 2026-01-31T12:00:00, in UTC unless told."),
-    ] = None,
 ) -> int:
     """Print the entries."""
-    if follow:
-        with standard_output() as out, open_reader(path) as reader:
-            first_lsn = start if from_time is None else first_since(reader.commits(start), from_time, reader.last_lsn)
-            entries = (item for item in reader.follow(first_lsn) if stop is None or item[0] < stop)
-            for lsn, data in entries:
-                print_lines(out, [as_line(lsn, data, as_json=as_json)])
-                if stop is not None and lsn == stop - 1:
-                    break
-        return DONE
-    with standard_output() as out, opened(path, verify) as wal:
-        first_lsn = start if from_time is None else first_since(wal.commits(start), from_time, wal.last_lsn)
-        print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in wal.iter(first_lsn, stop)))
+    since_ns = reading.unix_ns(from_time)
+    with standard_output() as out:
+        if not follow:
+            entries = reading.entries_once(path, start, stop, since_ns, upto or "written")
+            print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in entries))
+            return DONE
+        for lsn, data in reading.entries_followed(path, start, stop, since_ns, upto or "durable"):
+            print_lines(out, [as_line(lsn, data, as_json=as_json)])
     return DONE
-
-
-def first_since(commits: Iterable[Commit], time: datetime, last_lsn: int) -> int:
-    """The LSN of the first entry committed at *time* or later; the one after the last when there is none."""
-    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    time_ns = int(aware.timestamp() * 1e9)
-    return next((commit.first_lsn for commit in commits if commit.time_ns >= time_ns), last_lsn + 1)
 
 
 @app.command(
-    help=f"Tell what a log holds, and what opening it found: segments, LSNs, sizes, times.\n\n{AS_A_WRITER}",
+    help=f"Tell what a log holds: its segments, what a checkpoint would free, and where it is damaged.\n\n"
+    f"{inspection.BESIDE} Exit status 0: nothing is damaged; 4: it is, and the lines say where, what it means, and what"
+    " to do.",
 )
 def info(path: LogPath, /, *, as_json: AsJson = False, verify: Verify = "full") -> int:
     """Tell what a log holds."""
-    with opened(path, verify) as wal:
-        facts = show.facts_of(wal)
-    show.show(facts, as_json=as_json)
-    return DONE
+    facts = facts_of(str(path), reading.existing(path), verify)
+    if as_json:
+        print(json.dumps(facts.as_json(), indent=2))
+    elif sys.stdout is not None and sys.stdout.isatty():
+        draw(facts, Console(highlight=False), time.time_ns())
+    else:
+        encoding = sys.stdout.encoding if sys.stdout is not None else None
+        for line in show.lines_of(facts, time.time_ns()):
+            print(show.encodable(line, encoding))
+    return DONE if facts.ok else CORRUPT
 
 
 for command, text in inspection.HELP.items():
     app.command(command, help=text)
-
-
-def opened(path: Path, verify: Literal["full", "last"]) -> Wal:
-    """The log at *path*. Raises `FileNotFoundError`, with nothing made, where there is none."""
-    store = store_of(path, "local")
-    if not store.segments() and not (is_appendable(store) and store.read_witness() is not None):
-        raise FileNotFoundError(errno.ENOENT, "there is no log; `walogs append` makes one", str(path))
-    return open_log(path, verify=verify)
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
+Upto: TypeAlias = Literal["durable", "written"]
+UPTO_HELP: Final = (
+    "durable: up to where the log is known to be synced; written: every intact entry, as the next open gives them back."
+)
 BESIDE: Final = "Takes no lock and changes nothing: the log may be open in another process, and be written to."
 
 
@@ -77,9 +81,10 @@ def tail(
     count: Annotated[
         int, Parameter(name=["--entries", "-n"], validator=Number(gte=1), help="How many of the last entries.")
     ] = 10,
+    upto: Annotated[Upto, Parameter(help=UPTO_HELP)] = "written",
     as_json: AsJson = False,
 ) -> int:
-    with standard_output() as out, open_reader(path) as reader:
+    with standard_output() as out, open_reader(path, upto) as reader:
         start = max(reader.last_lsn - count + 1, reader.first_lsn)
         print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start)))
     return DONE
@@ -159,7 +164,7 @@ HELP: Final[dict[Callable[..., int], str]] = {
     " opens; 4: it is damaged, and the lines say where, what it means, and what to do.",
     salvage: f"Print every intact entry around damage, as `cat` does; each gap goes to standard error.\n\n{BESIDE} Exit"
     " status 0: there was no gap; 4: there were. With --json: an object a line, gaps among the entries.",
-    tail: f"Print the last entries that are durable.\n\n{BESIDE}",
+    tail: f"Print the last entries.\n\n{BESIDE}",
     backup: f"Copy what is durable into a new directory, which opens as a log.\n\n{BESIDE} Every byte is checked on its"
     " way; damage is never copied. What has the name DST is whole: until then it grows as DST.partial.",
     repair: "Make a damaged log one that opens, and tell what is lost by it; a log that opens is left alone.\n\nLook"

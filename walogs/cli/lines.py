@@ -93,18 +93,20 @@ def read(source: FileIO) -> bytes:
 
 
 def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
-    """Each with a newline, many in one write, and all of them on return."""
+    """Each with a newline, many in one write, and all of them on return. What came before an exception is printed too,
+    unless printing is what failed."""
     held: list[bytes] = []
     held_bytes = 0
-    for line in lines:
-        held.append(line)
-        held_bytes += len(line) + 1
-        if held_bytes >= PRINT_BYTES:
-            out.write(b"\n".join((*held, b"")))
-            held.clear()
-            held_bytes = 0
-    out.write(b"\n".join((*held, b"")))
-    out.flush()
+    try:
+        for line in lines:
+            held.append(line)
+            held_bytes += len(line) + 1
+            if held_bytes >= PRINT_BYTES:
+                printed, held, held_bytes = held, [], 0
+                out.write(b"\n".join((*printed, b"")))
+    finally:
+        out.write(b"\n".join((*held, b"")))
+        out.flush()
 
 
 @contextlib.contextmanager

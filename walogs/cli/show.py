@@ -1,122 +1,98 @@
-"""What `walogs info` tells: one set of facts; as a table on a terminal, as plain lines elsewhere, as JSON if asked."""
+"""What `walogs info` tells of a log, in words: as plain lines, and as whatever else is made of them."""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Final
 
 from walogs.cli.status import printable
-from walogs.types import Clean
+from walogs.types import TruncatedAt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from walogs.types import RecoveryReport
-    from walogs.wal import Wal
+    from walogs.cli.facts import LogFacts, MissingSegments, SegmentFacts
 
 
-def facts_of(wal: Wal) -> dict[str, Any]:
-    """Everything told, in values that JSON has."""
-    report = wal.recovery_report
-    return {
-        "path": wal.path,
-        "entries": wal.next_lsn - wal.first_lsn,
-        "first_lsn": wal.first_lsn,
-        "last_lsn": wal.last_lsn,
-        "next_lsn": wal.next_lsn,
-        "recovery": recovery_of(report),
-        "segments": [asdict(segment) for segment in wal.segments()],
-    }
+def lines_of(facts: LogFacts, now_ns: int) -> Iterator[str]:
+    """One fact a line, its name first."""
+    for label, value in (*summary_of(facts), *notes_of(facts), *damage_of(facts)):
+        yield f"{label:<15}{value}"
+    for segment in facts.segments:
+        yield f"{'segment':<15}{', '.join(parts_of(segment, now_ns))}"
+    for gone in facts.missing:
+        yield f"{'missing':<15}{named(gone)}, LSNs {lsns(gone.first_lsn, gone.last_lsn)}"
 
 
-def recovery_of(report: RecoveryReport) -> dict[str, Any]:
-    """The report, its tail state named."""
-    told = asdict(report)
-    told["tail_state"] = {"state": type(report.tail_state).__name__, **told["tail_state"]}
-    return told
+def parts_of(segment: SegmentFacts, now_ns: int) -> Iterator[str]:
+    """What is told of one segment, its name first and its state last."""
+    yield segment.name
+    yield f"LSNs {lsns(segment.first_lsn, segment.last_lsn)}"
+    yield sized(segment.size)
+    committed = at_utc(segment.last_commit_ns)
+    ago = "" if segment.last_commit_ns is None else f" ({aged(segment.last_commit_ns, now_ns)})"
+    yield f"last commit {committed}{ago}"
+    if segment.frees is not None:
+        yield f"a checkpoint at {segment.last_lsn} frees {sized(segment.frees)}"
+    yield state_of(segment)
 
 
-def show(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(facts, indent=2))
-    elif sys.stdout is not None and sys.stdout.isatty():
-        show_table(facts)
-    else:
-        show_lines(facts)
+def state_of(segment: SegmentFacts) -> str:
+    if segment.state != "damaged" or not segment.damaged_at:
+        return segment.state
+    return f"damaged at byte {listed(segment.damaged_at)}"
 
 
-def show_table(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False)
-    summary = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for label, value in (*summary_of(facts), *unusual_in(facts)):
-        summary.add_row(Text(label, style="bold"), Text(value))
-    segments = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in COLUMNS:
-        segments.add_column(title, justify="right" if title == "size" else "left", no_wrap=title == "segment")
-    for row in rows_of(facts):
-        segments.add_row(*map(Text, row), style="bold" if row[-1] == "active" else None)
-    console.print(summary)
-    console.print(segments)
-
-
-def show_lines(facts: dict[str, Any]) -> None:
-    for label, value in (*summary_of(facts), *unusual_in(facts)):
-        print(f"{label:<15}{value}")
-    for name, numbers, size, committed, state in rows_of(facts):
-        print(f"{'segment':<15}{name}, LSNs {numbers}, {size}, last commit {committed}, {state}")
-
-
-COLUMNS: Final = ("segment", "LSNs", "size", "last commit", "state")
-
-
-def rows_of(facts: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
-    """A row for each segment, oldest first."""
-    for segment in facts["segments"]:
-        yield (
-            segment["name"],
-            lsns(segment["first_lsn"], segment["last_lsn"]),
-            sized(segment["size"]),
-            at_utc(segment["last_commit_ns"]),
-            "active" if segment["is_active"] else "sealed" if segment["is_sealed"] else "not sealed",
-        )
-
-
-def summary_of(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def summary_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
     """(label, value) of the log as a whole."""
-    segments, recovery = facts["segments"], facts["recovery"]
-    size = sum(segment["size"] for segment in segments)
-    yield "log", printable(facts["path"])
-    yield "entries", lsns(facts["first_lsn"], facts["last_lsn"]) + f" ({facts['entries']:,})" * bool(facts["entries"])
-    yield "next LSN", str(facts["next_lsn"])
-    yield "size", f"{sized(size)} in {counted(len(segments), 'segment', 'segments')}"
-    yield "opened", f"{recovery['verdict']}, in {recovery['duration_seconds']:.3f} s"
+    yield "log", printable(facts.path)
+    count = "" if not facts.entries else f" ({facts.entries:,})" if facts.ok else f" ({facts.entries:,} intact)"
+    yield "entries", lsns(facts.first_lsn, facts.last_lsn) + count
+    if facts.next_lsn is not None:
+        yield "next LSN", str(facts.next_lsn)
+    yield "size", f"{sized(facts.size)} in {counted(len(facts.segments), 'segment', 'segments')}"
+    yield "writer", "has closed it" if facts.is_closed else "has it open, or ended without closing it"
+    what = "every byte" if facts.verify == "full" else "headers, SEALs and the newest segment"
+    found = "good" if facts.ok else f"DAMAGED in {counted(len(facts.damage), 'place', 'places')}"
+    yield "checked", f"{what}, in {facts.recovery.duration_seconds:.3f} s: {found}"
+    largest = max((segment for segment in facts.segments if segment.frees), key=frees_of, default=None)
+    if largest is not None and facts.ok:
+        yield "checkpoint", f"at {largest.last_lsn} would free {sized(frees_of(largest))}"
 
 
-def unusual_in(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(label, value) of what opening found and did, where that is more than nothing."""
-    recovery = facts["recovery"]
-    tail, rewritten_bytes = recovery["tail_state"], recovery["rewritten_bytes"]
-    if tail["state"] != Clean.__name__:
-        what = f"segment {tail['segment']} at byte {tail['offset']}, {tail['discarded_bytes']} bytes"
-        yield "cut", f"{what}: an unfinished write, of which nothing was acknowledged"
-    if rewritten_bytes:
-        yield "written again", f"{sized(rewritten_bytes)} of intact frames at the end, so that what is read is durable"
-    if recovery["removed_segments"]:
-        removed = counted(recovery["removed_segments"], "segment", "segments")
-        yield "removed", f"{removed} that an interrupted checkpoint had left"
-    if recovery["unsealed_segments"]:
-        yield "not sealed", f"{listed(recovery['unsealed_segments'])}: intact, only slower to read"
+def frees_of(segment: SegmentFacts) -> int:
+    return segment.frees or 0
 
 
-def lsns(first_lsn: int, last_lsn: int) -> str:
+def notes_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
+    """(label, value) of what the next open would do, where that is more than nothing; it harms no entry."""
+    opening = facts.recovery
+    if isinstance(tail := opening.tail_state, TruncatedAt):
+        what = f"segment {tail.segment} at byte {tail.offset}, {tail.discarded_bytes} bytes"
+        yield "torn", f"{what}: an unfinished write, of which nothing was acknowledged; the next open cuts it"
+    if opening.removed_segments:
+        left = counted(opening.removed_segments, "segment", "segments")
+        yield "below base", f"{left} that an interrupted checkpoint left: the next open removes them"
+    if opening.unsealed_segments:
+        yield "not sealed", f"{listed(opening.unsealed_segments)}: intact, only slower to read"
+    yield from (("note", printable(found.message)) for found in facts.findings if found.kind == "padding")
+
+
+def damage_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
+    """(label, value) of all damage: where it is, what it means, and the next move."""
+    yield from (("damage", printable(found.message)) for found in facts.damage)
+
+
+def named(gone: MissingSegments) -> str:
+    if gone.first_number == gone.last_number:
+        return f"segment {gone.first_number}"
+    return f"segments {gone.first_number} to {gone.last_number}"
+
+
+def lsns(first_lsn: int | None, last_lsn: int | None) -> str:
+    """*None*: not known."""
+    if first_lsn is None or last_lsn is None:
+        return f"{first_lsn or '?'} to {last_lsn or '?'}"
     if last_lsn < first_lsn:
         return "none"
     return str(first_lsn) if first_lsn == last_lsn else f"{first_lsn} to {last_lsn}"
@@ -147,3 +123,24 @@ def at_utc(unix_ns: int | None) -> str:
     if unix_ns is None:
         return "-"
     return datetime.fromtimestamp(unix_ns / 1e9, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+AGES: Final = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def aged(unix_ns: int | None, now_ns: int) -> str:
+    """How long ago, in the largest unit of which there are two, or a second."""
+    if unix_ns is None:
+        return "-"
+    seconds = (now_ns - unix_ns) // 1_000_000_000
+    if seconds < 0:
+        return "in the future"
+    unit, length = next((unit for unit in AGES if seconds >= 2 * unit[1]), AGES[-1])
+    count = seconds // length
+    return f"{count:,} {unit}{'s' if unit == 'day' else ''}"
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The same, with what that encoding has no characters for escaped."""
+    name = encoding or "utf-8"
+    return text.encode(name, "backslashreplace").decode(name)

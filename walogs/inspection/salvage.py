@@ -91,7 +91,7 @@ def salvaged(source: Source) -> Iterator[Entry | Gap]:
                 yield Entry(lsn, data)
             expected = first_lsn + len(entries)
             place = Place(None, None, "its segment is missing")
-        if place.segment is None:
+        if place.segment is None and (number + 1 in numbers or number == numbers[-1]):
             place = Place(number, None, "intact frames end before it")
     yield from missing_at_the_end(source, headers, numbers, expected or base_lsn, place)
 

@@ -10,6 +10,7 @@ from walogs.config import overridden
 from walogs.engine.beside import look_beside
 from walogs.engine.recovery import check_completed, examine
 from walogs.errors import Corrupt, Missing
+from walogs.inspection.intact import base_of
 from walogs.inspection.salvage import salvaged
 from walogs.protocols import is_appendable
 from walogs.types import Finding, Gap, Verification
@@ -39,7 +40,8 @@ def verify(
     return verified(source_of(path, overridden(config, overrides)))
 
 
-def verified(source: Source) -> Verification:
+def verified(source: Source, *, is_full: bool = True) -> Verification:
+    """*is_full*: every byte; else of sealed segments their headers and SEALs only, as long as those are good."""
     began = time.monotonic()
     if not source.store.segments():
         raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
@@ -54,10 +56,10 @@ def verified(source: Source) -> Verification:
         except Corrupt as error:
             refusal = error
             if pulse(source) == before:  # nobody has written meanwhile: that is how it is
-                return damaged(source, error, began)
+                return damaged(source, [error], began)
             continue
         if examined is not None:
-            return checked(source, examined, began)
+            return checked(source, examined, began, is_full=is_full)
     return beside_a_writer(source, refusal, began)
 
 
@@ -74,14 +76,14 @@ def pulse(source: Source) -> object:
     return numbers, sizes, newest, bound.end, store.read_witness() if is_appendable(store) else None
 
 
-def checked(source: Source, examined: Examined, began: float) -> Verification:
-    """Headers, links, SEALs and the newest segment are as they should be; now the bytes of the others."""
+def checked(source: Source, examined: Examined, began: float, *, is_full: bool) -> Verification:
+    """Headers, links, SEALs and the newest segment are as they should be; now the bytes of the others, if asked for."""
     findings: list[Finding] = []
     headers = [segment.header for segment in examined.completed] + [examined.newest.header]
     refusals: list[Corrupt] = []
     for segment, successor in zip(examined.completed, headers[1:], strict=True):
         try:
-            loose = check_completed(source, segment, successor)
+            loose = check_completed(source, segment, successor) if is_full else []
         except Missing:  # checkpointed meanwhile
             continue
         except Corrupt as error:
@@ -95,7 +97,7 @@ def checked(source: Source, examined: Examined, began: float) -> Verification:
             what = "has no intact SEAL: nothing is lost, it is only slower to read"
             findings.append(note("unsealed", segment.header.number, segment.end, f"{name} {what}."))
     if refusals:
-        return damaged(source, refusals[0], began)
+        return damaged(source, refusals, began)
     findings += tail_findings(source, examined)
     return Verification(
         segments=len(headers),
@@ -123,14 +125,21 @@ def note(kind: str, segment: int, offset: int | None, message: str) -> Finding:
     return Finding(kind, False, segment, offset, None, message)  # type: ignore[arg-type]
 
 
-def damaged(source: Source, refusal: Corrupt, began: float) -> Verification:
-    """What `open` refuses, and after it everything that salvage finds missing."""
-    findings = [Finding("corrupt", True, refusal.segment, refusal.offset, refusal.lsn, str(refusal))]
+def damaged(source: Source, refusals: list[Corrupt], began: float) -> Verification:
+    """What `open` refuses, and after it every other damaged header, and everything that salvage finds missing."""
+    findings: list[Finding] = []
+    places: set[tuple[int | None, int | None]] = set()
+    for refusal in (*refusals, *damaged_headers(source)):
+        if (refusal.segment, refusal.offset) not in places:
+            findings.append(Finding("corrupt", True, refusal.segment, refusal.offset, refusal.lsn, str(refusal)))
+            places.add((refusal.segment, refusal.offset))
+    ends = set(missing_ends(source, refusals))
     entries = last_lsn = 0
     first_lsn = None
     for found in salvaged(source):
         if isinstance(found, Gap):
-            if (found.segment, found.offset) != (refusal.segment, refusal.offset):
+            is_told = found.last_lsn in ends if found.segment is None else (found.segment, found.offset) in places
+            if not is_told:
                 findings.append(gap_finding(source, found))
             continue
         entries, last_lsn = entries + 1, found.lsn
@@ -145,6 +154,28 @@ def damaged(source: Source, refusal: Corrupt, began: float) -> Verification:
         findings=tuple(findings),
         duration_seconds=time.monotonic() - began,
     )
+
+
+def damaged_headers(source: Source) -> Iterator[Corrupt]:
+    """Of the segments that open would look at: down to the base."""
+    numbers = tuple(source.store.segments())
+    base_lsn = base_of(source, numbers)
+    for number in reversed(numbers):
+        try:
+            if source.header(number).first_lsn <= base_lsn:
+                return
+        except Missing:  # checkpointed meanwhile
+            return
+        except Corrupt as error:
+            yield error
+
+
+def missing_ends(source: Source, refusals: list[Corrupt]) -> Iterator[int]:
+    """The last entries of segments that were found missing: what salvage misses there has been told."""
+    numbers = source.store.segments()
+    for refusal in refusals:
+        if refusal.segment is not None and refusal.segment not in numbers and refusal.segment + 1 in numbers:
+            yield source.header(refusal.segment + 1).first_lsn - 1
 
 
 def gap_finding(source: Source, gap: Gap) -> Finding:

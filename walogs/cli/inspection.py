@@ -85,8 +85,9 @@ def tail(
     as_json: AsJson = False,
 ) -> int:
     with standard_output() as out, open_reader(path, upto) as reader:
-        start = max(reader.last_lsn - count + 1, reader.first_lsn)
-        print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start)))
+        last_lsn = reader.last_lsn
+        start = max(last_lsn - count + 1, reader.first_lsn)
+        print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start, last_lsn + 1)))
     return DONE
 
 

@@ -72,7 +72,7 @@ def notes_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
         yield "torn", f"{what}: an unfinished write, of which nothing was acknowledged; the next open cuts it"
     if opening.removed_segments:
         left = counted(opening.removed_segments, "segment", "segments")
-        yield "below base", f"{left} that an interrupted checkpoint left: the next open removes them"
+        yield "below base", f"{left} that an interrupted checkpoint left, for the next open to remove"
     if opening.unsealed_segments:
         yield "not sealed", f"{listed(opening.unsealed_segments)}: intact, only slower to read"
     yield from (("note", printable(found.message)) for found in facts.findings if found.kind == "padding")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from walogs.engine.beside import carried_base
+from walogs.engine.recovery import read_witness
 from walogs.engine.verdict import unlinked
 from walogs.errors import Corrupt
 from walogs.formats.segment_format import Malformed
-from walogs.inspection.salvage import Place, entries_of, frames_of
+from walogs.inspection.salvage import Place, entries_of, frames_of, headers_of, known_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +53,14 @@ def entries_before(
 
 
 def base_of(source: Source, numbers: tuple[int, ...]) -> int:
-    """The first LSN that can be read; where only the newest segment would tell and is damaged, the first there is."""
-    headers = [header for number in numbers if (header := header_if_intact(source, number)) is not None]
-    base = max((header.base_lsn for header in headers), default=1)
-    if headers and headers[-1].number == numbers[-1]:
-        try:
-            return max(base, carried_base(source, headers[-1]))
-        except Corrupt:
-            pass
-    return max(base, min((header.first_lsn for header in headers), default=1))
+    """The first LSN that can be read; where only the newest segment would tell and cannot, the first there is."""
+    headers, witness = headers_of(source, numbers), read_witness(source)
+    base_lsn = known_base(source, headers)
+    newest = headers.get(numbers[-1]) if numbers else None
+    is_gone = newest is None or (
+        witness is not None and witness.log_id == newest.log_id and witness.segment > newest.number
+    )
+    return max(base_lsn, min((header.first_lsn for header in headers.values()), default=1)) if is_gone else base_lsn
 
 
 def header_if_intact(source: Source, number: int) -> SegmentHeader | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.assembly import source_of
 from walogs.config import overridden
+from walogs.engine.beside import carried_base
 from walogs.engine.reading import context_of
 from walogs.engine.recovery import read_witness
 from walogs.errors import Corrupt, Missing
@@ -61,7 +62,7 @@ def salvaged(source: Source) -> Iterator[Entry | Gap]:
     if not numbers:
         raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
     headers = headers_of(source, numbers)
-    base_lsn = max((header.base_lsn for header in headers.values()), default=1)
+    base_lsn = known_base(source, headers)
     expected = 0
     place = Place(None, None, "its segment is missing")
     for number in numbers:
@@ -94,6 +95,15 @@ def salvaged(source: Source) -> Iterator[Entry | Gap]:
         if place.segment is None and (number + 1 in numbers or number == numbers[-1]):
             place = Place(number, None, "intact frames end before it")
     yield from missing_at_the_end(source, headers, numbers, expected or base_lsn, place)
+
+
+def known_base(source: Source, headers: dict[int, SegmentHeader]) -> int:
+    """The first LSN that can be read, as headers and the CHECKPOINTs of the newest segment say."""
+    base_lsn = max((header.base_lsn for header in headers.values()), default=1)
+    try:
+        return max(base_lsn, carried_base(source, headers[max(headers)])) if headers else base_lsn
+    except Corrupt:
+        return base_lsn
 
 
 def missing_at_the_end(

@@ -1,0 +1,411 @@
+"""What `walogs info` finds out: beside writers, in directories that may only be read, and whatever is damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+import walogs
+from tests.cli.commands import ENVIRONMENT, Walogs, everything_in, made
+from tests.requirements import require
+from tests.system.children import forked
+from walogs.assembly import source_of
+from walogs.cli import facts as observing
+from walogs.config import WalConfig
+
+NOBODY: Final = 65534
+FRAME: Final = 144
+"""Bytes of each frame in `log`."""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Segments 2 to 5, of four entries each but the newest, of one: 5 to 8, 9 to 12, 13 to 16, 17."""
+    log = made(tmp_path / "x.wal", *(b"%02d" % n * 50 for n in range(1, 18)), max_segment_size=512 + 4 * FRAME + 100)
+    with walogs.open(log) as wal:
+        assert wal.checkpoint(4) == 1
+    return log
+
+
+def segment(log: Path, number: int) -> Path:
+    return log / f"wal-{number:06d}.log"
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path, size: int) -> None:
+    os.truncate(path, size)
+
+
+# What is there
+
+
+def test_every_fact_is_in_the_json_and_has_its_type(log: Path, command: Walogs) -> None:
+    """The names and types are what programs rely on."""
+    flip(segment(log, 3), 512 + 60)
+    segment(log, 4).unlink()
+    told = command("info", log, "--json").json()
+    assert {name: type(value).__name__ for name, value in told.items()} == {
+        "path": "str",
+        "ok": "bool",
+        "verify": "str",
+        "entries": "int",
+        "first_lsn": "int",
+        "last_lsn": "int",
+        "next_lsn": "NoneType",
+        "size": "int",
+        "is_closed": "bool",
+        "recovery": "dict",
+        "findings": "list",
+        "segments": "list",
+        "missing": "list",
+    }
+    assert {name: type(value).__name__ for name, value in told["segments"][0].items()} == {
+        "number": "int",
+        "name": "str",
+        "size": "int",
+        "end": "int",
+        "first_lsn": "int",
+        "last_lsn": "int",
+        "created_ns": "int",
+        "first_commit_ns": "int",
+        "last_commit_ns": "int",
+        "is_sealed": "bool",
+        "is_active": "bool",
+        "state": "str",
+        "frees": "int",
+        "damaged_at": "list",
+    }
+    assert set(told["findings"][0]) == {"kind", "is_damage", "segment", "offset", "lsn", "message"}
+    assert told["missing"] == [{"first_number": 4, "last_number": 4, "first_lsn": 13, "last_lsn": 16}]
+    assert set(told["recovery"]) == {
+        "verdict",
+        "tail_state",
+        "removed_segments",
+        "unsealed_segments",
+        "duration_seconds",
+    }
+
+
+def test_what_a_checkpoint_frees_is_what_it_would_free(log: Path, command: Walogs) -> None:
+    segments = command("info", log, "--json").json()["segments"]
+    assert [(found["last_lsn"], found["state"]) for found in segments] == [
+        (8, "sealed"),
+        (12, "sealed"),
+        (16, "sealed"),
+        (17, "active"),
+    ]
+    assert segments[-1]["frees"] is None
+    for found in segments[:-1]:
+        copy = log.with_name("copy.wal")
+        shutil.copytree(log, copy)
+        before = sum(path.stat().st_size for path in copy.glob("wal-*.log"))
+        with walogs.open(copy) as wal:
+            wal.checkpoint(found["last_lsn"])
+            assert sum(summary.size for summary in wal.segments()) == before - found["frees"] + grown(wal, segments)
+        shutil.rmtree(copy)
+
+
+def grown(wal: walogs.Wal, segments: list[dict[str, Any]]) -> int:
+    """Bytes that the newest segment has grown by, since it was opened for writing."""
+    newest: int = wal.segments()[-1].size
+    return newest - int(segments[-1]["size"])
+
+
+def test_it_says_what_the_writer_says(log: Path, command: Walogs) -> None:
+    told = command("info", log, "--json").json()
+    with walogs.open(log) as wal:
+        for found, summary in zip(told["segments"], wal.segments(), strict=True):
+            names = (
+                "number",
+                "name",
+                "first_lsn",
+                "last_lsn",
+                "created_ns",
+                "last_commit_ns",
+                "is_sealed",
+                "is_active",
+            )
+            assert {name: found[name] for name in names} == {name: getattr(summary, name) for name in names}
+        assert (told["entries"], told["next_lsn"]) == (wal.recovery_report.entries, wal.next_lsn)
+
+
+@pytest.mark.parametrize("reading", [("--verify", "last"), ("--verify", "full")])
+def test_sealed_segments_are_read_only_when_asked_for(reading: tuple[str, str], log: Path, command: Walogs) -> None:
+    flip(segment(log, 3), 512 + 60)
+    told = command("info", log, "--json", *reading)
+    assert told.status == (4 if "full" in reading else 0)
+    assert told.json()["verify"] == reading[1]
+
+
+def test_whether_the_writer_has_closed_it_is_told(log: Path, command: Walogs) -> None:
+    assert command("info", log, "--json").json()["is_closed"]
+    with walogs.open(log) as wal:
+        assert not command("info", log, "--json").json()["is_closed"]
+        wal.append(b"more")
+        assert not command("info", log, "--json").json()["is_closed"]
+        killed = log.with_name("killed.wal")
+        shutil.copytree(log, killed)
+    assert command("info", log, "--json").json()["is_closed"]
+    assert not command("info", killed, "--json").json()["is_closed"]
+
+
+def test_what_an_interrupted_checkpoint_left_is_no_damage(log: Path, tmp_path: Path, command: Walogs) -> None:
+    kept = segment(log, 2).read_bytes()
+    with walogs.open(log) as wal:
+        wal.checkpoint(8)
+    segment(log, 2).write_bytes(kept)
+    flip(segment(log, 2), 100)
+    told = command("info", log)
+    assert told.status == 0
+    assert b"\nbelow base     1 segment that an interrupted checkpoint left, for the next open to remove" in told.out
+    segments = command("info", log, "--json").json()["segments"]
+    assert [found["state"] for found in segments] == ["below base", "sealed", "sealed", "active"]
+
+
+# Damage
+
+
+class Harm(NamedTuple):
+    """What is done to `log`, and what must be told of it."""
+
+    done: Callable[[Path], object]
+    place: tuple[int | None, int | None, int | None]
+    """Segment, offset and LSN of what open refuses."""
+    damaged: dict[int, list[int]]
+    """Segment to offsets."""
+    missing: tuple[int, ...] = ()
+
+
+HARM: Final = {
+    "a frame in a completed segment": Harm(
+        lambda log: flip(segment(log, 3), 512 + FRAME + 60), (3, 512 + FRAME, 10), {3: [512 + FRAME]}
+    ),
+    "a completed segment cut short": Harm(
+        lambda log: cut(segment(log, 3), 512 + FRAME + 30), (3, 512 + FRAME, 10), {3: [512 + FRAME]}
+    ),
+    "a completed segment emptied": Harm(lambda log: cut(segment(log, 3), 0), (3, 0, None), {3: [0]}),
+    "a frame in the newest": Harm(lambda log: flip(segment(log, 5), 512 + 60), (5, 512, 17), {5: [512]}),
+    "the oldest header": Harm(lambda log: flip(segment(log, 2), 70), (2, 0, None), {2: [0]}),
+    "a completed header": Harm(lambda log: flip(segment(log, 3), 70), (3, 0, None), {3: [0]}),
+    "the newest header": Harm(lambda log: flip(segment(log, 5), 70), (5, 0, None), {5: [0]}),
+    "a segment that is gone": Harm(lambda log: segment(log, 3).unlink(), (3, None, 5), {}, (3,)),
+    "the oldest, gone": Harm(lambda log: segment(log, 2).unlink(), (2, None, 5), {}, (2,)),
+    "the newest, gone": Harm(lambda log: segment(log, 5).unlink(), (4, 1088, 17), {4: [1088]}, (5,)),
+}
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
+def test_damage_is_shown_where_it_is_and_nowhere_else(harm: Harm, log: Path, command: Walogs) -> None:
+    harm.done(log)
+    before = everything_in(log)
+    told = command("info", log, "--json")
+    assert (told.status, told.error) == (4, "")
+    facts = told.json()
+    assert (facts["ok"], facts["next_lsn"], facts["recovery"]["verdict"]) == (False, None, "corrupt")
+    refused = facts["findings"][0]
+    assert refused["is_damage"]
+    assert (refused["segment"], refused["offset"], refused["lsn"]) == harm.place
+    damaged = {found["number"]: found["damaged_at"] for found in facts["segments"] if found["state"] == "damaged"}
+    assert damaged == harm.damaged
+    assert tuple(gone["first_number"] for gone in facts["missing"]) == harm.missing
+    assert [found["number"] for found in facts["segments"]] == sorted(int(path.stem[4:]) for path in log.glob("wal-*"))
+
+    told = command("info", log)
+    assert (told.status, told.error) == (4, "")
+    lines = told.out.decode().splitlines()
+    assert any(line.startswith("checked") and "DAMAGED in " in line for line in lines)
+    for label, found in (("damage", facts["findings"]), ("missing", facts["missing"]), ("segment", facts["segments"])):
+        assert sum(line.startswith(f"{label} ") for line in lines) == len(found)
+    for finding in facts["findings"]:
+        assert f"{'damage':<15}{finding['message']}" in lines
+    assert everything_in(log) == before
+
+
+def test_every_place_is_told(log: Path, command: Walogs) -> None:
+    flip(segment(log, 2), 70)
+    flip(segment(log, 3), 512 + FRAME + 60)
+    flip(segment(log, 3), 512 + 3 * FRAME + 60)
+    flip(segment(log, 4), 70)
+    flip(segment(log, 5), 512 + 60)
+    facts = command("info", log, "--json").json()
+    assert {(found["segment"], found["offset"]) for found in facts["findings"]} >= {
+        (2, 0),
+        (3, 512 + FRAME),
+        (3, 512 + 3 * FRAME),
+        (4, 0),
+        (5, 512),
+    }
+    assert [found["damaged_at"] for found in facts["segments"]] == [[0], [512 + FRAME, 512 + 3 * FRAME], [0], [512]]
+
+
+def test_a_log_of_which_only_damage_is_left_is_told(tmp_path: Path, command: Walogs) -> None:
+    log = made(tmp_path / "x.wal", b"one")
+    cut(segment(log, 1), 0)
+    told = command("info", log)
+    assert (told.status, told.error) == (4, "")
+    assert b"segment        wal-000001.log, LSNs ? to ?, 0 B, last commit -, damaged at byte 0\n" in told.out
+
+
+# Beside a writer
+
+
+WRITER: Final = """
+import sys, itertools, walogs
+with walogs.open(sys.argv[1], max_segment_size=4096) as wal:
+    print("open", flush=True)
+    for number in itertools.count():
+        wal.append_batch([b"entry %d" % number * 10] * (number % 3 + 1))
+        if number % 40 == 0:
+            wal.checkpoint(wal.next_lsn - 200)
+"""
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Path]:
+    """A log that a process of its own writes to, rotates and checkpoints as fast as it can."""
+    log = tmp_path / "busy.wal"
+    command = [sys.executable, "-c", WRITER, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"open\n"
+            yield log
+            assert writer.poll() is None
+        finally:
+            writer.kill()
+
+
+@pytest.mark.guarantee("G14")
+def test_beside_a_busy_writer_nothing_is_damaged(busy: Path, command: Walogs) -> None:
+    looks, last_lsn, until = 0, 0, time.monotonic() + 3
+    while time.monotonic() < until or looks < 5:
+        told = command("info", busy, "--json", "--verify", ("full", "last")[looks % 2])
+        facts = told.json()
+        assert (told.status, told.error, facts["ok"], facts["missing"]) == (0, "", True, []), facts["findings"]
+        assert facts["recovery"]["verdict"] == "clean"
+        assert facts["last_lsn"] >= last_lsn
+        assert facts["segments"][-1]["state"] == "active"
+        assert not facts["is_closed"]
+        last_lsn, looks = facts["last_lsn"], looks + 1
+    assert last_lsn > 10
+    print(f"{looks} looks, up to entry {last_lsn}")
+
+
+@pytest.mark.guarantee("G14")
+def test_beside_a_busy_writer_cat_and_tail_print_what_is_there(busy: Path, command: Walogs) -> None:
+    until = time.monotonic() + 2
+    printed = 0
+    while time.monotonic() < until or not printed:
+        told = command("cat", busy, "--json")
+        lsns = [json.loads(line)["lsn"] for line in told.out.splitlines()]
+        assert told.status == 0 or (told.status == 1 and "was checkpointed" in told.line)
+        assert lsns == list(range(lsns[0], lsns[0] + len(lsns))) if lsns else told.status == 1
+        printed += len(lsns)
+        told = command("tail", busy, "-n", "3")
+        assert (told.status, told.out.count(b"\n")) == (0, 3)
+
+
+LOOKING: Final = [
+    ("cat",),
+    ("cat", "--json"),
+    ("cat", "--upto", "durable"),
+    ("cat", "--from-time", "2001-01-01"),
+    ("cat", "--follow", "--stop", "9"),
+    ("info",),
+    ("info", "--json"),
+    ("info", "--verify", "last"),
+    ("tail",),
+    ("tail", "-n", "2", "--json"),
+    ("verify",),
+    ("salvage",),
+]
+
+
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("tokens", LOOKING, ids=" ".join)
+@pytest.mark.parametrize("is_open", [False, True], ids=["closed", "beside a writer"])
+def test_looking_changes_no_byte_and_no_time(
+    tokens: tuple[str, ...], is_open: bool, log: Path, command: Walogs
+) -> None:
+    writer = walogs.open(log) if is_open else None
+    try:
+        before = everything_in(log)
+        assert command(tokens[0], log, *tokens[1:]).status == 0
+        assert everything_in(log) == before
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+@pytest.mark.guarantee("G14")
+def test_who_may_only_read_can_look(log: Path, tmp_path: Path) -> None:
+    require("root", os.geteuid() == 0, "only root can become another user")
+    public = Path(shutil.copytree(log, shared_directory(tmp_path) / "x.wal"))
+    for path in public.iterdir():
+        path.chmod(0o000 if path.name == "LOCK" else 0o444)
+    public.chmod(0o555)
+    before = everything_in(public)
+
+    def look_as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        assert not os.access(segment(public, 2), os.W_OK)
+        from walogs.cli.app import run
+
+        for tokens in LOOKING:
+            assert run([tokens[0], str(public), *tokens[1:]]) == 0, tokens
+
+    try:
+        assert forked(look_as_nobody) == 0
+        assert everything_in(public) == before
+    finally:
+        shutil.rmtree(public.parent)
+
+
+def shared_directory(tmp_path: Path) -> Path:
+    """One that others can enter: pytest's own are private."""
+    import tempfile
+
+    directory = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-"))
+    directory.chmod(0o755)
+    return directory
+
+
+def test_a_write_that_is_under_way_is_no_torn_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a frame that is whole at the second look was being written at the first."""
+    log = made(tmp_path / "x.wal", b"whole", b"being written" * 10)
+    path = segment(log, 1)
+    whole = path.read_bytes()
+    (log / "DURABLE").unlink()
+    cut(path, len(whole.rstrip(b"\0")) - 20)
+    source = source_of(log, WalConfig())
+    assert observing.facts_of(str(log), source, "full").recovery.verdict == "torn"
+    looked = observing.verified
+    looks = 0
+
+    def written_meanwhile(*given: Any, **options: Any) -> Any:
+        nonlocal looks
+        report = looked(*given, **options)
+        looks += 1
+        path.write_bytes(whole)
+        return report
+
+    monkeypatch.setattr(observing, "verified", written_meanwhile)
+    facts = observing.facts_of(str(log), source, "full")
+    assert (facts.recovery.verdict, facts.findings, looks) == ("clean", (), 2)

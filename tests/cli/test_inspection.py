@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import pytest
 
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
+from walogs.cli.reading import entries_followed, entries_once, unix_ns
+from walogs.wal_reader import WalReader
 
 
 @pytest.fixture
@@ -184,3 +189,71 @@ def test_a_repair_refuses_what_it_cannot_do(log: Path, tmp_path: Path, command: 
     assert (told.status, told.out) == (4, b"")
     assert "no entry in it is intact" in told.line
     assert bytes_of(log) == before
+
+
+def test_a_follower_waits_for_a_time_that_has_not_come(log: Path) -> None:
+    with walogs.open(log) as wal:
+        since_ns = time.time_ns() + 300_000_000
+
+        def write() -> None:
+            wal.append(b"early")
+            while time.time_ns() <= since_ns:
+                time.sleep(0.01)
+            wal.append_batch([b"late", b"later"])
+
+        writer = threading.Thread(target=write)
+        following = entries_followed(log, None, 34, since_ns, "durable")
+        writer.start()
+        assert list(following) == [(32, b"late"), (33, b"later")]
+        writer.join()
+        assert list(entries_followed(log, 5, 34, since_ns, "durable")) == [(32, b"late"), (33, b"later")]
+        assert list(entries_followed(log, 33, 34, since_ns, "durable")) == [(33, b"later")]
+        assert list(entries_once(log, 33, None, since_ns, "written")) == [(33, b"later")]
+
+
+@pytest.mark.guarantee("G6")
+def test_from_a_time_on_up_to_damage(log: Path, command: Walogs) -> None:
+    with walogs.open(log) as wal:
+        time_ns = next(wal.commits(7)).time_ns
+        since = datetime.fromtimestamp(time_ns // 1000 / 1e6, tz=UTC)
+        first = next(commit.first_lsn for commit in wal.commits() if commit.time_ns >= unix_ns(since))
+        newest = wal.segments()[-1]
+    damage(log, b"entry %d.e" % newest.first_lsn)
+    told = command("cat", log, "--json", "--from-time", since.isoformat())
+    assert told.status == 4
+    assert [json.loads(line)["lsn"] for line in told.out.splitlines()] == list(range(first, newest.first_lsn))
+    assert unix_ns(None) == 0
+    assert unix_ns(datetime(1970, 1, 1, 0, 0, 1)) == unix_ns(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)) == 10**9  # noqa: DTZ001
+
+
+def test_a_checkpointed_log_salvages_without_a_gap(log: Path, command: Walogs) -> None:
+    with walogs.open(log) as wal:
+        assert wal.checkpoint(15)
+    told = command("salvage", log)
+    assert (told.status, told.error) == (0, "")
+    assert told == command("cat", log)
+
+
+def test_a_missing_segment_is_told_once_and_of_no_other(log: Path, command: Walogs) -> None:
+    (log / "wal-000002.log").unlink()
+    findings = command("verify", log, "--json").json()["findings"]
+    assert [(found["segment"], found["offset"]) for found in findings] == [(2, None)]
+    told = command("salvage", log)
+    assert told.status == 4
+    assert told.error.endswith(": its segment is missing\n")
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+def test_tail_prints_no_more_than_asked_for_however_much_comes(count: int, log: Path, command: Walogs) -> None:
+    """Entries that come between its looks are not among the last that it saw."""
+    with walogs.open(log) as wal:
+        seen = WalReader.iter
+
+        def iter_later(reader: WalReader, *given: int) -> Iterator[tuple[int, bytes]]:
+            wal.append_batch([b"new"] * 5)
+            return seen(reader, *given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(WalReader, "iter", iter_later)
+            told = command("tail", log, "-n", str(count), "--json")
+    assert [json.loads(line)["lsn"] for line in told.out.splitlines()] == list(range(max(31 - count, 1), 31))

@@ -1,4 +1,4 @@
-"""The command line, in the extra `walogs[cli]`: `walogs demo`, `append`, `cat`, `info`."""
+"""The command line, in the extra `walogs[cli]`: `walogs demo`, `append`, and what looks into a log."""
 
 from __future__ import annotations
 

@@ -241,7 +241,9 @@ def bar(drawn: Drawn, width: int, largest: int, glyphs: Glyphs, style: str) -> T
     if drawn.is_active and drawn.end is not None and drawn.size:
         used = -(-len(cells) * drawn.end // drawn.size)
         cells[used:] = glyphs.window * len(cells[used:])
+    drawn_bar = Text(style=style if drawn.state != "damaged" else "green")  # so that the mark is what is seen
     marks = {min(offset * len(cells) // max(drawn.size, 1), len(cells) - 1) for offset in drawn.damaged_at}
-    quiet = style if drawn.state != "damaged" else "green"  # so that the mark is what is seen
-    parts = ((glyphs.damage, STYLES["damaged"]) if at in marks else (cell, quiet) for at, cell in enumerate(cells))
-    return Text.assemble(*parts)
+    for is_mark, run in groupby(range(len(cells)), key=marks.__contains__):
+        text = "".join(glyphs.damage if is_mark else cells[at] for at in run)
+        drawn_bar.append(text, STYLES["damaged"] if is_mark else None)
+    return drawn_bar

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from walogs.engine.recovery import read_witness
+from walogs.engine.recovery import read_witness, synced_by
 from walogs.engine.verdict import unlinked
+from walogs.engine.walk import RestScan, SegmentScan
 from walogs.errors import Corrupt
 from walogs.formats.segment_format import Malformed
 from walogs.inspection.salvage import Place, entries_of, frames_of, headers_of, known_base
@@ -28,6 +29,8 @@ def entries_before(
     in_a_frame = damage.lsn if damage.offset else None  # of a segment as a whole, what is intact in it says more
     ends = [lsn for lsn in (stop, in_a_frame) if lsn is not None]
     expected = base_of(source, numbers) if start is None else start
+    if start is None and numbers and header_if_intact(source, numbers[0]) is None:
+        return  # what it holds may be the first there is
     previous: SegmentHeader | None = None
     for number in numbers:
         header = header_if_intact(source, number)
@@ -53,14 +56,25 @@ def entries_before(
 
 
 def base_of(source: Source, numbers: tuple[int, ...]) -> int:
-    """The first LSN that can be read; where only the newest segment would tell and cannot, the first there is."""
-    headers, witness = headers_of(source, numbers), read_witness(source)
+    """The first LSN that can be read; where only the newest segment would tell and is damaged, the first there is."""
+    headers = headers_of(source, numbers)
     base_lsn = known_base(source, headers)
-    newest = headers.get(numbers[-1]) if numbers else None
-    is_gone = newest is None or (
-        witness is not None and witness.log_id == newest.log_id and witness.segment > newest.number
-    )
-    return max(base_lsn, min((header.first_lsn for header in headers.values()), default=1)) if is_gone else base_lsn
+    first_lsn = min((header.first_lsn for header in headers.values()), default=1)
+    return base_lsn if first_lsn <= base_lsn or is_newest_whole(source, numbers[-1]) else first_lsn
+
+
+def is_newest_whole(source: Source, number: int) -> bool:
+    """Whether all is there that is known to have been synced: no CHECKPOINT is lost, so what it says is final."""
+    witness = read_witness(source)
+    try:
+        header = source.header(number)
+        scan = SegmentScan(source, header, source.store.size(number))
+        rest = RestScan(source, scan)
+    except Corrupt:
+        return False
+    if rest.is_sealed or (witness is not None and witness.log_id == header.log_id and witness.segment > number):
+        return False
+    return max(scan.synced, rest.synced, synced_by(witness, header)) <= scan.end
 
 
 def header_if_intact(source: Source, number: int) -> SegmentHeader | None:

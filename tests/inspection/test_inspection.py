@@ -173,6 +173,29 @@ def test_a_damaged_header_does_not_lose_its_segment(tmp_path: Path) -> None:
     assert walogs.verify(tmp_path).ok
 
 
+def test_where_no_header_is_intact_the_witness_tells_of_the_newest_segment(tmp_path: Path) -> None:
+    with walogs.open(tmp_path, max_segment_size=1000) as wal:
+        for n in range(60):
+            wal.append(b"entry %d." % n * 4)
+        newest = wal.segments()[-1]
+    for file in tmp_path.glob("wal-*.log"):
+        file.write_bytes(bytes(100) + file.read_bytes()[100:])
+    lsns = [item.lsn for item in walogs.salvage(tmp_path) if isinstance(item, walogs.Entry)]
+    assert lsns == list(range(newest.first_lsn, newest.last_lsn + 1))
+
+
+def test_a_foreign_segment_at_the_end_does_not_hide_the_log(tmp_path: Path) -> None:
+    for name in ("log", "other"):
+        with walogs.open(tmp_path / name, max_segment_size=600) as wal:
+            for n in range(30):
+                wal.append(f"{name} {n}.".encode() * 6)
+            names = [segment.name for segment in wal.segments()]
+    (tmp_path / "other" / names[-1]).rename(tmp_path / "log" / names[-1])
+    found = [item.data for item in walogs.salvage(tmp_path / "log") if isinstance(item, walogs.Entry)]
+    assert len(found) > 20
+    assert all(data.startswith(b"log ") for data in found)
+
+
 def test_a_segment_that_is_gone_is_a_gap(tmp_path: Path) -> None:
     with walogs.open(tmp_path, max_segment_size=600) as wal:
         for n in range(30):

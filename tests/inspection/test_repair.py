@@ -124,6 +124,23 @@ def test_a_damaged_header_loses_no_entry(place_of: Callable[..., Place], keep: s
 
 
 @pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("keep", ["before", "after"])
+def test_the_only_header_is_made_again_from_the_witness(place_of: Callable[..., Place], keep: str) -> None:
+    def after_a_checkpoint(wal: walogs.Wal) -> None:
+        wal.append_batch([b"gone", b"too"])
+        wal.rotate()
+        wal.checkpoint(2)
+        wal.append(b"first of what is left")
+        wal.append(b"last")
+
+    for log in (written("one", lambda wal: wal.append(b"the only entry")), written("left", after_a_checkpoint)):
+        whole = (log.entries[0][0], log.entries[-1][0])
+        report = repaired_to(place_of(with_header_damaged(log.files, log.newest)), log, keep, whole, log.name)
+        assert report.lost == report.dropped == ()
+        assert report.rewritten_segments == (log.newest,)
+
+
+@pytest.mark.guarantee("G6")
 def test_a_damaged_header_that_nothing_tells_of_loses_its_segment(place_of: Callable[..., Place]) -> None:
     log = logs.plain()
     files = without(with_header_damaged(log.files, log.newest), WITNESS)
@@ -320,7 +337,8 @@ def refused(place: Place, error: type[Exception], *phrases: str) -> None:
 def test_where_nothing_is_intact_nothing_is_changed(place_of: Callable[..., Place]) -> None:
     log = written("one", lambda wal: wal.append(b"the only entry"))
     refused(place_of(with_data_changed(log.files, b"the only")), walogs.Corrupt, "no entry in it is intact", "move")
-    refused(place_of(with_header_damaged(log.files, 1)), walogs.Corrupt, "no entry in it is intact")
+    without_witness = without(with_header_damaged(log.files, 1), WITNESS)
+    refused(place_of(without_witness), walogs.Corrupt, "no entry in it is intact")
     refused(place_of({WITNESS: log.files[WITNESS]}), walogs.Corrupt, "segments are gone")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,7 +12,7 @@ from walogs.engine.beside import carried_base
 from walogs.engine.reading import context_of
 from walogs.engine.recovery import read_witness
 from walogs.errors import Corrupt, Missing
-from walogs.formats.segment_format import Kind, Malformed, Stop
+from walogs.formats.segment_format import Kind, Malformed, SegmentHeader, Stop
 from walogs.types import Entry, Gap
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from walogs.config import Overrides, WalConfig
     from walogs.engine.source import Source
-    from walogs.formats.segment_format import FrameHeader, SegmentHeader
+    from walogs.formats.segment_format import FrameHeader
+    from walogs.formats.witness import Witness
 
 SEARCH_BYTES: Final = 1 << 20
 HEADER_BYTES_MAX: Final = 64
@@ -128,7 +130,7 @@ def headers_of(source: Source, numbers: tuple[int, ...]) -> dict[int, SegmentHea
         except Corrupt:
             continue
     if headers:
-        log_id = headers[max(headers)].log_id
+        log_id = Counter(header.log_id for header in headers.values()).most_common(1)[0][0]  # a foreign one is one
         headers = {number: header for number, header in headers.items() if header.log_id == log_id}
     for number in reversed(numbers):
         if number not in headers:
@@ -143,7 +145,7 @@ def header_again(source: Source, headers: dict[int, SegmentHeader], number: int)
     successor, witness = headers.get(number + 1), read_witness(source)
     neighbour = successor if successor is not None else headers.get(number - 1)
     if neighbour is None:
-        return None
+        return header_by_witness(source, witness, number) if not headers else None
     if successor is not None:
         salt = successor.previous_salt
     elif witness is not None and witness.segment == number and witness.log_id == neighbour.log_id:
@@ -153,6 +155,31 @@ def header_again(source: Source, headers: dict[int, SegmentHeader], number: int)
     made = replace(neighbour, number=number, salt=salt, first_lsn=1, is_fence=False, is_base=False)
     first = next((found for found in frames_of(source, made) if isinstance(found, Frame)), None)
     return replace(made, first_lsn=first.header.first_lsn) if first is not None else None
+
+
+def header_by_witness(source: Source, witness: Witness | None, number: int) -> SegmentHeader | None:
+    """Of a log none of whose headers is intact, the newest: its codec is the one that was asked for."""
+    if witness is None or witness.segment != number:
+        return None
+    made = SegmentHeader(
+        number=number,
+        first_lsn=1,
+        base_lsn=1,
+        epoch=1,
+        log_id=witness.log_id,
+        writer_id=bytes(16),
+        salt=witness.salt,
+        previous_salt=0,
+        previous_check=0,
+        created_ns=0,
+        codec_name=source.codec.name,
+        codec_parameters=source.codec_parameters,
+    )
+    first = next((found for found in frames_of(source, made) if isinstance(found, Frame)), None)
+    if first is None:
+        return None
+    first_lsn = 1 if number == 1 else first.header.first_lsn  # below it all was checkpointed, as far as is known
+    return replace(made, first_lsn=first_lsn, base_lsn=first_lsn)
 
 
 def frames_of(source: Source, segment: SegmentHeader) -> Iterator[Frame | Place]:

@@ -18,6 +18,7 @@ from walogs.assembly import assemble
 from walogs.config import WalConfig
 from walogs.defaults.sync_policies import IntervalPolicy
 from walogs.engine.source import Environment
+from walogs.futures import LsnFuture, Teller
 from walogs.testing import SimulatedCrash
 
 SECTOR = 512
@@ -214,7 +215,8 @@ class LogMachine(RuleBasedStateMachine):
         if not commits._is_contended and not commits._queue:
             return wal.append(entries[0]) if len(entries) == 1 else wal.append_batch(entries)[0]
         self.count("shared commit")
-        future = commits.submit(entries, sum(map(len, entries)))
+        future = LsnFuture(Teller(stepped_by_hand))
+        commits.submit(entries, sum(map(len, entries)), future)
         self.step(wal)
         return future.result(timeout=0)
 

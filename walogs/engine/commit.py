@@ -621,8 +621,18 @@ class GroupCommit:
         """The interpreter ends and nobody has closed the log: what is queued is committed all the same."""
         if not self.closed and (self._queue or self._settled or self._writer.sync_by_ns is not None):
             self.turn_after_queue(self._writer.sync)
-            while self._settled and self._thread is not None:
-                time.sleep(0.001)
+            self._await_told()
+
+    def _await_told(self) -> None:
+        """Until the commit thread has told every future. Not for one that keeps it: where the interpreter starts no more
+        threads, callbacks run in this one, and may wait for the thread that ends."""
+        told, until = None, 0.0
+        while (offer := first_of(self._settled)) is not None and self._thread is not None:
+            if offer is not told:
+                told, until = offer, time.monotonic() + LIVES_AFTER_SECONDS
+            if time.monotonic() > until:
+                return
+            time.sleep(0.001)
 
     def abandon(self, end: Callable[[], None]) -> None:
         """Nobody has this log any more. Takes no lock, since a collection of garbage can be anywhere: the commit

@@ -343,6 +343,40 @@ def test_a_backup_of_a_log_that_is_being_written_and_checkpointed(tmp_path: Path
             thread.join()
 
 
+@pytest.mark.guarantee("G1", "G11")
+def test_a_backup_carries_the_base_of_a_checkpoint_that_the_witness_has_not_seen(tmp_path: Path) -> None:
+    """After a power cut that outran the witness, or where it could not be written."""
+    with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
+        for n in range(40):
+            wal.append(b"entry %d." % (n + 1) * 4)
+        wal.checkpoint(20)
+        first_lsn, last_lsn = wal.first_lsn, wal.last_lsn
+        assert first_lsn > 1
+        shutil.copytree(tmp_path / "log", tmp_path / "unopened")
+    (tmp_path / "unopened" / "DURABLE").unlink()
+    report = walogs.backup(tmp_path / "unopened", tmp_path / "copy")
+    assert (report.first_lsn, report.last_lsn) == (first_lsn, last_lsn)
+    assert walogs.verify(tmp_path / "copy").ok
+    for n in range(2):
+        with walogs.open(tmp_path / "copy") as copy:
+            assert (copy.first_lsn, copy.last_lsn) == (first_lsn, last_lsn + n)
+            assert all(data == b"entry %d." % lsn * 4 for lsn, data in copy.iter(stop=last_lsn + 1))
+            copy.append(b"on its own")
+
+
+def test_the_progress_of_a_backup_ends_at_all_of_it_also_where_a_seal_is_missing(tmp_path: Path) -> None:
+    with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
+        for n in range(40):
+            wal.append(b"entry %d." % n * 4)
+        completed = tmp_path / "log" / wal.segments()[0].name
+    completed.write_bytes(completed.read_bytes()[:-8] + bytes(3000))
+    assert "unsealed" in {finding.kind for finding in walogs.verify(tmp_path / "log").findings}
+    said: list[tuple[int, int]] = []
+    report = walogs.backup(tmp_path / "log", tmp_path / "copy", lambda *done: said.append(done))
+    assert said[-1] == (report.bytes, report.bytes)
+    assert report.bytes == sum(file.stat().st_size for file in (tmp_path / "copy").glob("wal-*"))
+
+
 def test_a_backup_never_copies_damage_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
         for n in range(40):

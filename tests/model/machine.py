@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import random
+import tempfile
 from collections import Counter
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import walogs
 from tests.callers import stepped_by_hand
+from tests.model.copies import Synced, files_of, judge_copy, judge_report
 from tests.model.oracle import Oracle
 from tests.model.worlds import WORLDS
 from walogs.assembly import assemble
 from walogs.config import WalConfig
 from walogs.defaults.sync_policies import IntervalPolicy
 from walogs.engine.source import Environment
+from walogs.formats import witness as witness_bytes
 from walogs.futures import LsnFuture, Teller
+from walogs.inspection import backup as backup_module
 from walogs.testing import SimulatedCrash
+from walogs.types import BackupReport
 
 SECTOR = 512
+MEANWHILE = ("append", "append_batch", "checkpoint", "rotate", "close and reopen")
+"""What a writer may do in the middle of a backup."""
+UNRECOVERED = ("after a kill", "after a power cut", "after a checkpoint")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -47,6 +59,8 @@ class LogMachine(RuleBasedStateMachine):
 
     world_name = "disk"
     counts: ClassVar[Counter[str]] = Counter()
+    judged: ClassVar[set[int]] = set()
+    """Copies that were opened and gone on with: most runs make the same ones again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -372,12 +386,11 @@ class LogMachine(RuleBasedStateMachine):
     @rule(upto=st.sampled_from(("durable", "durable", "written")))
     def read_beside(self, upto: Any) -> None:
         """Another process sees what was appended, and of that only what is durable (G14)."""
-        store = self.world.beside()
-        if store is None or self.wal is None:
-            return
-        everything = self.oracle.certain + [entry for entries in self.oracle.possible for entry in entries]
+        assert self.wal is not None
+        everything = self.oracle.everything()
         try:
-            got = list(walogs.reader(store=store, upto=upto))
+            with self.world.beside() as store:
+                got = list(walogs.reader(store=store, upto=upto))
         except walogs.Corrupt as error:  # with "written": what no sync has covered can go, as for the writer itself
             assert error.lsn is not None  # noqa: PT017
             assert error.lsn > self.wal.durable_lsn  # noqa: PT017
@@ -390,6 +403,123 @@ class LogMachine(RuleBasedStateMachine):
             assert all(data == everything[lsn - 1] for lsn, data in got)
             if upto == "durable" and got and self.world.appends:
                 assert got[-1][0] <= self.wal.durable_lsn
+
+    # Backups
+
+    @rule(seed=seeds, when=st.sampled_from((None, None, *UNRECOVERED, *MEANWHILE)))
+    def back_up(self, seed: int, when: str | None) -> None:
+        """As the writer left it, while it does something, or before anybody has recovered it; and what the copy holds,
+        the log holds when it is next opened (G4)."""
+        if when is None or when in MEANWHILE:
+            self.back_up_now(seed, when if self.wal is not None else None)
+            return
+        if when == "after a checkpoint":  # whose base the witness may not have vouched for
+            for verb in ("append", "rotate", "append", "checkpoint"):
+                self.do(verb, random.Random(seed))
+        self.abandon()
+        if when != "after a kill" and self.world.loses_power:
+            self.world.power_cut(random.Random(seed))
+        self.back_up_now(seed, None)
+        self.reopen()
+
+    def back_up_now(self, seed: int, meanwhile: str | None) -> None:
+        """A log that goes on by itself, of everything that is known to be durable and of nothing else (G1, G4, G14)."""
+        rng = random.Random(seed)
+        acknowledged, bases = self.acknowledged(), [self.oracle.base, self.oracle.base_max]
+        vouched = self.vouched()
+        before, synced, said = self.world.contents(), Synced(), []
+        with tempfile.TemporaryDirectory(dir=self.world.copies) as above, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backup_module, "sync_full", synced)
+            report = self.copied(os.path.join(above, "copy"), said, rng, meanwhile)
+            if meanwhile is None:
+                assert self.world.contents() == before
+            if report is None:
+                assert os.listdir(above) == []
+                return
+            left = synced.left(os.path.join(above, "copy"))
+            assert left == files_of(os.path.join(above, "copy")), "not all of it is synced"
+            judge_report(report, left, said)
+            if report.last_lsn < acknowledged:
+                assert vouched < acknowledged, f"{report}; {acknowledged} was acknowledged"
+                self.count("backup: the witness lags")
+            if self.world.appends and self.wal is not None:
+                assert report.last_lsn <= self.wal.durable_lsn
+            assert min(bases) <= report.first_lsn <= max(*bases, self.oracle.base_max)
+            self.oracle.durable_up_to(report.last_lsn)  # it is handed out
+            assert report.last_lsn <= len(self.oracle.certain), "part of a batch, or what was never appended"
+            entries = self.oracle.certain[report.first_lsn - 1 : report.last_lsn]
+            known = hash((report.first_lsn, *left.items(), *entries))
+            if known in self.judged:
+                self.count("backup: judged before")
+                return
+            with self.world.copy(os.path.join(above, "copy"), left) as (store, cut):
+                judge_copy(store, report.first_lsn, entries, cut and (lambda: cut(rng)))
+            self.judged.add(known)
+
+    def acknowledged(self) -> int:
+        return len(self.oracle.certain) if self.wal is None else self.wal.durable_lsn
+
+    def vouched(self) -> int:
+        """The last entry that the witness testifies to be durable. It may lag: it is written after each sync, and not
+        synced itself; and where it could not be written, only the next frame vouches for what was before it."""
+        if not self.world.appends:
+            return self.acknowledged()
+        witness = witness_bytes.decode(self.world.witness())
+        return witness.last_lsn if witness is not None else 0
+
+    def copied(
+        self, copy: str, said: list[tuple[int, int]], rng: random.Random, meanwhile: str | None
+    ) -> BackupReport | None:
+        """Back it up, beside a reader that has begun; None: a fault was in its way."""
+        armed, moment = self.world.is_armed(), rng.randint(1, 4)
+
+        def progress(*done: int) -> None:
+            nonlocal moment
+            if said and done < said[-1]:
+                said.clear()
+                self.count("backup: begun again")
+                assert meanwhile is not None
+            said.append(done)
+            moment -= 1
+            if meanwhile is not None and moment == 0:
+                with self.world.in_the_writer():
+                    self.do(meanwhile, rng)
+
+        if self.wal is None:
+            self.count("backup before recovery")
+        elif self.oracle.possible:
+            self.count("backup beside pending entries")
+        try:
+            with self.world.beside() as store:
+                reading = walogs.reader(store=store).iter()
+                lsns = [lsn for lsn, _ in itertools.islice(reading, 1)]
+                report = walogs.backup(None, copy, progress, store=store)
+                if meanwhile is None:
+                    with contextlib.suppress(OSError, walogs.Unavailable, SimulatedCrash):
+                        lsns += [lsn for lsn, _ in reading]
+                        assert lsns == list(range(report.first_lsn, report.last_lsn + 1))
+                        self.count("backup beside a reader")
+        except (OSError, walogs.Unavailable, SimulatedCrash):
+            self.count("backup: refused")
+            assert armed, "nothing was in its way"
+            return None
+        self.count("backup" if meanwhile is None or moment > 0 else f"backup: meanwhile {meanwhile}")
+        return report
+
+    def do(self, verb: str, rng: random.Random) -> None:
+        seed = rng.getrandbits(32)
+        if self.wal is None:
+            return
+        if verb == "append":
+            self.append(seed)
+        elif verb == "append_batch":
+            self.append_batch(seed, rng.randint(1, 4))
+        elif verb == "checkpoint":
+            self.checkpoint(seed)
+        elif verb == "rotate":
+            self.rotate()
+        else:
+            self.close_and_reopen()
 
     # Ends
 

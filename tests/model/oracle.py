@@ -37,10 +37,13 @@ class Oracle:
         while self.possible and len(self.certain) + len(self.possible[0]) <= lsn:
             self.certain += self.possible.pop(0)
 
+    def everything(self) -> list[bytes]:
+        """Every entry, had nothing gone wrong; entry k + 1 at position k."""
+        return self.certain + [entry for entries in self.possible for entry in entries]
+
     def visible(self) -> list[tuple[int, bytes]]:
         """What the handle that wrote it hands out."""
-        everything = self.certain + [entry for entries in self.possible for entry in entries]
-        return list(enumerate(everything, 1))[self.base - 1 :]
+        return list(enumerate(self.everything(), 1))[self.base - 1 :]
 
     def opened(self, first_lsn: int, next_lsn: int, got: list[tuple[int, bytes]]) -> None:
         """Judge what an open handed out; from then on it is certain (G1, G2, G3, G4, G11, G12)."""

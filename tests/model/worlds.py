@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from tests.model.copies import disk_of, files_of
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from walogs.defaults.local_store import LocalStore
 from walogs.testing import (
@@ -24,9 +28,13 @@ from walogs.testing import (
     MemoryDisk,
     MemoryStore,
 )
+from walogs.testing.memory_store import WITNESS
 
 if TYPE_CHECKING:
     from walogs.protocols import SegmentStore
+
+Copy: TypeAlias = "tuple[Callable[[], SegmentStore], Callable[[random.Random], None] | None]"
+"""How the log of a backup is opened, each time by another process, and what cuts its power, if anything can."""
 
 DISK_FAULTS: dict[str, Fault] = {
     "failed sync": FAILED_SYNC,
@@ -48,11 +56,16 @@ CLOUD_FAULTS: dict[str, CloudFault] = {
 }
 
 
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Where backups are made whose syncs are modelled too: removing a directory costs a disk more than all the rest."""
+
+
 class DiskWorld:
     """A modelled disk: kills, power cuts, failing syncs that leave clean pages, evictions, crashes at any step."""
 
     appends = True
     loses_power = True
+    copies = IN_MEMORY
     faults = tuple(DISK_FAULTS)
 
     def __init__(self) -> None:
@@ -61,9 +74,29 @@ class DiskWorld:
     def store(self) -> SegmentStore:
         return MemoryStore(self.disk)
 
-    def beside(self) -> SegmentStore | None:
-        """For a process that only reads; None: this world has room for one process."""
-        return MemoryStore(self.disk)
+    @contextmanager
+    def beside(self) -> Iterator[SegmentStore]:
+        """A process that only reads: the one that runs, for as long as it is entered."""
+        yield MemoryStore(self.disk)
+
+    @contextmanager
+    def in_the_writer(self) -> Iterator[None]:
+        """While another process is beside it, the writer's runs."""
+        yield
+
+    def contents(self) -> object:
+        """Everything that is there, and must not change under those who only read."""
+        return {name: self.disk.cached(name) for name in self.disk.cached_names()}
+
+    def witness(self) -> bytes | None:
+        """Its bytes as they stand."""
+        return self.disk.cached(WITNESS) if WITNESS in self.disk.cached_names() else None
+
+    @contextmanager
+    def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
+        """The log that a backup has left, as far as it was *synced*: its stores, and what cuts its power."""
+        disk = disk_of(synced)
+        yield lambda: MemoryStore(disk), disk.power_cut
 
     def kill(self) -> None:
         self.disk.kill()
@@ -86,6 +119,10 @@ class DiskWorld:
     def disarm(self) -> None:
         self.disk.disarm()
 
+    def is_armed(self) -> bool:
+        """Whether anything may still go wrong by itself."""
+        return bool(self.disk.schedule._armed)
+
     def set_room(self, free: int | None) -> None:
         self.disk.room = None if free is None else self.disk.used + free
 
@@ -99,13 +136,53 @@ class LocalWorld(DiskWorld):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
+        self.writer: MemoryOS | None = None
 
     def store(self) -> SegmentStore:
-        run_as(MemoryOS(self.disk), self.patch.setattr)
+        self.writer = MemoryOS(self.disk)
+        self._run_as(self.writer)
         return LocalStore(ROOT)
 
-    def beside(self) -> None:
-        return None
+    def _run_as(self, process: MemoryOS | None) -> None:
+        """Whose system calls those of the local store are."""
+        if process is not None:
+            run_as(process, self.patch.setattr)
+
+    @contextmanager
+    def _running(self, process: MemoryOS) -> Iterator[None]:
+        self._run_as(process)
+        try:
+            yield
+        finally:
+            self._run_as(self.writer)  # it may be another one by then
+
+    @contextmanager
+    def beside(self) -> Iterator[SegmentStore]:
+        self.reader = MemoryOS(self.disk)
+        with self._running(self.reader):
+            yield LocalStore(ROOT)
+
+    @contextmanager
+    def in_the_writer(self) -> Iterator[None]:
+        reader = self.reader
+        self._run_as(self.writer)
+        try:
+            yield
+        finally:
+            self._run_as(reader)
+
+    @contextmanager
+    def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
+        disk = disk_of(synced)
+
+        def store() -> SegmentStore:
+            self._run_as(MemoryOS(disk))
+            return LocalStore(ROOT)
+
+        try:
+            yield store, disk.power_cut
+        finally:
+            self._run_as(self.writer)
 
     def close(self) -> None:
         self.disk.kill()
@@ -117,6 +194,7 @@ class CloudWorld:
 
     appends = False
     loses_power = False
+    copies = IN_MEMORY
     faults = tuple(CLOUD_FAULTS)
 
     def __init__(self) -> None:
@@ -127,8 +205,22 @@ class CloudWorld:
         self.alive.append(MemoryChainStore(self.cloud))
         return self.alive[-1]
 
-    def beside(self) -> SegmentStore:
-        return MemoryChainStore(self.cloud)
+    @contextmanager
+    def beside(self) -> Iterator[SegmentStore]:
+        yield MemoryChainStore(self.cloud)
+
+    @contextmanager
+    def in_the_writer(self) -> Iterator[None]:
+        yield
+
+    def contents(self) -> object:
+        return dict(self.cloud.objects)
+
+    @contextmanager
+    def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
+        """A backup is a directory, whatever it is of."""
+        disk = disk_of(synced)
+        yield lambda: MemoryStore(disk), disk.power_cut
 
     def kill(self) -> None:
         for store in self.alive:
@@ -143,6 +235,9 @@ class CloudWorld:
 
     def disarm(self) -> None:
         self.cloud.disarm()
+
+    def is_armed(self) -> bool:
+        return bool(self.cloud.schedule._armed)
 
     def deliver(self) -> int:
         """Puts that were under way arrive, whatever has happened since; how many did."""
@@ -161,6 +256,7 @@ class DirectoryWorld:
 
     appends = True
     loses_power = False
+    copies = None
     faults: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -171,8 +267,26 @@ class DirectoryWorld:
         self.alive.append(LocalStore(self.path))
         return self.alive[-1]
 
-    def beside(self) -> SegmentStore:
-        return LocalStore(self.path)
+    @contextmanager
+    def beside(self) -> Iterator[SegmentStore]:
+        yield LocalStore(self.path)
+
+    @contextmanager
+    def in_the_writer(self) -> Iterator[None]:
+        yield
+
+    def contents(self) -> object:
+        times = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(self.path)}
+        return files_of(self.path), times
+
+    def witness(self) -> bytes | None:
+        return files_of(self.path).get(WITNESS)
+
+    @contextmanager
+    def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
+        """The real directory: its power cannot be cut."""
+        assert files_of(directory) == synced
+        yield lambda: LocalStore(directory), None
 
     def kill(self) -> None:
         """What the kernel does when the process dies: descriptors closed, the lock free, the files as they are."""
@@ -182,6 +296,9 @@ class DirectoryWorld:
 
     def disarm(self) -> None:
         pass
+
+    def is_armed(self) -> bool:
+        return False
 
     def close(self) -> None:
         self.kill()

@@ -624,8 +624,8 @@ class GroupCommit:
             self._await_told()
 
     def _await_told(self) -> None:
-        """Until the commit thread has told every future. Not for one that keeps it: where the interpreter starts no more
-        threads, callbacks run in this one, and may wait for the thread that ends."""
+        """Until the commit thread has told every future. Not for one that keeps it: where the interpreter starts no
+        more threads, callbacks run in that one, and may wait for the thread that ends."""
         told, until = None, 0.0
         while (offer := first_of(self._settled)) is not None and self._thread is not None:
             if offer is not told:

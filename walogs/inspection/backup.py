@@ -15,10 +15,11 @@ from walogs.defaults.local_store import DIRECTORY_MODE, FILE_MODE, WITNESS, Loca
 from walogs.engine.beside import completed_extent, look_beside
 from walogs.engine.reading import Extent
 from walogs.engine.segments import read_seal
-from walogs.engine.walk import CHUNK_BYTES, SeenRun, Walk
+from walogs.engine.walk import CHUNK_BYTES, Seen, SeenRun, Walk
 from walogs.errors import Corrupt, Missing
 from walogs.formats import witness as witness_bytes
 from walogs.formats.crc32 import crc32
+from walogs.formats.segment_format import Kind
 from walogs.protocols import is_appendable
 from walogs.types import BackupReport
 
@@ -45,10 +46,14 @@ def backup(
 ) -> BackupReport:
     """Copy what is durable in the log *src* to the new directory *dst*, which then opens as a log.
 
+    Durable is what the witness or a later frame testifies to. Where the witness lags (a power cut has outrun it and the
+    log was not opened since, or it could not be written) the last commit can be missing: `last_lsn` says so.
+
     Takes no lock and changes nothing in *src*, which may be written to meanwhile; in one pass, in memory bounded by one
     frame. It grows under the name `DST.partial` and is renamed when all of it is synced: what has the name *dst* is
-    whole. *progress* is called with (bytes copied, bytes to copy). Raises `Corrupt` (a backup never copies damage),
-    `FileExistsError`, `Missing` (no log is there), `OSError`: then there is no *dst*.
+    whole. *progress* is called with (bytes copied, bytes to copy); the second is an estimate until the last call. Raises
+    `Corrupt` (a backup never copies damage), `FileExistsError`, `Missing` (no log is there), `OSError`: then there is
+    no *dst*.
     """
     target = os.path.abspath(os.fspath(dst))
     source = source_of(src, overridden(config, overrides))
@@ -85,19 +90,20 @@ def copy(source: Source, directory: str, progress: Callable[[int, int], object] 
     """(segments, bytes, first LSN, last LSN) of what was copied and synced."""
     bound = look_beside(source, "durable")
     extents = list(extents_of(source, bound))
-    total, done = sum(extent.seal_end or extent.end for extent in extents), 0
+    total, done, began = sum(extent.seal_end or extent.end for extent in extents), 0, 0
     for extent in extents:
-        number = extent.header.number
+        number, began = extent.header.number, done
         with open(os.path.join(directory, f"wal-{number:06d}.log"), "xb", opener=private) as file:
-            for piece in pieces(source, extent, is_newest=number == bound.newest.number):
+            for piece in newest_pieces(source, extent, bound) if extent is extents[-1] else pieces(source, extent):
                 file.write(piece)
                 done += len(piece)
                 if progress is not None:
-                    progress(min(done, total), total)
+                    progress(done, max(done, total))
             file.flush()
             sync_full(file.fileno())
+        total -= (extent.seal_end or extent.end) - (done - began)  # what follows the frames where there is no SEAL
     if is_appendable(source.store) and source.format.traits.has_witness:
-        write_witness(directory, bound)
+        write_witness(directory, bound, done - began)
     sync_directory(directory)
     return len(extents), done, bound.base_lsn, bound.last_lsn
 
@@ -111,19 +117,44 @@ def extents_of(source: Source, bound: Bound) -> Iterator[Extent]:
     yield Extent(bound.newest, bound.last_lsn, bound.end, 0, None)
 
 
-def pieces(source: Source, extent: Extent, *, is_newest: bool) -> Iterator[bytes | memoryview]:
-    """The bytes of one segment: its header, its frames, each checked in the buffer that is written, and its SEAL."""
-    header, read = extent.header, source.store.read
+def pieces(source: Source, extent: Extent) -> Iterator[bytes | memoryview]:
+    """The bytes of a completed segment: header, frames, each checked in the buffer that is written, SEAL."""
+    header = extent.header
     yield source.format.encode_header(header)
     if extent.seal_end:
         yield from sealed_pieces(source, extent)
-        yield read(header.number, extent.end, extent.seal_end)
+        yield source.store.read(header.number, extent.end, extent.seal_end)
         return
     walk = Walk(source, header, source.format.traits.header_bytes, extent.end, header.first_lsn)
     for seen in walk.runs():
-        yield seen.frames() if isinstance(seen, SeenRun) else seen.frame()
-    if walk.expected_lsn <= extent.last_lsn or (is_newest and walk.offset < extent.end):
+        yield bytes_of(seen)
+    if walk.expected_lsn <= extent.last_lsn:
         raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
+
+
+def newest_pieces(source: Source, extent: Extent, bound: Bound) -> Iterator[bytes | memoryview]:
+    """The bytes of the newest segment up to the bound; then the base, where a CHECKPOINT after that carries it. Nothing
+    may testify yet that it was synced, but what is below the base is gone, and not in the copy."""
+    header, form = extent.header, source.format
+    base_lsn, time_ns = header.base_lsn, header.created_ns
+    yield form.encode_header(header)
+    walk = Walk(source, header, form.traits.header_bytes, extent.end, header.first_lsn)
+    for seen in walk.runs():
+        if isinstance(seen, SeenRun):
+            time_ns = seen.intact.last_time_ns
+        else:
+            time_ns = seen.header.time_ns
+            if seen.header.kind == Kind.CHECKPOINT.value:
+                base_lsn = max(base_lsn, seen.header.first_lsn)
+        yield bytes_of(seen)
+    if walk.expected_lsn <= extent.last_lsn or walk.offset < extent.end:
+        raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
+    if base_lsn < bound.base_lsn:
+        yield form.encode_checkpoint(header.salt, walk.offset, extent.end, bound.base_lsn, time_ns)
+
+
+def bytes_of(seen: Seen | SeenRun) -> bytes | memoryview:
+    return seen.frames() if isinstance(seen, SeenRun) else seen.frame()
 
 
 def sealed_pieces(source: Source, extent: Extent) -> Iterator[bytes]:
@@ -155,10 +186,10 @@ def refuse_damaged_run(source: Source, extent: Extent, run: tuple[int, int], fir
         raise source.corrupt(walk.stop.value, extent.header.number, walk.offset, walk.expected_lsn)
 
 
-def write_witness(directory: str, bound: Bound) -> None:
-    """What the copy holds is synced: damage to its very end will be seen too."""
+def write_witness(directory: str, bound: Bound, end: int) -> None:
+    """What the copy holds is synced, up to *end* of its newest segment: damage to its very end will be seen too."""
     header = bound.newest
-    data = witness_bytes.encode(header.log_id, header.number, bound.end, bound.last_lsn, header.salt)
+    data = witness_bytes.encode(header.log_id, header.number, end, bound.last_lsn, header.salt)
     with open(os.path.join(directory, WITNESS), "xb", opener=private) as file:
         file.write(data)
         file.flush()

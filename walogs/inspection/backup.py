@@ -51,9 +51,9 @@ def backup(
 
     Takes no lock and changes nothing in *src*, which may be written to meanwhile; in one pass, in memory bounded by one
     frame. It grows under the name `DST.partial` and is renamed when all of it is synced: what has the name *dst* is
-    whole. *progress* is called with (bytes copied, bytes to copy); the second is an estimate until the last call. Raises
-    `Corrupt` (a backup never copies damage), `FileExistsError`, `Missing` (no log is there), `OSError`: then there is
-    no *dst*.
+    whole. *progress* is called with (bytes copied, bytes to copy); the second is an estimate until the last call.
+    Raises `Corrupt` (a backup never copies damage), `FileExistsError`, `Missing` (no log is there), `OSError`: then
+    there is no *dst*.
     """
     target = os.path.abspath(os.fspath(dst))
     source = source_of(src, overridden(config, overrides))

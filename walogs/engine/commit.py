@@ -26,30 +26,18 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from walogs.engine.offer import Offer, are_always_interrupted, twin
 from walogs.engine.wakeups import discard, first_of, held_lock, release, release_all
 from walogs.errors import Closed, Indefinite, Reentered, WalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn, Protocol
+    from typing import NoReturn
 
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.chain import ChainWriter
+    from walogs.engine.offer import SettableFuture
     from walogs.engine.source import Environment
-
-    class Promise(Protocol):
-        """What is held by whoever does not wait."""
-
-        def begin(self) -> bool:
-            """It cannot be cancelled any more. False: it was."""
-            ...
-
-        def cancel(self) -> bool: ...
-
-        def resolve(self, lsn: int, error: BaseException | None) -> None:
-            """Say what came of it; the second time says nothing. Calls nothing that is not the log's."""
-            ...
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,56 +48,6 @@ LIVES_AFTER_SECONDS: Final = 1.0
 """Whoever has waited so long looks whether there is a commit thread at all."""
 TAKEN_MAX: Final = 65_536
 """Offers in one commit."""
-INTERRUPTS_MAX: Final = 4
-"""Whose commit was interrupted so often has a codec or a store that raises what only interrupts should."""
-
-
-class Offer:
-    """Entries that somebody waits for, or holds a future of."""
-
-    __slots__ = (
-        "entries",
-        "error",
-        "first_lsn",
-        "future",
-        "goes_alone",
-        "interrupts",
-        "is_settled",
-        "owner",
-        "position",
-        "size",
-        "waiting",
-    )
-
-    def __init__(self, entries: list[bytes], size: int, owner: int, future: Promise | None = None) -> None:
-        self.entries = entries
-        self.size = size
-        self.owner = owner
-        """The thread that made it."""
-        self.future = future
-        self.position = 0
-        """Bytes that were offered up to its end."""
-        self.waiting = held_lock() if future is None else None
-        """What its owner waits for."""
-        self.first_lsn = 0
-        self.error: BaseException | None = None
-        self.is_settled = False
-        self.goes_alone = False
-        """It was refused together with others, perhaps because of them."""
-        self.interrupts = 0
-
-    def settle(self, first_lsn: int, error: BaseException | None = None) -> None:
-        self.first_lsn, self.error = first_lsn, error
-        self.is_settled = True
-
-    def is_wanted(self) -> bool:
-        """False: its future was cancelled in time. From now on it cannot be."""
-        return self.future is None or self.future.begin()
-
-    def result(self) -> int:
-        if self.error is not None:
-            raise self.error
-        return self.first_lsn
 
 
 class CommitThread:
@@ -261,7 +199,7 @@ class GroupCommit:
         """Nothing in the queue is this thread's own."""
         return all(offer.owner != me for offer in list(self._queue))
 
-    def submit(self, entries: list[bytes], size: int, future: Promise) -> None:
+    def submit(self, entries: list[bytes], size: int, future: SettableFuture) -> None:
         """Put these entries into the queue, for whose first LSN the future stands. Returns when there is room."""
         offer = Offer(entries, size, threading.get_ident(), future)
         try:
@@ -651,19 +589,3 @@ class GroupCommit:
         finally:
             self._is_over = True
             end()
-
-
-def are_always_interrupted(offers: list[Offer]) -> bool:
-    """Whether these offers are too often in a commit that is interrupted; each is tried by itself first."""
-    for offer in offers:
-        offer.interrupts += 1
-        offer.goes_alone = offer.interrupts > 1
-    return len(offers) == 1 and offers[0].interrupts > INTERRUPTS_MAX
-
-
-def twin(error: WalError) -> WalError:
-    """The same error once more: one raised in two threads would collect the tracebacks of both."""
-    other = type(error)(*error.args)
-    other.__dict__.update(error.__dict__)
-    other.__cause__ = error.__cause__
-    return other

@@ -49,6 +49,26 @@ class DeflateCodec:
         return hashlib.blake2b(stored, digest_size=self.check_bytes, key=seed.to_bytes(4, "little")).digest()
 
 
+class LevelCodec(DeflateCodec):
+    """Made from its parameters, as a codec is that a stamp names."""
+
+    name: str = "level"
+
+    def parameters(self) -> Mapping[str, object]:
+        return {"level": self.level}
+
+
+class KeptCodec(LevelCodec):
+    """It alone knows its other parameters, as a codec does that has keys."""
+
+    name: str = "kept"
+
+    def with_parameters(self, parameters: Mapping[str, object]) -> DeflateCodec:
+        if parameters["level"] == 9:
+            raise ValueError("level 9 was thrown away")
+        return KeptCodec(int(str(parameters["level"])))
+
+
 def place(frame: FrameContext) -> bytes:
     """All of a frame's context but the limit, which a reader may set differently."""
     return hashlib.blake2b(repr(frame[:-1]).encode(), digest_size=PLACE_BYTES).digest()

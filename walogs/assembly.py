@@ -13,13 +13,15 @@ from walogs.engine.chain import ChainWriter, open_chain
 from walogs.engine.commit import GroupCommit
 from walogs.engine.recovery import Examined, look
 from walogs.engine.source import Environment, Source
-from walogs.errors import ConfigError
+from walogs.errors import ConfigError, WalError
 from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
-from walogs.protocols import Codec, SegmentStore, SyncPolicy, is_appendable
+from walogs.protocols import Codec, ReadsOtherParameters, SegmentStore, SyncPolicy, is_appendable
 from walogs.types import Clean, RecoveryReport, TruncatedAt
 from walogs.wal import Limits, Wal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Unpack
 
     from walogs.engine.beside import Upto
@@ -46,10 +48,11 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
     policy: SyncPolicy = component("sync", config.sync, SyncPolicy)
     refuse_weak_store(store, policy)
     started = time.monotonic()
-    look(source)
+    refuse_other_codec(source, config)
     writer: AppendableWriter | ChainWriter
     store.acquire()
     try:
+        refuse_other_codec(source, config)
         if is_appendable(store):
             writer, examined = open_appendable(
                 source, store, policy, environment, config.max_segment_size, config.verify, config.recovery
@@ -86,7 +89,47 @@ def open_reader(
 def source_of(path: str | os.PathLike[str] | None, config: WalConfig) -> Source:
     """The components that reading needs."""
     store, codec = store_of(path, config.store), component("codec", config.codec, Codec)
-    return Source(store, NativeFormat(), codec, parameters_of(codec))
+    return Source(store, NativeFormat(), codec, parameters_of(codec), codecs_beside(codec))
+
+
+def refuse_other_codec(source: Source, config: WalConfig) -> None:
+    newest = look(source)
+    if newest is not None and not config.change_codec:
+        source.refuse_other_codec(newest)
+
+
+def codecs_beside(codec: Codec) -> Callable[[str, bytes], Codec]:
+    """Those that read what is stamped with another name, or other parameters, than *codec*'s; each made once."""
+    made: dict[tuple[str, bytes], Codec] = {}
+
+    def codec_named(name: str, parameters: bytes) -> Codec:
+        found = made.get((name, parameters))
+        if found is None:
+            found = made[name, parameters] = codec_by_stamp(codec, name, parameters)
+        return found
+
+    return codec_named
+
+
+def codec_by_stamp(codec: Codec, name: str, encoded: bytes) -> Codec:
+    """By the codec at hand when it knows other parameters of its own (keys); else one of that name, made with the
+    parameters as its options. Raises `ConfigError`, `PluginError`."""
+    import json
+
+    try:
+        parameters = json.loads(encoded)
+        if name == codec.name and isinstance(codec, ReadsOtherParameters):
+            found = codec.with_parameters(parameters)
+        else:
+            found = component("codec", registry.factory("codec", name)(**parameters), Codec)
+        stamp = found.name, parameters_of(found)
+    except WalError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise config_error(f"codec {name!r} cannot be made from the parameters {encoded!r}: {error}") from error
+    if stamp != (name, encoded):
+        raise config_error(f"codec {name!r}, made from the parameters {encoded!r}, says of itself {stamp}")
+    return found
 
 
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:

@@ -24,6 +24,9 @@ class WalConfig:
     """Where segments are held: a name, or an object."""
     codec: str | Codec = "crc32"
     """How bodies are stored and checked: a name, or an object. Stamped in every segment."""
+    change_codec: bool = False
+    """Go on with another codec than the log was written with, in a new segment. False: such a log is refused. What is
+    there is read by what each segment says of itself."""
     sync: str | SyncPolicy = "fdatasync"
     """When commits are synced: `fdatasync`, `fsync`, `interval`, `none`, or an object."""
     max_segment_size: int | None = 64 * 1024 * 1024
@@ -60,6 +63,8 @@ class WalConfig:
             yield f"recovery={self.recovery!r}: 'acked' or 'prefix'"
         if self.verify not in ("full", "last"):
             yield f"verify={self.verify!r}: 'full' or 'last'"
+        if self.change_codec not in (True, False):
+            yield f"change_codec={self.change_codec!r}: True or False"
 
 
 class Overrides(TypedDict, total=False):
@@ -67,6 +72,7 @@ class Overrides(TypedDict, total=False):
 
     store: str | SegmentStore
     codec: str | Codec
+    change_codec: bool
     sync: str | SyncPolicy
     max_segment_size: int | None
     max_entry_size: int

@@ -22,6 +22,7 @@ __all__ = [
     "FrameContext",
     "Pending",
     "Promise",
+    "ReadsOtherParameters",
     "RepairableStore",
     "SegmentStore",
     "StoreCapabilities",
@@ -231,7 +232,10 @@ class Codec(Protocol):
     """`encode` and `decode` return the body as it is; the engine may then leave both calls out."""
 
     def parameters(self) -> Mapping[str, object]:
-        """Stamped in the segment header as JSON. Never a secret."""
+        """Stamped in the segment header as JSON: what decoding needs besides the name. Never a secret.
+
+        A codec made with them as options has the same parameters, and reads the segment.
+        """
         ...
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
@@ -251,6 +255,19 @@ class Codec(Protocol):
 
         Two seeds give two checks for the same bytes: a body must not verify under another frame's header.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsOtherParameters(Protocol):
+    """What a codec can have besides: it reads segments stamped with its name and other parameters than its own.
+
+    For what the parameters alone do not give, as the keys that older segments were written with. A codec without this
+    is made anew, as `factory(**parameters)`, by its name.
+    """
+
+    def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
+        """The codec that has exactly these parameters. Raises `ValueError`: there is none, and why."""
         ...
 
 

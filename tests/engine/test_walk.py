@@ -7,6 +7,7 @@ import random
 import pytest
 
 import walogs
+from walogs.assembly import codecs_beside
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.engine.source import Source
 from walogs.engine.walk import Seen, SegmentScan, Walk
@@ -44,7 +45,7 @@ def test_many_frames_at_a_time_are_the_frames_one_by_one(seed: int) -> None:
     disk = made(rng)
     store = MemoryStore(disk)
     store.acquire()
-    source = Source(store, NativeFormat(), Crc32Codec(), b"{}")
+    source = Source(store, NativeFormat(), Crc32Codec(), b"{}", codecs_beside(Crc32Codec()))
     end = SegmentScan(source, source.header(2), store.size(2)).end
     for _ in range(8):
         if rng.random() < 0.9:  # damage anywhere: most of it in what is checked, some in padding
@@ -94,7 +95,7 @@ def test_a_tight_loop_that_forgot_the_watermark_is_seen_when_planted(monkeypatch
 
 def test_what_a_walk_hands_out_one_by_one_is_what_was_checked() -> None:
     store = MemoryStore(made(random.Random(1)))
-    source = Source(store, NativeFormat(), Crc32Codec(), b"{}")
+    source = Source(store, NativeFormat(), Crc32Codec(), b"{}", codecs_beside(Crc32Codec()))
     for seen in Walk(source, source.header(2), 512, store.size(2), source.header(2).first_lsn):
         assert isinstance(seen, Seen)
         assert seen.frame() == store.read(2, seen.header.offset, seen.end)

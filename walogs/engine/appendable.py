@@ -87,7 +87,7 @@ class AppendableWriter(WriterState):
             last_commit_ns=scan.last_commit_ns or header.created_ns,
             last_check=scan.last_check,
             window=WINDOW_FIRST,
-            is_continuable=examined.is_clean_close,
+            is_continuable=examined.is_clean_close and self._source.is_of_our_codec(header),
         )
         if not examined.is_clean_close:
             if examined.verdict == "prefix":
@@ -200,7 +200,10 @@ class AppendableWriter(WriterState):
         if needed > largest:
             message = f"a frame of {needed} bytes is more than a segment of {self._store.name} can hold ({largest})"
             raise EntryTooLarge(f"{message}. Nothing was written.", size=needed, max=largest)
-        if active.frames and (not active.is_continuable or active.end + needed > self._limit):
+        if not active.is_continuable and not self._source.is_of_our_codec(active.header):
+            self._rotate(active)  # its header names another codec, also where it is empty
+            active = self.active
+        elif active.frames and (not active.is_continuable or active.end + needed > self._limit):
             self.rotate()
             active = self.active
         elif not active.is_continuable:
@@ -288,9 +291,10 @@ class AppendableWriter(WriterState):
         Sync what is pending, create the successor, then SEAL the old segment and trim it (G10): a full disk that
         refuses the successor has changed nothing, and a SEAL testifies that a successor was there."""
         self.refuse_if_poisoned()
-        old = self.active
-        if not old.frames:
-            return
+        if self.active.frames:
+            self._rotate(self.active)
+
+    def _rotate(self, old: ActiveSegment) -> None:
         if self._pending.bytes:
             self._sync_pending("full")
         number = old.header.number + 1

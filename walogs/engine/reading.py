@@ -99,7 +99,8 @@ class Reading:
 
     def payloads(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
         """(first LSN, entries) of the runs or frames that hold [start, stop); the first and last may hold more."""
-        identity, check_bytes = self._source.codec.identity, self._source.codec.check_bytes
+        codec = self._source.codec_of(extent.header)
+        identity, check_bytes = codec.identity, codec.check_bytes
         for run, first_lsn, offset in self._pieces(extent, start, stop):
             if self.closed:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
@@ -113,12 +114,13 @@ class Reading:
 
     def entry(self, extent: Extent, lsn: int) -> bytes | None:
         """One entry, without taking apart the rest of its run."""
-        if not self._source.codec.identity:
+        codec = self._source.codec_of(extent.header)
+        if not codec.identity:
             found = self.payloads(extent, lsn, lsn + 1)
             return next((data[lsn - first] for first, data in found if lsn - first < len(data)), None)
         for run, first_lsn, offset in self._pieces(extent, lsn, lsn + 1):
             try:
-                data = self._source.format.entry(run, self._source.codec.check_bytes, lsn - first_lsn)
+                data = self._source.format.entry(run, codec.check_bytes, lsn - first_lsn)
             except Malformed as error:
                 raise self._source.corrupt(str(error), extent.header.number, offset, first_lsn) from None
             if data is not None:
@@ -133,7 +135,7 @@ class Reading:
                     yield header
 
     def _decoded(self, extent: Extent, run: bytes) -> list[bytes]:
-        form, codec = self._source.format, self._source.codec
+        form, codec = self._source.format, self._source.codec_of(extent.header)
         found: list[bytes] = []
         for header, index in form.headers(run):
             if header.entries:

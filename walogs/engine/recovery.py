@@ -59,13 +59,15 @@ class Examined(NamedTuple):
     """A witness says so, whatever is there: it must be taken back, durably, before anything is written (G8)."""
 
 
-def look(source: Source) -> None:
-    """Refuse, without leaving a trace, what is not a log of ours. A writer may be at work beside this."""
+def look(source: Source) -> SegmentHeader | None:
+    """Refuse, without leaving a trace, what is not a log of ours; the newest header. A writer may be at work beside
+    this."""
     for number in source.store.segments()[-1:]:
         try:
-            source.header(number)
+            return source.header(number)
         except Missing:  # checkpointed since it was listed; what is there then is looked at under the lock
-            return
+            return None
+    return None
 
 
 def examine(source: Source, verify: Verify, mode: Mode) -> Examined | None:

@@ -6,7 +6,7 @@ import time
 from _thread import start_new_thread
 from typing import TYPE_CHECKING, NamedTuple
 
-from walogs.errors import Corrupt, UnsupportedFormat
+from walogs.errors import Corrupt, UnsupportedFormat, WalError
 from walogs.formats import walogs_rs
 from walogs.formats.segment_format import Malformed, SegmentFormat, SegmentHeader
 from walogs.protocols import Codec, SegmentStore, is_appendable
@@ -42,7 +42,17 @@ class Source(NamedTuple):
     store: SegmentStore
     format: SegmentFormat
     codec: Codec
+    """Of what is written from now on."""
     codec_parameters: bytes
+    codec_named: Callable[[str, bytes], Codec]
+    """The one that reads what is stamped with this name and these parameters. Raises `ConfigError`, `PluginError`."""
+
+    def codec_of(self, segment: SegmentHeader) -> Codec:
+        """The codec that a segment was written with. Raises nothing for one whose header was read by `header`."""
+        return self.codec if self.is_of_our_codec(segment) else self.codec_named(*stamp_of(segment))
+
+    def is_of_our_codec(self, segment: SegmentHeader) -> bool:
+        return segment.codec_name == self.codec.name and segment.codec_parameters == self.codec_parameters
 
     def corrupt(
         self,
@@ -79,7 +89,13 @@ class Source(NamedTuple):
             raise self.corrupt(str(error), number, 0) from None
         if header.number != number:
             raise self.corrupt(f"it says that it is segment {header.number}: renamed, swapped or copied", number, 48)
-        self._refuse_other_codec(header, name)
+        try:
+            self.codec_of(header)
+        except WalError as error:
+            move = "Open the log with the parameters it was written with"
+            if header.codec_name != self.codec.name:
+                move = f"Open the log with codec={header.codec_name!r}, and install the package that provides it"
+            raise self._of_other_codec(header, f"{move} ({error})") from error
         return header
 
     def _is_of_the_crate(self, number: int) -> bool:
@@ -91,15 +107,22 @@ class Source(NamedTuple):
             return False
         return not any(self.format.begins(self.store.read(other, 0, 8)) for other in self.store.segments())
 
-    def _refuse_other_codec(self, header: SegmentHeader, name: str) -> None:
+    def refuse_other_codec(self, header: SegmentHeader) -> None:
+        """For a writer that was not told to change the codec: it would go on with another by mistake."""
+        if not self.is_of_our_codec(header):
+            move = f"Open the log with codec={header.codec_name!r}, as it was written"
+            raise self._of_other_codec(header, f"{move}; or go on in a new segment with change_codec=True")
+
+    def _of_other_codec(self, header: SegmentHeader, move: str) -> UnsupportedFormat:
+        name = f"{self.store.segment_name(header.number)} in {self.store.name}"
         if header.codec_name != self.codec.name:
             why = f"was written with codec {header.codec_name!r}, and opened with {self.codec.name!r}"
-            move = f"Open the log with codec={header.codec_name!r}, and install the package that provides it"
-        elif header.codec_parameters != self.codec_parameters:
+        else:
             written, given = header.codec_parameters.decode("utf-8", "replace"), self.codec_parameters.decode()
             why = f"was written with {self.codec.name} parameters {written}, and opened with {given}"
-            move = "Open the log with the parameters it was written with"
-        else:
-            return
         message = f"{name} {why}. {move}. Nothing was changed."
-        raise UnsupportedFormat(message, segment=header.number, found=header.codec_name)
+        return UnsupportedFormat(message, segment=header.number, found=header.codec_name)
+
+
+def stamp_of(segment: SegmentHeader) -> tuple[str, bytes]:
+    return segment.codec_name, segment.codec_parameters

@@ -70,7 +70,7 @@ class Walk:
         return self._steps(index if index is not None else RunIndex())
 
     def _steps(self, run_index: RunIndex | None) -> Iterator[Seen | SeenRun]:
-        form, codec = self._source.format, self._source.codec
+        form, codec = self._source.format, self._source.codec_of(self._segment)
         read, number, salt = self._source.store.read, self._segment.number, self._segment.salt
         header_at, check_at, limit = form.header_at, form.check_at, self._limit
         buffer, begin = b"", self.offset
@@ -221,6 +221,6 @@ class RestScan:
             if header.kind == SEAL:
                 self.is_sealed = True
             elif header.kind == CHECKPOINT and source.format.check_at(
-                chunk, header.offset - offset, header, source.codec
+                chunk, header.offset - offset, header, source.codec_of(segment)
             ):
                 self.base_lsn = max(self.base_lsn, admissible_base(source, segment, header))

@@ -223,7 +223,7 @@ def encoded_anew(source: Source, rewrite: Rewrite) -> Iterator[bytes | memoryvie
 def moved(source: Source, rewrite: Rewrite, seen: Seen, offset: int) -> bytes | bytearray:
     """That frame at another place, under another salt. It names everything before it as synced: the segment gets its
     name after all of it was."""
-    form, codec, salt = source.format, source.codec, rewrite.header.salt
+    form, codec, salt = source.format, source.codec_of(rewrite.header), rewrite.header.salt
     _, _, _, first_lsn, time_ns, entries, _, _, _ = seen.header
     stored = bytes(form.stored(seen.buffer, seen.at, seen.header, codec.check_bytes))
     if not codec.identity:

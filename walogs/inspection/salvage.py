@@ -153,8 +153,15 @@ def header_again(source: Source, headers: dict[int, SegmentHeader], number: int)
     else:
         return None
     made = replace(neighbour, number=number, salt=salt, first_lsn=1, is_fence=False, is_base=False)
-    first = next((found for found in frames_of(source, made) if isinstance(found, Frame)), None)
+    first = first_frame(source, made)
+    if first is None:  # it may be of another codec than its neighbour: of the one that was asked for
+        made = replace(made, codec_name=source.codec.name, codec_parameters=source.codec_parameters)
+        first = first_frame(source, made)
     return replace(made, first_lsn=first.header.first_lsn) if first is not None else None
+
+
+def first_frame(source: Source, segment: SegmentHeader) -> Frame | None:
+    return next((found for found in frames_of(source, segment) if isinstance(found, Frame)), None)
 
 
 def header_by_witness(source: Source, witness: Witness | None, number: int) -> SegmentHeader | None:
@@ -175,7 +182,7 @@ def header_by_witness(source: Source, witness: Witness | None, number: int) -> S
         codec_name=source.codec.name,
         codec_parameters=source.codec_parameters,
     )
-    first = next((found for found in frames_of(source, made) if isinstance(found, Frame)), None)
+    first = first_frame(source, made)
     if first is None:
         return None
     first_lsn = 1 if number == 1 else first.header.first_lsn  # below it all was checkpointed, as far as is known
@@ -184,7 +191,7 @@ def header_by_witness(source: Source, witness: Witness | None, number: int) -> S
 
 def frames_of(source: Source, segment: SegmentHeader) -> Iterator[Frame | Place]:
     """The intact frames with entries of one segment, and each place where they stop before others follow."""
-    form, codec, store = source.format, source.codec, source.store
+    form, codec, store = source.format, source.codec_of(segment), source.store
     number, size = segment.number, store.size(segment.number)
     offset = form.traits.header_bytes
     while offset < size:
@@ -230,7 +237,7 @@ def rest_is_zero(source: Source, number: int, offset: int, size: int) -> bool:
 
 def entries_of(source: Source, segment: SegmentHeader, frame: Frame) -> list[bytes]:
     """Raises `Malformed`, and what the codec raises."""
-    form, codec, header = source.format, source.codec, frame.header
+    form, codec, header = source.format, source.codec_of(segment), frame.header
     stored = form.stored(frame.buffer, 0, header, codec.check_bytes)
     if codec.identity:
         return form.split(bytes(stored), header.entries)

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Final, NamedTuple
 
 import walogs
-from benchmarks.measure import BLOCK, SEED, Row, Scale, Work, at_least, at_most, interleaved
-from benchmarks.payloads import Differs
+from benchmarks.measure import (
+    BLOCK,
+    SEED,
+    Limit,
+    Row,
+    Scale,
+    Work,
+    at_least,
+    at_most,
+    interleaved,
+    spread,
+)
+from benchmarks.payloads import Differs, check_log, payloads
 
 ENTRY_BYTES: Final = 128
-THREADS: Final = (1, 2, 8, 64, 256)
+THREADS: Final = {"one": 1, "one again": 1, "2": 2, "8": 8, "64": 64, "256": 256}
 IN_FLIGHT: Final = 1000
-TARGETS: Final = {64: 4.0}
 
 
 class Rate(NamedTuple):
@@ -51,10 +62,11 @@ def checked(path: Path, appended: dict[int, int], seconds: float) -> Rate:
 
 def by_threads(path: Path, threads: int, seconds: float, sync: str = "fdatasync") -> Rate:
     appended = dict.fromkeys(range(threads), 0)
-    stop = threading.Event()
+    stop, ready = threading.Event(), threading.Barrier(threads + 1)
 
     def call(name: int) -> None:
         count = 0
+        ready.wait()
         while not stop.is_set():
             wal.append(data_of(name, count))
             count += 1
@@ -62,9 +74,10 @@ def by_threads(path: Path, threads: int, seconds: float, sync: str = "fdatasync"
 
     with walogs.open(path, sync=sync) as wal:
         running = [threading.Thread(target=call, args=(name,)) for name in appended]
-        began = time.perf_counter()
         for thread in running:
             thread.start()
+        ready.wait()  # starting threads is not what is measured
+        began = time.perf_counter()
         time.sleep(seconds)
         stop.set()
         for thread in running:
@@ -90,51 +103,54 @@ def by_futures(path: Path, seconds: float) -> Rate:
 
 
 def callers(scale: Scale, place: Path) -> Iterator[Row]:
-    """Throughput beside one thread's, in the same round; and a lone append beside its writer called under a lock."""
-    rates: dict[str, list[Rate]] = {name: [] for name in (*map(str, THREADS), "futures", "interval")}
-    seconds, rng = max(scale.blocks / 60, 0.05), random.Random(SEED)
-    for number in range(scale.rounds):
-        for name in rng.sample(list(rates), len(rates)):
-            path = place / f"{name}-{number}"
-            if name == "futures":
-                rates[name].append(by_futures(path, seconds))
-            elif name == "interval":
-                rates[name].append(by_threads(path, 1, seconds, "interval"))
-            else:
-                rates[name].append(by_threads(path, int(name), seconds))
-    one = [rate.entries_a_second for rate in rates["1"]]
-    yield Row("one thread in append", median(one), "/s", beside=f"rounds {min(one):.0f}–{max(one):.0f}")
-    for threads in THREADS[1:]:
-        target = at_least(TARGETS[threads]) if threads in TARGETS else None
-        yield over_one(f"{threads} threads in append ÷ one", rates[str(threads)], one, target)
-    yield over_one("one thread, 1,000 futures in flight ÷ one", rates["futures"], one, at_least(6.0))
-    yield over_one('one thread, sync="interval" ÷ one', rates["interval"], one, None)
-    yield lone(scale, place)
+    """Throughput beside one thread's, in the same turn; and a lone append beside its writer called under a lock."""
+    kinds: dict[str, Callable[[Path], Rate]] = {
+        name: partial(by_threads, threads=threads, seconds=scale.turn_seconds) for name, threads in THREADS.items()
+    }
+    kinds["futures"] = partial(by_futures, seconds=scale.turn_seconds)
+    kinds["interval"] = partial(by_threads, threads=1, seconds=scale.turn_seconds, sync="interval")
+    rates: dict[str, list[Rate]] = {name: [] for name in kinds}
+    order, chance = list(kinds), random.Random(SEED)
+    for turn in range(scale.turns):
+        chance.shuffle(order)
+        for name in order:
+            rates[name].append(kinds[name](place / f"{name}-{turn}"))
+            shutil.rmtree(place / f"{name}-{turn}")
+    one = [rate.entries_a_second for rate in rates["one"]]
+    again = [rate.entries_a_second for rate in rates["one again"]]
+    both = list(map(fmean, zip(one, again, strict=True)))
+    yield Row("one thread in append", median(one), "/s", beside=f"turns {min(one):.0f}–{max(one):.0f}")
+    yield over_one("noise: one thread ÷ one thread", rates["one again"], one, None)
+    for name in ("2", "8", "64", "256"):
+        target = at_least(4.0) if name == "64" else None
+        yield over_one(f"{name} threads in append ÷ one", rates[name], both, target)
+    yield over_one("one thread, 1,000 futures in flight ÷ one", rates["futures"], both, at_least(6.0))
+    yield over_one('one thread, sync="interval" ÷ one', rates["interval"], both, None)
+    yield from lone(scale, place)
 
 
-def over_one(what: str, rates: list[Rate], one: list[float], target: object) -> Row:
+def over_one(what: str, rates: list[Rate], one: list[float], target: Limit | None) -> Row:
     ratios = [rate.entries_a_second / single for rate, single in zip(rates, one, strict=True)]
     shared = median(rate.entries_a_commit for rate in rates)
-    beside = f"rounds {min(ratios):.1f}–{max(ratios):.1f}; {shared:.0f} entries a commit"
-    return Row(what, median(ratios), "×", target, beside)  # type: ignore[arg-type]
+    beside = f"turns {min(ratios):.2f}–{max(ratios):.2f}; {shared:.0f} entries a commit"
+    return Row(what, median(ratios), "×", target, beside)
 
 
-def lone(scale: Scale, place: Path) -> Row:
+def lone(scale: Scale, place: Path) -> Iterator[Row]:
     """What a lone caller pays for the sharing that it does not use."""
-
     names = ("append", "writer", "writer again")
     opened = {name: walogs.open(place / name) for name in names}
 
     def through(name: str) -> Work:
-        wal, entry, guard = opened[name], data_of(0, 0), threading.Lock()
-        writer = wal._writer
+        wal, guard = opened[name], threading.Lock()
+        writer, entries = wal._writer, payloads(wal.next_lsn, BLOCK)
 
         def append() -> None:
-            for _ in range(BLOCK):
+            for entry in entries:
                 wal.append(entry)
 
         def directly() -> None:
-            for _ in range(BLOCK):
+            for entry in entries:
                 with guard:
                     writer.append([entry])
 
@@ -142,11 +158,10 @@ def lone(scale: Scale, place: Path) -> Row:
 
     prepared = {name: partial(through, name) for name in names}
     costs = interleaved(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
-    for wal in opened.values():
+    for name, wal in opened.items():
         wal.close()
-        with walogs.reader(wal.path) as reader:
-            if any(data != data_of(0, 0) for _, data in reader) or reader.last_lsn != wal.last_lsn:
-                raise Differs(f"{wal.path} is not what was appended")
+        check_log(f"lone, {name}", place / name, scale.rounds * scale.blocks * BLOCK)
     ratios, noise = costs.ratios("append", "writer", "writer again"), costs.ratios("writer", "writer again")
-    beside = f"rounds {min(ratios):.2f}–{max(ratios):.2f}; noise {median(noise):.2f}"
-    return Row("a lone append ÷ its writer under a plain lock", median(ratios), "×", at_most(1.05), beside)
+    what = "a lone append ÷ its writer under a plain lock"
+    yield Row(what, median(ratios), "×", at_most(1.05), f"rounds {spread(ratios)}; noise {spread(noise)}")
+    yield Row("noise: that writer under a lock ÷ another", median(noise), "×", None, f"rounds {spread(noise)}")

@@ -6,68 +6,128 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 import walogs
-from benchmarks.measure import Row, Scale, at_least
-from benchmarks.payloads import Differs
+from benchmarks.measure import Row, Scale, Work, at_least, interleaved, spread
+from benchmarks.payloads import BATCH, Differs, check_entries, payloads
+from walogs.formats.crc32 import crc32
 
-BATCH = 1000
-
-
-DATA = [os.urandom(128) for _ in range(BATCH)]
+SEGMENT_BYTES: Final = 16 << 20
+CHUNK_BYTES: Final = 1 << 20
 
 
 def made(path: Path, entries: int, *, is_sealed: bool) -> Path:
-    size = 16 << 20 if is_sealed else None
-    with walogs.open(path, sync="none", max_segment_size=size) as wal:
-        for _ in range(entries // BATCH):
-            wal.append_batch(DATA)
+    """A log of batches: in sealed segments but for the last, which is empty, or in one that is active."""
+    with walogs.open(path, sync="none", max_segment_size=SEGMENT_BYTES if is_sealed else None) as wal:
+        for first_lsn in range(1, entries + 1, BATCH):
+            wal.append_batch(payloads(first_lsn, min(BATCH, entries + 1 - first_lsn)))
         if is_sealed:
             wal.rotate()
+    read_back(path, path, entries)
     return path
 
 
+def read_back(what: object, path: Path, entries: int) -> None:
+    """Raises `Differs` unless a reader finds every entry."""
+    with walogs.reader(path) as reader:
+        check_entries(str(what), reader, entries)
+
+
 def inspect(scale: Scale, place: Path) -> Iterator[Row]:
-    """From a warm cache, wall time; the copies are synced, by `cp` too."""
-    for is_sealed in (True, False):
-        log = made(place / f"log-{is_sealed}", scale.walked, is_sealed=is_sealed)
-        rates, size = [], 0
-        for _ in range(scale.rounds):
-            began = time.perf_counter()
+    """Wall time, from a warm cache."""
+    sealed = made(place / "sealed", scale.walked, is_sealed=True)
+    active = made(place / "active", scale.walked, is_sealed=False)
+    yield from verify(scale, sealed, active)
+    yield from backup_beside_cp(scale, place, sealed)
+
+
+def verify(scale: Scale, sealed: Path, active: Path) -> Iterator[Row]:
+    """Bytes of segments a second; beside it, no more than reading the same files and their CRC."""
+    sizes = {log: sum(file.stat().st_size for file in log.glob("wal-*.log")) for log in (sealed, active)}
+
+    def verified(log: Path) -> Work:
+        def work() -> int:
+            began = time.perf_counter_ns()
             report = walogs.verify(log)
-            size = report.bytes
-            rates.append(size / (time.perf_counter() - began) / 1e9)
+            took = time.perf_counter_ns() - began
             if not report.ok or report.entries != scale.walked:
-                raise Differs(f"verify finds {report.findings} in {report.entries} entries")
-        what = "sealed" if is_sealed else "not sealed"
-        beside = f"rounds {min(rates):.1f}–{max(rates):.1f}; {size >> 20} MiB"
-        yield Row(f"verify, {what}", median(rates), "GB/s", at_least(1) if is_sealed else None, beside)
-    yield backup_beside_cp(scale, place)
+                raise Differs(f"verify finds {report.findings} in {report.entries} entries of {scale.walked}")
+            return took
+
+        return work
+
+    def bare() -> None:
+        for file in sealed.glob("wal-*.log"):
+            with file.open("rb", buffering=0) as opened:
+                crc = 0
+                while data := opened.read(CHUNK_BYTES):
+                    crc = crc32(data, crc)
+
+    prepared: dict[str, Callable[[], Work]] = {
+        "sealed": partial(verified, sealed),
+        "active": partial(verified, active),
+        "bare": lambda: bare,
+        "bare again": lambda: bare,
+    }
+    costs = interleaved(prepared, scale.rounds, 1, time.perf_counter_ns)
+    read_back("what was verified, sealed", sealed, scale.walked)
+    read_back("what was verified, not sealed", active, scale.walked)
+    for what, name, log in (("sealed", "sealed", sealed), ("not sealed", "active", active)):
+        each = [sizes[log] / took for took in costs.medians(name)]
+        beside = f"rounds {spread(each)}; {sizes[log] >> 20} MiB"
+        yield Row(f"verify, {what}", median(each), "GB/s", at_least(1) if name == "sealed" else None, beside)
+    over = costs.ratios("sealed", "bare", "bare again")
+    yield Row("verify, sealed ÷ reading and a CRC alone", median(over), "×", None, f"rounds {spread(over)}")
+    noise = costs.ratios("bare again", "bare")
+    yield Row("noise: reading and a CRC ÷ the same", median(noise), "×", None, f"rounds {spread(noise)}")
 
 
-def backup_beside_cp(scale: Scale, place: Path) -> Row:
-    log, ratios = place / "log-True", []
-    for number in range(scale.rounds * 2):
-        took: dict[str, float] = {}
-        for name in ("backup", "cp") if number % 2 else ("cp", "backup"):
-            copy = place / name
-            os.sync()
-            began = time.perf_counter()
-            if name == "cp":
-                subprocess.run(["cp", "-r", log, copy], check=True)
-                subprocess.run(["sync", *copy.iterdir(), copy], check=True)
-            else:
-                walogs.backup(log, copy)
-            took[name] = time.perf_counter() - began
-        with walogs.reader(place / "backup") as reader:
-            lsns = [lsn for lsn, data in reader if data == DATA[(lsn - 1) % BATCH]]
-        if lsns != list(range(1, scale.walked + 1)):
-            raise Differs("the backup is not what was appended")
-        shutil.rmtree(place / "backup")
-        shutil.rmtree(place / "cp")
-        ratios.append(took["cp"] / took["backup"])
-    beside = f"rounds {min(ratios):.1f}–{max(ratios):.1f}; both synced"
-    return Row("backup, as fast as cp times", median(ratios), "×", at_least(0.5), beside)
+def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
+    """All into the same directory. The target is against `cp` *and* the syncs: a backup promises that what has its
+    name is on the disk, and a `cp` that has returned promises nothing; what `cp` alone takes is shown beside it."""
+    copy = place / "copy"
+
+    def with_cp() -> None:
+        subprocess.run(["cp", "-r", log, copy], check=True)
+
+    def with_cp_and_sync() -> None:
+        with_cp()
+        subprocess.run(["sync", *copy.iterdir(), copy, place], check=True)
+
+    def with_backup() -> None:
+        walogs.backup(log, copy)
+
+    def copying(name: str, make: Callable[[], None]) -> Work:
+        def work() -> int:
+            os.sync()  # nobody pays for what the one before has left
+            began = time.perf_counter_ns()
+            make()
+            took = time.perf_counter_ns() - began
+            read_back(name, copy, scale.walked)
+            shutil.rmtree(copy)
+            return took
+
+        return work
+
+    makers = {
+        "backup": with_backup,
+        "cp": with_cp,
+        "cp and sync": with_cp_and_sync,
+        "cp and sync again": with_cp_and_sync,
+    }
+    prepared = {name: partial(copying, name, make) for name, make in makers.items()}
+    costs = interleaved(prepared, scale.rounds, 2, time.perf_counter_ns)
+    synced = [1 / ratio for ratio in costs.ratios("backup", "cp and sync", "cp and sync again")]
+    alone = [1 / ratio for ratio in costs.ratios("backup", "cp")]
+    noise = costs.ratios("cp and sync again", "cp and sync")
+    each = f"{costs.median('backup') / 1e6:.0f} and {costs.median('cp and sync') / 1e6:.0f} ms"
+    what = "backup, as fast as cp and sync times"
+    yield Row(what, median(synced), "×", at_least(0.5), f"rounds {spread(synced)}; {each}")
+    beside = f"rounds {spread(alone)}; cp {costs.median('cp') / 1e6:.0f} ms: nothing of it need be on the disk"
+    yield Row("backup, as fast as cp alone times", median(alone), "×", None, beside)
+    yield Row("noise: cp and sync ÷ the same", median(noise), "×", None, f"rounds {spread(noise)}")

@@ -36,6 +36,17 @@ class Scale:
     memory_bytes: int
     """Size of the log that is walked while its reader's memory is watched."""
 
+    @property
+    def turns(self) -> int:
+        """How often each rate is measured."""
+        return self.rounds * max(self.blocks // 30, 1)
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long a rate is measured at a time: so short that what is compared runs beside it, and long enough for
+        many threads to settle."""
+        return max(self.blocks / 120, 0.05)
+
 
 FULL: Final = Scale(7, 60, 60, 500_000, 9, 100, 30, 1 << 30)
 QUICK: Final = Scale(3, 20, 10, 400_000, 3, 25, 20, 96 << 20)

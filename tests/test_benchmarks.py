@@ -16,11 +16,25 @@ from benchmarks.__main__ import BENCHMARKS, main, run
 from benchmarks.measure import Costs, Row, Scale, Work, at_least, at_most, interleaved, table
 from benchmarks.payloads import Differs, check, check_entries, payload, payloads
 from tests.requirements import require
+from walogs.engine.appendable import AppendableWriter
 
 TINY = Scale(
     rounds=2, blocks=1, batch_blocks=1, walked=3000, walks=1, reads=2, starts=2, memory_bytes=1 << 20
 )  # fmt: skip
 WRITING = sorted(BENCHMARKS.keys() - {"import"})
+PROMISED = {
+    "callers": {
+        "64 threads in append ÷ one": "≥ 4 ×",
+        "one thread, 1,000 futures in flight ÷ one": "≥ 6 ×",
+        "a lone append ÷ its writer under a plain lock": "≤ 1.05 ×",
+    },
+    "follow": {
+        "a reader behind the append's return, p99": "≤ 20 ms",
+        "a following reader's CPU when idle": "≤ 2 %",
+    },
+    "inspect": {"verify, sealed": "≥ 1 GB/s", "backup, as fast as cp and sync times": "≥ 0.50 ×"},
+}
+"""What the rows of some groups must say, each group with two rows of noise beside it."""
 CRATE = "Rust crate walogs 0.1"
 
 
@@ -38,6 +52,11 @@ def test_every_benchmark_gives_rows_and_leaves_nothing_behind(name: str, tmp_pat
     for row in rows:
         assert row.figure is not None or row.beside, f"{row.name} was skipped without a reason"
     assert len(table(rows).splitlines()) == len(rows) + 2
+    cells = [row.cells() for row in rows]
+    assert all(met in ("met", "NOT MET") for _, figure, target, met, _ in cells if target and figure != "skipped")
+    if name in PROMISED:
+        assert {what: target for what, _, target, _, _ in cells if target} == PROMISED[name]
+        assert len([what for what, *_ in cells if what.startswith("noise: ")]) == 2
     assert list((tmp_path / "place").iterdir()) == []
 
 
@@ -82,6 +101,40 @@ def test_a_log_that_loses_its_end_is_no_figure(name: str, tmp_path: Path, monkey
         monkeypatch.setattr("benchmarks.memory.WALK", "print(0, 0, 1, 1)")
     with pytest.raises(Differs):
         run([name], TINY, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["callers", "follow", "inspect"])
+def test_a_store_that_drops_an_entry_is_no_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It acknowledges all of them, and every later one gets the number of the one that is gone."""
+    whole, dropped = AppendableWriter.append, list[bytes]()
+
+    def append(writer: AppendableWriter, entries: list[bytes]) -> int:
+        if writer.next_lsn > 7 or len(entries) > 7:
+            if not dropped:
+                dropped.append(entries.pop())
+            if not entries:
+                return writer.next_lsn
+        return whole(writer, entries)
+
+    monkeypatch.setattr(AppendableWriter, "append", append)
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 1.0)
+    with pytest.raises(Differs):
+        run([name], TINY, tmp_path)
+    assert dropped
+
+
+def test_a_backup_that_leaves_out_what_came_last_is_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = walogs.backup
+
+    def backup(src: Path, dst: Path) -> None:
+        whole(src, dst)
+        shutil.rmtree(dst)
+        with walogs.open(dst) as wal:
+            wal.append_batch(payloads(1, TINY.walked - 1))
+
+    monkeypatch.setattr(walogs, "backup", backup)
+    with pytest.raises(Differs, match="backup: 2999 of 3000"):
+        run(["inspect"], TINY, tmp_path)
 
 
 @pytest.mark.parametrize(

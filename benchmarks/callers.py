@@ -136,10 +136,15 @@ def over_one(what: str, rates: list[Rate], one: list[float], target: Limit | Non
     return Row(what, median(ratios), "×", target, beside)
 
 
+def ignore(event: object) -> None:
+    """An observer that has nothing to do."""
+
+
 def lone(scale: Scale, place: Path) -> Iterator[Row]:
     """What a lone caller pays for the sharing that it does not use."""
-    names = ("append", "writer", "writer again")
-    opened = {name: walogs.open(place / name) for name in names}
+    names = ("append", "writer", "writer again", "watched")
+    observers = {"watched": [ignore]}
+    opened = {name: walogs.open(place / name, observers=observers.get(name, ())) for name in names}
 
     def through(name: str) -> Work:
         wal, guard = opened[name], threading.Lock()
@@ -154,7 +159,7 @@ def lone(scale: Scale, place: Path) -> Iterator[Row]:
                 with guard:
                     writer.append([entry])
 
-        return append if name == "append" else directly
+        return directly if name.startswith("writer") else append
 
     prepared = {name: partial(through, name) for name in names}
     costs = interleaved(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
@@ -164,4 +169,7 @@ def lone(scale: Scale, place: Path) -> Iterator[Row]:
     ratios, noise = costs.ratios("append", "writer", "writer again"), costs.ratios("writer", "writer again")
     what = "a lone append ÷ its writer under a plain lock"
     yield Row(what, median(ratios), "×", at_most(1.05), f"rounds {spread(ratios)}; noise {spread(noise)}")
+    watched = costs.ratios("watched", "append")
+    what = "a lone append with an observer ÷ without"
+    yield Row(what, median(watched), "×", None, f"rounds {spread(watched)}; without one nothing of it is there")
     yield Row("noise: that writer under a lock ÷ another", median(noise), "×", None, f"rounds {spread(noise)}")

@@ -63,6 +63,16 @@ from walogs.wal import Wal
 if TYPE_CHECKING:
     from walogs.assembly import open_reader as reader
     from walogs.defaults.sync_policies import IntervalPolicy
+    from walogs.events import (
+        AppendEvent,
+        CheckpointEvent,
+        CorruptionEvent,
+        Event,
+        Observer,
+        RecoveryEvent,
+        RotationEvent,
+        SyncEvent,
+    )
     from walogs.inspection.backup import backup
     from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
@@ -72,6 +82,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 LATER: Final = {
+    "AppendEvent": ("walogs.events", "AppendEvent"),
+    "CheckpointEvent": ("walogs.events", "CheckpointEvent"),
+    "CorruptionEvent": ("walogs.events", "CorruptionEvent"),
+    "Event": ("walogs.events", "Event"),
+    "Observer": ("walogs.events", "Observer"),
+    "RecoveryEvent": ("walogs.events", "RecoveryEvent"),
+    "RotationEvent": ("walogs.events", "RotationEvent"),
+    "SyncEvent": ("walogs.events", "SyncEvent"),
     "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
     "WalReader": ("walogs.wal_reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
@@ -99,8 +117,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "MAX_ENTRY_SIZE",
+    "AppendEvent",
     "AppendableStore",
     "BackupReport",
+    "CheckpointEvent",
     "Checkpointed",
     "Clean",
     "Closed",
@@ -108,9 +128,11 @@ __all__ = [
     "Commit",
     "ConfigError",
     "Corrupt",
+    "CorruptionEvent",
     "CutBelow",
     "Entry",
     "EntryTooLarge",
+    "Event",
     "Exists",
     "Fenced",
     "Finding",
@@ -121,18 +143,22 @@ __all__ = [
     "Locked",
     "Missing",
     "NoSpace",
+    "Observer",
     "Pending",
     "Poisoned",
     "ReadsOtherParameters",
+    "RecoveryEvent",
     "RecoveryReport",
     "Reentered",
     "RepairReport",
     "RepairableStore",
+    "RotationEvent",
     "SegmentStore",
     "SegmentSummary",
     "StoreCapabilities",
     "StoreError",
     "SyncBy",
+    "SyncEvent",
     "SyncPolicy",
     "TailState",
     "TruncatedAt",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from walogs.engine.beside import Upto
+    from walogs.observed import Observers
     from walogs.wal_reader import WalReader
 
 ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
@@ -43,7 +44,9 @@ def open(
 
 def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment: Environment) -> Wal:
     """Names become objects here and nowhere else."""
-    source = source_of(path, config)
+    source, observers = source_of(path, config), observers_of(config)
+    if observers is not None:
+        source = observers.source(source)
     store = source.store
     policy: SyncPolicy = component("sync", config.sync, SyncPolicy)
     refuse_weak_store(store, policy)
@@ -54,8 +57,9 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
     try:
         refuse_other_codec(source, config)
         if is_appendable(store):
+            written = store if observers is None else observers.store(store)
             writer, examined = open_appendable(
-                source, store, policy, environment, config.max_segment_size, config.verify, config.recovery
+                source, written, policy, environment, config.max_segment_size, config.verify, config.recovery
             )
         else:
             writer, examined = open_chain(source, environment, config.verify, config.recovery)
@@ -63,6 +67,8 @@ def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment
     except BaseException:
         store.close()
         raise
+    if observers is not None:
+        writer = observers.writer(writer, store.name, report)
     limits = Limits(config.max_entry_size, config.max_batch_size)
     commits = GroupCommit(store.name, writer, environment, config.max_queued_size, config.max_batch_size)
     return Wal(None if path is None else os.fspath(path), source, writer, commits, limits, report)
@@ -90,6 +96,19 @@ def source_of(path: str | os.PathLike[str] | None, config: WalConfig) -> Source:
     """The components that reading needs."""
     store, codec = store_of(path, config.store), component("codec", config.codec, Codec)
     return Source(store, NativeFormat(), codec, parameters_of(codec), codecs_beside(codec))
+
+
+def observers_of(config: WalConfig) -> Observers | None:
+    """None: nothing of a log that nobody watches is any slower for those that are."""
+    if not config.observers:
+        return None
+    from walogs.observed import Observers
+
+    found = [registry.factory("observer", each)() if isinstance(each, str) else each for each in config.observers]
+    wrong = [each for each in found if not callable(each) or isinstance(each, type)]
+    if wrong:
+        raise config_error(f"observers={wrong[0]!r}: names, or objects that are called with each event")
+    return Observers(found)
 
 
 def refuse_other_codec(source: Source, config: WalConfig) -> None:

@@ -9,8 +9,9 @@ from walogs.errors import ConfigError
 from walogs.types import MAX_ENTRY_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from walogs.events import Observer
     from walogs.protocols import Codec, SegmentStore, SyncPolicy
 
 BATCH_SIZE_MAX: Final = 1 << 30
@@ -43,6 +44,9 @@ class WalConfig:
     verify: Literal["full", "last"] = "full"
     """`full`: every segment is checked at open. `last`: of completed ones, headers and SEALs only."""
 
+    observers: Sequence[str | Observer] = ()
+    """Who is told what the log does: names, or callables that take an event."""
+
     def __post_init__(self) -> None:
         problems = tuple(self._problems())
         if problems:
@@ -63,6 +67,8 @@ class WalConfig:
             yield f"recovery={self.recovery!r}: 'acked' or 'prefix'"
         if self.verify not in ("full", "last"):
             yield f"verify={self.verify!r}: 'full' or 'last'"
+        if isinstance(self.observers, str) or not hasattr(self.observers, "__len__"):
+            yield f"observers={self.observers!r}: a tuple of names, or of callables that take an event"
         if self.change_codec not in (True, False):
             yield f"change_codec={self.change_codec!r}: True or False"
 
@@ -80,6 +86,7 @@ class Overrides(TypedDict, total=False):
     max_queued_size: int
     recovery: Literal["acked", "prefix"]
     verify: Literal["full", "last"]
+    observers: Sequence[str | Observer]
 
 
 KEYS: Final = tuple(field.name for field in fields(WalConfig))

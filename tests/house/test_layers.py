@@ -24,11 +24,11 @@ LAYERS: Final = (  # from the top down
     {"walogs.config"},
     {"walogs.testing"},
     {"walogs.defaults"},
-    {"walogs.wal", "walogs.wal_reader"},
+    {"walogs.wal", "walogs.wal_reader", "walogs.observed"},
     {"walogs.futures"},
     {"walogs.engine"},
     {"walogs.formats"},
-    {"walogs.protocols"},
+    {"walogs.protocols", "walogs.events"},
     {"walogs.errors", "walogs.types"},
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}

@@ -34,7 +34,7 @@ def stamps(wal: walogs.Wal) -> list[str]:
     ]
 
 
-@pytest.mark.guarantee("G16")
+@pytest.mark.guarantee("G3", "G20")
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "killed"])
 def test_codecs_that_take_turns(log_factory: LogFactory, is_closed: bool) -> None:
     entries: list[bytes] = []

@@ -424,7 +424,8 @@ def test_a_commit_that_is_made_again_is_seen_when_planted(monkeypatch: pytest.Mo
 
 
 @pytest.mark.guarantee("G18")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the exception may come late
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the exception may come late,
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # or to who has got its thread's number
 def test_a_waiter_that_leaves_holds_up_nobody(tmp_path: Path) -> None:
     with walogs.open(tmp_path) as wal:
         release, honest = threading.Event(), wal._writer.append

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from typing_extensions import Buffer
@@ -56,6 +57,11 @@ class LevelCodec(DeflateCodec):
 
     def parameters(self) -> Mapping[str, object]:
         return {"level": self.level}
+
+
+@dataclass
+class LevelOptions:
+    level: int = 6
 
 
 class KeptCodec(LevelCodec):

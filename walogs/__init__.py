@@ -23,6 +23,7 @@ from walogs.errors import (
     Locked,
     Missing,
     NoSpace,
+    PluginError,
     Poisoned,
     Reentered,
     StoreError,
@@ -73,10 +74,12 @@ if TYPE_CHECKING:
         RotationEvent,
         SyncEvent,
     )
+    from walogs.hookspecs import hookimpl
     from walogs.inspection.backup import backup
     from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
     from walogs.inspection.verify import verify
+    from walogs.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
     from walogs.wal_reader import WalReader
 
 __version__ = "0.1.0.dev0"
@@ -87,12 +90,18 @@ LATER: Final = {
     "CorruptionEvent": ("walogs.events", "CorruptionEvent"),
     "Event": ("walogs.events", "Event"),
     "Observer": ("walogs.events", "Observer"),
+    "ObserverSpec": ("walogs.specs", "ObserverSpec"),
     "RecoveryEvent": ("walogs.events", "RecoveryEvent"),
     "RotationEvent": ("walogs.events", "RotationEvent"),
     "SyncEvent": ("walogs.events", "SyncEvent"),
+    "CodecSpec": ("walogs.specs", "CodecSpec"),
+    "CommandSpec": ("walogs.specs", "CommandSpec"),
     "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
+    "StoreSpec": ("walogs.specs", "StoreSpec"),
+    "SyncPolicySpec": ("walogs.specs", "SyncPolicySpec"),
     "WalReader": ("walogs.wal_reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
+    "hookimpl": ("walogs.hookspecs", "hookimpl"),
     "reader": ("walogs.assembly", "open_reader"),
     "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
@@ -125,6 +134,8 @@ __all__ = [
     "Clean",
     "Closed",
     "Codec",
+    "CodecSpec",
+    "CommandSpec",
     "Commit",
     "ConfigError",
     "Corrupt",
@@ -144,7 +155,9 @@ __all__ = [
     "Missing",
     "NoSpace",
     "Observer",
+    "ObserverSpec",
     "Pending",
+    "PluginError",
     "Poisoned",
     "ReadsOtherParameters",
     "RecoveryEvent",
@@ -157,9 +170,11 @@ __all__ = [
     "SegmentSummary",
     "StoreCapabilities",
     "StoreError",
+    "StoreSpec",
     "SyncBy",
     "SyncEvent",
     "SyncPolicy",
+    "SyncPolicySpec",
     "TailState",
     "TruncatedAt",
     "Unavailable",
@@ -171,6 +186,7 @@ __all__ = [
     "WalError",
     "WalReader",
     "backup",
+    "hookimpl",
     "open",
     "reader",
     "repair",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from walogs.engine.beside import Upto
     from walogs.observed import Observers
+    from walogs.specs import Kind
     from walogs.wal_reader import WalReader
 
 ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
@@ -104,7 +105,7 @@ def observers_of(config: WalConfig) -> Observers | None:
         return None
     from walogs.observed import Observers
 
-    found = [registry.factory("observer", each)() if isinstance(each, str) else each for each in config.observers]
+    found = [registry.made("observer", each) if isinstance(each, str) else each for each in config.observers]
     wrong = [each for each in found if not callable(each) or isinstance(each, type)]
     if wrong:
         raise config_error(f"observers={wrong[0]!r}: names, or objects that are called with each event")
@@ -140,7 +141,8 @@ def codec_by_stamp(codec: Codec, name: str, encoded: bytes) -> Codec:
         if name == codec.name and isinstance(codec, ReadsOtherParameters):
             found = codec.with_parameters(parameters)
         else:
-            found = component("codec", registry.factory("codec", name)(**parameters), Codec)
+            dataclass = registry.options("codec", name)
+            found = registry.made("codec", name, options=dataclass(**parameters) if dataclass is not None else None)
         stamp = found.name, parameters_of(found)
     except WalError:
         raise
@@ -157,7 +159,7 @@ def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> 
             raise config_error(f"store={store!r} needs a path")
         if not isinstance(os.fspath(path), str) or not os.fspath(path):
             raise config_error(f"path={path!r}: the name of a directory, as str or pathlib.Path")
-        made: SegmentStore = registry.factory("store", store)(path)
+        made: SegmentStore = registry.made("store", store, path)
         return made
     if path is not None:
         raise config_error(f"path={os.fspath(path)!r}: with a store object there is no path")
@@ -165,10 +167,10 @@ def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> 
     return kept
 
 
-def component(kind: str, value: Any, protocol: type) -> Any:
+def component(kind: Kind, value: Any, protocol: type) -> Any:
     """The object of that name, or the object given."""
     if isinstance(value, str):
-        return registry.factory(kind, value)()
+        return registry.made(kind, value)
     if isinstance(value, type) or not isinstance(value, protocol):
         raise config_error(f"{kind}={value!r}: a name, or an object with the members of {protocol.__name__}")
     return value

@@ -21,6 +21,7 @@ __all__ = [
     "Locked",
     "Missing",
     "NoSpace",
+    "PluginError",
     "Poisoned",
     "Reentered",
     "StoreError",
@@ -148,6 +149,30 @@ class ConfigError(WalError, ValueError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class PluginError(WalError):
+    """An installed plugin is broken, or two give one name; nothing was opened. The other plugins are not affected.
+
+    `walogs plugins` lists all of them. What caused it, if the plugin's own code raised, is its `__cause__`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        distribution: str = "",
+        version: str = "",
+        entry_point: str = "",
+        clashes_with: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.distribution = distribution
+        self.version = version
+        self.entry_point = entry_point
+        """Its name, in the group `walogs` of that distribution."""
+        self.clashes_with = clashes_with
+        """The other distributions that give the same name."""
 
 
 class StoreError(WalError):

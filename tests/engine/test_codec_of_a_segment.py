@@ -22,8 +22,8 @@ log_factory = stores.log_factory
 @pytest.fixture(autouse=True)
 def level_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """`level` is a name that the registry knows."""
-    codecs = {**registry.BUILT_IN["codec"], "level": "tests.codecs:LevelCodec"}
-    monkeypatch.setitem(registry.BUILT_IN, "codec", codecs)
+    level = ("tests.codecs:LevelCodec", "tests.codecs:LevelOptions", "For tests")
+    monkeypatch.setitem(registry.BUILT_IN, "codec", {**registry.BUILT_IN["codec"], "level": level})  # type: ignore[arg-type]
 
 
 def stamps(wal: walogs.Wal) -> list[str]:

@@ -20,7 +20,12 @@ LAYERS: Final = (  # from the top down
     {"walogs.aio"},
     {"walogs.inspection"},
     {"walogs.assembly"},
-    {"walogs.registry", "walogs.hookspecs"},
+    {"walogs.registry"},
+    {"walogs.installation"},
+    {"walogs.plugins"},
+    {"walogs.entry_points", "walogs.hookspecs"},
+    {"walogs.specs"},
+    {"walogs.import_strings"},
     {"walogs.config"},
     {"walogs.testing"},
     {"walogs.defaults"},
@@ -36,6 +41,10 @@ DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in la
 NEVER: Final[Mapping[str, frozenset[str]]] = {
     # It names the defaults by import string, so that choosing one never loads the others.
     "walogs.registry": frozenset({"walogs.defaults", "walogs.testing"}),
+    **dict.fromkeys(
+        ("walogs.installation", "walogs.plugins", "walogs.entry_points", "walogs.hookspecs", "walogs.specs"),
+        frozenset({"walogs.defaults", "walogs.testing"}),
+    ),
     "walogs.config": frozenset({"walogs.defaults", "walogs.testing"}),
     "walogs.errors": frozenset({"walogs.types"}),
     "walogs.types": frozenset({"walogs.errors"}),

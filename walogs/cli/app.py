@@ -18,7 +18,7 @@ from rich.console import Console
 
 from walogs.assembly import open as open_log
 from walogs.cli import demo as demonstration
-from walogs.cli import inspection, reading, show
+from walogs.cli import inspection, plugins, reading, show
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.facts import facts_of
 from walogs.cli.lines import append_lines, opened_lines, print_lines
@@ -168,6 +168,8 @@ def info(path: LogPath, /, *, as_json: AsJson = False, verify: Verify = "full") 
     return DONE if facts.ok else CORRUPT
 
 
+app.command(plugins.plugins)
+
 for command, text in inspection.HELP.items():
     app.command(command, help=text)
 
@@ -179,7 +181,8 @@ def run(tokens: Sequence[str]) -> int:
     logger = logging.getLogger("walogs")
     logger.addHandler(warnings)
     try:
-        status = app(tokens, exit_on_error=False)
+        with plugins.commands_of_plugins(app, tokens):
+            status = app(tokens, exit_on_error=False)
         if sys.stdout is not None:
             sys.stdout.flush()
         return status if isinstance(status, int) else DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -25,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """`-m laboratory` searches long by itself; `--hypothesis-profile` overrides."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # inherited ignored, no child would see a Ctrl-C
+    # What is installed on the machine is no business of the tests: not in this process, nor in those that it starts.
+    os.environ["WALOGS_DISABLED_PLUGINS"] = "*"
+    os.environ.pop("WALOGS_STRICT_PLUGINS", None)
     try:
         requirements.demanded()
     except ValueError as mistake:

@@ -59,7 +59,7 @@ class Installation:
         raise self._unknown(kind, name)
 
     def _loaded(self, is_wanted: Callable[[Declared], bool]) -> list[Plugin]:
-        everything = list(self._find())
+        everything = sorted(self._find(), key=str)  # every machine tells the same, in the same order
         return [
             Plugin(declared, is_disabled=True)
             if declared.is_disabled(self._environ)

@@ -84,8 +84,12 @@ class Registry:
 
     def options(self, kind: Kind, name: str) -> Any:
         """The dataclass of its options; None: it has none. Raises `ConfigError`, `PluginError`."""
-        text = self.spec(kind, name).options
-        return None if text is None else self._import(kind, name, text)
+        self._refuse_broken_if_strict()
+        if name in BUILT_IN[kind]:
+            built_in = BUILT_IN[kind][name][1]
+            return None if built_in is None else imported(built_in)
+        given = self._provider(kind, name)[0].options
+        return None if given is None else self._import(kind, name, given)
 
     def made(self, kind: Kind, name: str, *arguments: object, options: object = None) -> Any:
         """The object behind a name: what its factory gives for *arguments* and the fields of *options* (None: of the

@@ -52,8 +52,11 @@ def installed() -> list[Declared]:
 
 def stated(distribution: Distribution | None, key: str) -> str:
     """A field of the metadata; `?` where it is missing or unreadable."""
+    if distribution is None:
+        return "?"
     try:
-        return (distribution.metadata[key] if distribution is not None else None) or "?"
+        metadata = distribution.metadata
+        return (metadata[key] if key in metadata else "") or "?"
     except Exception:
         return "?"
 

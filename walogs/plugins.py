@@ -38,6 +38,7 @@ class Plugin:
 
     @property
     def problems(self) -> tuple[PluginError, ...]:
+        """All of them: it may be broken, or no more than in another's way."""
         return self.clashes if self.problem is None else (self.problem, *self.clashes)
 
     def gives(self, kind: Kind, name: str) -> Spec | None:

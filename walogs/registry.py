@@ -144,7 +144,7 @@ class Registry:
                 raise config_error(f"{kind}={name!r} needs options: {error}") from error
         from dataclasses import fields
 
-        return {field.name: getattr(options, field.name) for field in fields(options)}  # type: ignore[arg-type]
+        return {field.name: getattr(options, field.name) for field in fields(options) if field.init}  # type: ignore[arg-type]
 
     def _import(self, kind: Kind, name: str, text: str) -> Any:
         """What a component of a plugin names, when it is needed."""

@@ -55,8 +55,7 @@ def stated(distribution: Distribution | None, key: str) -> str:
     if distribution is None:
         return "?"
     try:
-        metadata = distribution.metadata
-        return (metadata[key] if key in metadata else "") or "?"
+        return next(filter(None, distribution.metadata.get_all(key) or ()), "?")
     except Exception:
         return "?"
 

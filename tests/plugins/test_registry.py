@@ -10,7 +10,17 @@ import pytest
 
 import walogs
 from tests.plugins.site import CODEC, Site, codecs
-from walogs import CodecSpec, CommandSpec, ConfigError, PluginError, StoreSpec, SyncPolicySpec, entry_points, registry
+from walogs import (
+    CodecSpec,
+    CommandSpec,
+    ConfigError,
+    ObserverSpec,
+    PluginError,
+    StoreSpec,
+    SyncPolicySpec,
+    entry_points,
+    registry,
+)
 from walogs.entry_points import Declared
 from walogs.registry import BUILT_IN
 
@@ -73,6 +83,8 @@ def test_every_kind_is_asked_by_its_own_hook(site: Site) -> None:
             def walogs_sync_policies(): return {walogs.SyncPolicySpec("all", "m.n:Policy", api=1)}
             @walogs.hookimpl
             def walogs_commands(): return [walogs.CommandSpec("all", "m:command", summary="Says")]
+            @walogs.hookimpl
+            def walogs_observers(): return [walogs.ObserverSpec("all", "m:Watch")]
         """,
     )
     names = site.registry()
@@ -80,7 +92,30 @@ def test_every_kind_is_asked_by_its_own_hook(site: Site) -> None:
     assert names.spec("codec", "all") == CodecSpec("all", "m:Codec.made")
     assert names.spec("sync", "all") == SyncPolicySpec("all", "m.n:Policy")
     assert names.spec("command", "all") == CommandSpec("all", "m:command", summary="Says")
+    assert names.spec("observer", "all") == ObserverSpec("all", "m:Watch")
     assert all(names.names(kind)[-1] == "all" for kind in BUILT_IN)
+
+
+def test_an_observer_is_chosen_by_its_name(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add(
+        "walogs-seen",
+        {"seen": "walogs_seen"},
+        walogs_seen="""
+            import walogs
+            EVENTS = []
+            def make():
+                return EVENTS.append
+            @walogs.hookimpl
+            def walogs_observers(): return [walogs.ObserverSpec("seen", "walogs_seen:make")]
+        """,
+    )
+    monkeypatch.setattr(registry, "current", site.registry())
+    with walogs.open(tmp_path / "x.wal", observers=["seen"]) as wal:
+        wal.append(b"x")
+    events = sys.modules["walogs_seen"].EVENTS
+    assert [type(event) for event in events] == [walogs.RecoveryEvent, walogs.SyncEvent, walogs.AppendEvent]
+    with pytest.raises(walogs.ConfigError, match="no such observer"):
+        walogs.open(tmp_path / "x.wal", observers=["unseen"])
 
 
 def test_a_built_in_name_has_the_same_kind_of_record() -> None:

@@ -63,6 +63,7 @@ from walogs.wal import Wal
 
 if TYPE_CHECKING:
     from walogs.assembly import open_reader as reader
+    from walogs.config_file import load_config, open_config
     from walogs.defaults.sync_policies import IntervalPolicy
     from walogs.events import (
         AppendEvent,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from walogs.inspection.salvage import salvage
     from walogs.inspection.verify import verify
     from walogs.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
+    from walogs.quantities import Duration, Size
     from walogs.wal_reader import WalReader
 
 __version__ = "0.1.0.dev0"
@@ -87,21 +89,25 @@ __version__ = "0.1.0.dev0"
 LATER: Final = {
     "AppendEvent": ("walogs.events", "AppendEvent"),
     "CheckpointEvent": ("walogs.events", "CheckpointEvent"),
+    "CodecSpec": ("walogs.specs", "CodecSpec"),
+    "CommandSpec": ("walogs.specs", "CommandSpec"),
     "CorruptionEvent": ("walogs.events", "CorruptionEvent"),
+    "Duration": ("walogs.quantities", "Duration"),
     "Event": ("walogs.events", "Event"),
+    "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
     "Observer": ("walogs.events", "Observer"),
     "ObserverSpec": ("walogs.specs", "ObserverSpec"),
     "RecoveryEvent": ("walogs.events", "RecoveryEvent"),
     "RotationEvent": ("walogs.events", "RotationEvent"),
-    "SyncEvent": ("walogs.events", "SyncEvent"),
-    "CodecSpec": ("walogs.specs", "CodecSpec"),
-    "CommandSpec": ("walogs.specs", "CommandSpec"),
-    "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
+    "Size": ("walogs.quantities", "Size"),
     "StoreSpec": ("walogs.specs", "StoreSpec"),
+    "SyncEvent": ("walogs.events", "SyncEvent"),
     "SyncPolicySpec": ("walogs.specs", "SyncPolicySpec"),
     "WalReader": ("walogs.wal_reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
     "hookimpl": ("walogs.hookspecs", "hookimpl"),
+    "load_config": ("walogs.config_file", "load_config"),
+    "open_config": ("walogs.config_file", "open_config"),
     "reader": ("walogs.assembly", "open_reader"),
     "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
@@ -141,6 +147,7 @@ __all__ = [
     "Corrupt",
     "CorruptionEvent",
     "CutBelow",
+    "Duration",
     "Entry",
     "EntryTooLarge",
     "Event",
@@ -168,6 +175,7 @@ __all__ = [
     "RotationEvent",
     "SegmentStore",
     "SegmentSummary",
+    "Size",
     "StoreCapabilities",
     "StoreError",
     "StoreSpec",
@@ -187,7 +195,9 @@ __all__ = [
     "WalReader",
     "backup",
     "hookimpl",
+    "load_config",
     "open",
+    "open_config",
     "reader",
     "repair",
     "salvage",

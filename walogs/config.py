@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 
 from walogs.errors import ConfigError
 from walogs.types import MAX_ENTRY_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from walogs.events import Observer
     from walogs.protocols import Codec, SegmentStore, SyncPolicy
 
 BATCH_SIZE_MAX: Final = 1 << 30
+WORD_MAX: Final = 64
+"""Longer words are compared with nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +50,34 @@ class WalConfig:
     """Who is told what the log does: names, or callables that take an event."""
 
     def __post_init__(self) -> None:
-        problems = tuple(self._problems())
+        problems = tuple(
+            f"{key}={value!r}: {allowed}" for key, value, allowed in refused({key: getattr(self, key) for key in KEYS})
+        )
         if problems:
             raise ConfigError("; ".join(problems), problems=problems)
 
-    def _problems(self) -> Iterator[str]:
-        if self.max_segment_size is not None and not is_size(self.max_segment_size, 1):
-            yield f"max_segment_size={self.max_segment_size!r}: bytes, 1 or more, or None"
-        if not is_size(self.max_entry_size, 0):
-            yield f"max_entry_size={self.max_entry_size!r}: bytes, 0 or more"
-        if not is_size(self.max_batch_size, 1) or self.max_batch_size > BATCH_SIZE_MAX:
-            yield f"max_batch_size={self.max_batch_size!r}: bytes, 1 to {BATCH_SIZE_MAX}"
-        elif is_size(self.max_entry_size, 0) and self.max_entry_size > BATCH_SIZE_MAX:
-            yield f"max_entry_size={self.max_entry_size!r}: at most {BATCH_SIZE_MAX}"
-        if not is_size(self.max_queued_size, 1):
-            yield f"max_queued_size={self.max_queued_size!r}: bytes, 1 or more"
-        if self.recovery not in ("acked", "prefix"):
-            yield f"recovery={self.recovery!r}: 'acked' or 'prefix'"
-        if self.verify not in ("full", "last"):
-            yield f"verify={self.verify!r}: 'full' or 'last'"
-        if isinstance(self.observers, str) or not hasattr(self.observers, "__len__"):
-            yield f"observers={self.observers!r}: a tuple of names, or of callables that take an event"
-        if self.change_codec not in (True, False):
-            yield f"change_codec={self.change_codec!r}: True or False"
+
+def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
+    """(key, value, what is allowed) of every value that is wrong; components are checked at open."""
+    segment, entry, batch, queued = (values[f"max_{what}_size"] for what in ("segment", "entry", "batch", "queued"))
+    if segment is not None and not is_size(segment, 1):
+        yield "max_segment_size", segment, "bytes, 1 or more, or None"
+    if not is_size(entry, 0):
+        yield "max_entry_size", entry, "bytes, 0 or more"
+    if not is_size(batch, 1) or batch > BATCH_SIZE_MAX:
+        yield "max_batch_size", batch, f"bytes, 1 to {BATCH_SIZE_MAX}"
+    elif is_size(entry, 0) and entry > BATCH_SIZE_MAX:
+        yield "max_entry_size", entry, f"at most {BATCH_SIZE_MAX}"
+    if not is_size(queued, 1):
+        yield "max_queued_size", queued, "bytes, 1 or more"
+    if values["recovery"] not in ("acked", "prefix"):
+        yield "recovery", values["recovery"], "'acked' or 'prefix'"
+    if values["verify"] not in ("full", "last"):
+        yield "verify", values["verify"], "'full' or 'last'"
+    if not isinstance(values["change_codec"], bool):
+        yield "change_codec", values["change_codec"], "True or False"
+    if isinstance(values["observers"], str) or not hasattr(values["observers"], "__len__"):
+        yield "observers", values["observers"], "names, or callables that take an event, in a list or tuple"
 
 
 class Overrides(TypedDict, total=False):
@@ -92,7 +99,7 @@ class Overrides(TypedDict, total=False):
 KEYS: Final = tuple(field.name for field in fields(WalConfig))
 
 
-def is_size(value: object, least: int) -> bool:
+def is_size(value: object, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
@@ -112,8 +119,21 @@ def config_error(problem: str) -> ConfigError:
     return ConfigError(problem, problems=(problem,))
 
 
-def did_you_mean(word: str, known: tuple[str, ...]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to say of a word that is none of *known*."""
+    names = tuple(known)
+    close = near(word, names)
+    if close is not None:
+        return f"; did you mean {close!r}?"
+    return f" (there are: {', '.join(names)})" if names else " (there are none)"
+
+
+def near(word: str, known: tuple[str, ...]) -> str | None:
+    """The one that was probably meant: - for _, capitals, a letter more or less."""
+    if len(word) > WORD_MAX:
+        return None
     from difflib import get_close_matches  # 3 ms that only a mistake has to pay
 
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(known)})"
+    folded = word.replace("-", "_").casefold()
+    same = (name for name in known if name.replace("-", "_").casefold() == folded)
+    return next(same, None) or next(iter(get_close_matches(word, known, n=1)), None)

@@ -27,7 +27,11 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
     "sync": {
         "fdatasync": ("walogs.defaults.sync_policies:FdatasyncPolicy", None, "Every commit, its data"),
         "fsync": ("walogs.defaults.sync_policies:FsyncPolicy", None, "Every commit, its attributes too"),
-        "interval": ("walogs.defaults.sync_policies:IntervalPolicy", None, "In the background, within 10 ms"),
+        "interval": (
+            "walogs.defaults.sync_policies:IntervalPolicy",
+            "walogs.defaults.sync_policies:IntervalOptions",
+            "In the background, within 10 ms",
+        ),
         "none": ("walogs.defaults.sync_policies:NoSyncPolicy", None, "At rotation, checkpoint and close only"),
     },
     "command": {
@@ -44,6 +48,8 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
     },
     "observer": {},
 }
+OPTIONS: Final = {("sync", "interval"): "walogs.defaults.sync_policies:IntervalOptions"}
+"""The dataclass of each component's options. Others have none."""
 
 STRICT: Final = "WALOGS_STRICT_PLUGINS"
 """Set, and not to 0: a broken plugin is an error as soon as any name is asked for."""

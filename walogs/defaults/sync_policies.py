@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import ConfigError
 from walogs.protocols import SyncBy
+from walogs.quantities import Duration, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,27 @@ class FsyncPolicy:
         return "sync"
 
 
+@dataclass(frozen=True, slots=True)
+class IntervalOptions:
+    """The keywords of `IntervalPolicy`, which says what they mean. Raises `ConfigError` with every mistake at once."""
+
+    time: Duration = 0.01
+    bytes: Size | None = 1 << 20
+    entries: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = tuple(self._problems())
+        if problems:
+            raise ConfigError("; ".join(problems), problems=problems)
+
+    def _problems(self) -> Iterator[str]:
+        if type(self.time) not in (int, float) or not 0 < self.time <= 86_400:
+            yield f"time={self.time!r}: seconds, more than 0, at most a day"
+        for key, value in (("bytes", self.bytes), ("entries", self.entries)):
+            if value is not None and (type(value) is not int or value < 1):
+                yield f"{key}={value!r}: 1 or more, or None"
+
+
 class IntervalPolicy:
     """Appends return once they are written; a sync follows at most *time* seconds after the first of them, or at once
     when *bytes* of frames or *entries* are waiting for one (None: no such bound).
@@ -49,22 +72,13 @@ class IntervalPolicy:
     barrier: Barrier = "data"
 
     def __init__(self, time: float = 0.01, bytes: int | None = 1 << 20, entries: int | None = None) -> None:
+        IntervalOptions(time, bytes, entries)  # refuses what is wrong
         self.time = time
         self.bytes = bytes
         self.entries = entries
-        problems = tuple(self._problems())
-        if problems:
-            raise ConfigError("; ".join(problems), problems=problems)
         self._time_ns = round(time * 1e9)
         self._bytes_max = bytes if bytes is not None else 1 << 62
         self._entries_max = entries if entries is not None else 1 << 62
-
-    def _problems(self) -> Iterator[str]:
-        if type(self.time) not in (int, float) or not 0 < self.time <= 86_400:
-            yield f"time={self.time!r}: seconds, more than 0, at most a day"
-        for key, value in (("bytes", self.bytes), ("entries", self.entries)):
-            if value is not None and (type(value) is not int or value < 1):
-                yield f"{key}={value!r}: 1 or more, or None"
 
     def decide(self, pending: Pending) -> Decision:
         """Sync at a bound; else by so long after the oldest of what is pending."""
@@ -90,4 +104,4 @@ class NoSyncPolicy:
         return "leave"
 
 
-__all__: Final = ["FdatasyncPolicy", "FsyncPolicy", "IntervalPolicy", "NoSyncPolicy"]
+__all__: Final = ["FdatasyncPolicy", "FsyncPolicy", "IntervalOptions", "IntervalPolicy", "NoSyncPolicy"]

@@ -62,6 +62,8 @@ class Resolved:
     name: str
     key: str
     path: str | None = None
+    """None: it has none, or one that is wrong."""
+    has_path: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     components: dict[str, tuple[str, Any]] = field(default_factory=dict)
     """Kind to name, and to the options, validated; None: it has none."""
@@ -75,7 +77,8 @@ def resolve(log: Log, converter: Converter, directory: str, mistakes: list[Mista
     for key, given in log.values.items():
         if key not in LOG_KEYS:
             mistakes.append(given.mistake(unknown_key(log, key)))
-    if "path" in log.values:
+    resolved.has_path = "path" in log.values
+    if resolved.has_path:
         resolved.path = path_of(log.values["path"], directory, mistakes)
         told.append(setting("path", resolved.path, log.values["path"]))
     for key in KEYS:

@@ -48,8 +48,6 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
     },
     "observer": {},
 }
-OPTIONS: Final = {("sync", "interval"): "walogs.defaults.sync_policies:IntervalOptions"}
-"""The dataclass of each component's options. Others have none."""
 
 STRICT: Final = "WALOGS_STRICT_PLUGINS"
 """Set, and not to 0: a broken plugin is an error as soon as any name is asked for."""

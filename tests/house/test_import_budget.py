@@ -23,6 +23,7 @@ NOT_YET: Final = frozenset(
         "rich",
         "socket",
         "subprocess",
+        "tomllib",
         "typing_extensions",
         "uuid",
     }

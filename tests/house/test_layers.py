@@ -18,8 +18,11 @@ LAYERS: Final = (  # from the top down
     {"walogs"},
     {"walogs.cli"},
     {"walogs.aio"},
-    {"walogs.inspection"},
+    {"walogs.inspection", "walogs.config_file"},
     {"walogs.assembly"},
+    {"walogs.config_log"},
+    {"walogs.config_tables"},
+    {"walogs.config_values"},
     {"walogs.registry"},
     {"walogs.installation"},
     {"walogs.plugins"},
@@ -34,7 +37,7 @@ LAYERS: Final = (  # from the top down
     {"walogs.engine"},
     {"walogs.formats"},
     {"walogs.protocols", "walogs.events"},
-    {"walogs.errors", "walogs.types"},
+    {"walogs.errors", "walogs.types", "walogs.quantities"},
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 
@@ -46,8 +49,9 @@ NEVER: Final[Mapping[str, frozenset[str]]] = {
         frozenset({"walogs.defaults", "walogs.testing"}),
     ),
     "walogs.config": frozenset({"walogs.defaults", "walogs.testing"}),
-    "walogs.errors": frozenset({"walogs.types"}),
-    "walogs.types": frozenset({"walogs.errors"}),
+    "walogs.errors": frozenset({"walogs.types", "walogs.quantities"}),
+    "walogs.types": frozenset({"walogs.errors", "walogs.quantities"}),
+    "walogs.quantities": frozenset({"walogs.errors", "walogs.types"}),
 }
 """Lower layers that a part must not import all the same."""
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,19 +18,21 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from walogs.assembly import open as open_log
+from walogs.cli import config as configuration
 from walogs.cli import demo as demonstration
 from walogs.cli import inspection, plugins, reading, show
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.facts import facts_of
 from walogs.cli.lines import append_lines, opened_lines, print_lines
+from walogs.cli.log_argument import LogArgument, on_a_log
 from walogs.cli.picture import draw
-from walogs.cli.status import CORRUPT, DONE, USAGE, status_of, told
+from walogs.cli.status import CORRUPT, DONE, USAGE, status_of, told_lines
+from walogs.config import WalConfig
 from walogs.errors import WalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
 Lsn: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
 Verify: TypeAlias = Annotated[
@@ -72,8 +75,9 @@ def demo() -> int:
 
 
 @app.command
+@on_a_log
 def append(
-    path: LogPath,
+    log: LogArgument,
     /,
     *,
     lines: Annotated[
@@ -87,9 +91,11 @@ def append(
     before more is read: a pipe's lines as they come, a file's 1 MiB at a time. After an error, what had been committed
     before it is there, and the message says up to which LSN.
     """
-    with opened_lines(str(lines)) as source, open_log(path) as wal:
+    # What is read at once is a batch of our making: a limit on the caller's own batches does not concern it.
+    config = replace(log.config, max_batch_size=max(log.config.max_batch_size, WalConfig().max_batch_size))
+    with opened_lines(str(lines)) as source, open_log(log.path, config) as wal:
         first_lsn = wal.next_lsn
-        append_lines(wal, source)
+        append_lines(wal, source, config.max_entry_size)
         last_lsn = wal.last_lsn
     entries = last_lsn - first_lsn + 1
     if as_json:
@@ -108,8 +114,9 @@ NO_ENTRIES: Final = {"entries": 0, "first_lsn": None, "last_lsn": None}
     help=f"Print the entries, in order.\n\n{inspection.BESIDE} At damage, what lies before it is printed, and the exit"
     " status is 4."
 )
+@on_a_log
 def cat(
-    path: LogPath,
+    log: LogArgument,
     /,
     *,
     start: Annotated[Lsn | None, Parameter(help="First LSN to print; without it, the first there is.")] = None,
@@ -141,10 +148,10 @@ def cat(
     since_ns = reading.unix_ns(from_time)
     with standard_output() as out:
         if not follow:
-            entries = reading.entries_once(path, start, stop, since_ns, upto or "written")
+            entries = reading.entries_once(log, start, stop, since_ns, upto or "written")
             print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in entries))
             return DONE
-        for lsn, data in reading.entries_followed(path, start, stop, since_ns, upto or "durable"):
+        for lsn, data in reading.entries_followed(log, start, stop, since_ns, upto or "durable"):
             print_lines(out, [as_line(lsn, data, as_json=as_json)])
     return DONE
 
@@ -154,9 +161,10 @@ def cat(
     f"{inspection.BESIDE} Exit status 0: nothing is damaged; 4: it is, and the lines say where, what it means, and what"
     " to do.",
 )
-def info(path: LogPath, /, *, as_json: AsJson = False, verify: Verify = "full") -> int:
+@on_a_log
+def info(log: LogArgument, /, *, as_json: AsJson = False, verify: Verify = "full") -> int:
     """Tell what a log holds."""
-    facts = facts_of(str(path), reading.existing(path), verify)
+    facts = facts_of(log.name, reading.existing(log), verify)
     if as_json:
         print(json.dumps(facts.as_json(), indent=2))
     elif sys.stdout is not None and sys.stdout.isatty():
@@ -171,7 +179,8 @@ def info(path: LogPath, /, *, as_json: AsJson = False, verify: Verify = "full") 
 app.command(plugins.plugins)
 
 for command, text in inspection.HELP.items():
-    app.command(command, help=text)
+    app.command(on_a_log(command), help=text)
+app.command(configuration.commands)
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -192,7 +201,8 @@ def run(tokens: Sequence[str]) -> int:
         forget_output()
         return DONE
     except (WalError, OSError, KeyboardInterrupt) as error:
-        complain(told(error))
+        for line in told_lines(error):
+            complain(line)
         forget_output()
         return status_of(error)
     finally:

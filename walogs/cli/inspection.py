@@ -16,6 +16,7 @@ from walogs.assembly import open_reader
 from walogs.cli import show
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import print_lines, progress_bar
+from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.status import CORRUPT, DONE, printable
 from walogs.inspection.backup import backup as make_backup
 from walogs.inspection.repair import repair as repair_log
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from walogs.types import RepairReport
 
-LogPath: TypeAlias = Annotated[Path, Parameter(name="DIR", help="Directory of the log.")]
+SourceLog: TypeAlias = Annotated[NamedLog, Parameter(name="SRC", help="Directory of the log; or --log instead.")]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
 Upto: TypeAlias = Literal["durable", "written"]
 UPTO_HELP: Final = (
@@ -37,8 +38,8 @@ UPTO_HELP: Final = (
 BESIDE: Final = "Takes no lock and changes nothing: the log may be open in another process, and be written to."
 
 
-def verify(path: LogPath, /, *, as_json: AsJson = False) -> int:
-    report = verify_log(path)
+def verify(log: LogArgument, /, *, as_json: AsJson = False) -> int:
+    report = verify_log(log.path, log.config)
     if as_json:
         print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     else:
@@ -52,15 +53,15 @@ def verify(path: LogPath, /, *, as_json: AsJson = False) -> int:
     return DONE if report.ok else CORRUPT
 
 
-def salvage(path: LogPath, /, *, as_json: AsJson = False) -> int:
+def salvage(log: LogArgument, /, *, as_json: AsJson = False) -> int:
     gaps: list[Gap] = []
     with standard_output() as out:
-        print_lines(out, salvaged_lines(path, gaps, as_json=as_json))
+        print_lines(out, salvaged_lines(log, gaps, as_json=as_json))
     return CORRUPT if gaps else DONE
 
 
-def salvaged_lines(path: Path, gaps: list[Gap], *, as_json: bool) -> Iterator[bytes]:
-    for found in salvage_log(path):
+def salvaged_lines(log: NamedLog, gaps: list[Gap], *, as_json: bool) -> Iterator[bytes]:
+    for found in salvage_log(log.path, log.config):
         if isinstance(found, Entry):
             yield as_line(found.lsn, found.data, as_json=as_json)
             continue
@@ -75,7 +76,7 @@ def salvaged_lines(path: Path, gaps: list[Gap], *, as_json: bool) -> Iterator[by
 
 
 def tail(
-    path: LogPath,
+    log: LogArgument,
     /,
     *,
     count: Annotated[
@@ -84,7 +85,7 @@ def tail(
     upto: Annotated[Upto, Parameter(help=UPTO_HELP)] = "written",
     as_json: AsJson = False,
 ) -> int:
-    with standard_output() as out, open_reader(path, upto) as reader:
+    with standard_output() as out, open_reader(log.path, upto, log.config) as reader:
         last_lsn = reader.last_lsn
         start = max(last_lsn - count + 1, reader.first_lsn)
         print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start, last_lsn + 1)))
@@ -92,14 +93,14 @@ def tail(
 
 
 def backup(
-    source: Annotated[Path, Parameter(name="SRC", help="Directory of the log.")],
+    log: SourceLog,
     target: Annotated[Path, Parameter(name="DST", help="Directory of the copy: new, or empty.")],
     /,
     *,
     as_json: AsJson = False,
 ) -> int:
     with progress_bar("copying") as progress:
-        report = make_backup(source, target, progress)
+        report = make_backup(log.path, target, progress, log.config)
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
@@ -110,7 +111,7 @@ def backup(
 
 
 def repair(
-    path: LogPath,
+    log: LogArgument,
     /,
     *,
     keep: Annotated[
@@ -122,7 +123,7 @@ def repair(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    report = repair_log(path, keep=keep, dry_run=dry_run)
+    report = repair_log(log.path, log.config, keep=keep, dry_run=dry_run)
     if as_json:
         print(json.dumps(repair_facts(report), indent=2))
     else:

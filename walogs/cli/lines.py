@@ -38,16 +38,16 @@ def opened_lines(name: str) -> FileIO:
     return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
-def append_lines(wal: Wal, source: FileIO) -> None:
+def append_lines(wal: Wal, source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> None:
     """Every line of *source* becomes an entry. Whatever stops it is told how far it came."""
     first_lsn = wal.next_lsn
     try:
         with progress(source) as advance:
-            for lines, read_bytes in batches(source):
-                whole = next((k for k, line in enumerate(lines) if len(line) > MAX_ENTRY_SIZE), len(lines))
+            for lines, read_bytes in batches(source, max_entry_size):
+                whole = next((k for k, line in enumerate(lines) if len(line) > max_entry_size), len(lines))
                 wal.append_batch(lines[:whole])
                 if whole < len(lines):
-                    refuse_line(wal.next_lsn - first_lsn + 1, len(lines[whole]))
+                    refuse_line(wal.next_lsn - first_lsn + 1, len(lines[whole]), max_entry_size)
                 advance(read_bytes)
     except BaseException as error:
         durable_lsn = wal.durable_lsn
@@ -58,12 +58,12 @@ def append_lines(wal: Wal, source: FileIO) -> None:
         raise
 
 
-def refuse_line(number: int, size: int) -> NoReturn:
-    message = f"line {number} is longer than the {MAX_ENTRY_SIZE} bytes that an entry may have"
-    raise EntryTooLarge(message, size=size, max=MAX_ENTRY_SIZE)
+def refuse_line(number: int, size: int, max_entry_size: int) -> NoReturn:
+    message = f"line {number} is longer than the {max_entry_size} bytes that an entry may have"
+    raise EntryTooLarge(message, size=size, max=max_entry_size)
 
 
-def batches(source: FileIO) -> Iterator[tuple[list[bytes], int]]:
+def batches(source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> Iterator[tuple[list[bytes], int]]:
     """(lines without their newlines, bytes read for them) until the end. A line that grows past what an entry may be
     is handed out unfinished: no more of it is read than shows that."""
     unfinished: list[bytes] = []
@@ -79,7 +79,7 @@ def batches(source: FileIO) -> Iterator[tuple[list[bytes], int]]:
         if rest:
             unfinished.append(rest)
             held += len(rest)
-        if held > MAX_ENTRY_SIZE:
+        if held > max_entry_size:
             break
     if unfinished:
         yield [b"".join(unfinished)], read_bytes

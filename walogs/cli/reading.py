@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from walogs.assembly import open_reader, source_of
-from walogs.config import WalConfig
 from walogs.errors import Corrupt
 from walogs.inspection.intact import entries_before
 from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from walogs.cli.log_argument import NamedLog
     from walogs.engine.beside import Upto
     from walogs.engine.source import Source
     from walogs.wal_reader import WalReader
@@ -23,22 +22,22 @@ if TYPE_CHECKING:
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def existing(path: Path) -> Source:
-    """The components of the log at *path*. Raises `FileNotFoundError`, with nothing made, where there is none."""
-    source = source_of(path, WalConfig())
+def existing(log: NamedLog) -> Source:
+    """The components of the log. Raises `FileNotFoundError`, with nothing made, where there is none."""
+    source = source_of(log.path, log.config)
     store = source.store
     if not store.segments() and not (is_appendable(store) and store.read_witness() is not None):
-        raise FileNotFoundError(errno.ENOENT, "there is no log; `walogs append` makes one", str(path))
+        raise FileNotFoundError(errno.ENOENT, "there is no log; `walogs append` makes one", log.name)
     return source
 
 
 def entries_once(
-    path: Path, start: int | None, stop: int | None, since_ns: int, upto: Upto
+    log: NamedLog, start: int | None, stop: int | None, since_ns: int, upto: Upto
 ) -> Iterator[tuple[int, bytes]]:
     """(LSN, data) of [start, stop), committed at *since_ns* or later. At damage: what is before it, then `Corrupt`."""
-    source, next_lsn = existing(path), start
+    source, next_lsn = existing(log), start
     try:
-        with open_reader(path, upto) as reader:
+        with open_reader(log.path, upto, log.config) as reader:
             first_lsn = start if not since_ns else first_since(reader, start, since_ns)
             for lsn, data in reader.iter(first_lsn, stop):
                 yield lsn, data
@@ -49,11 +48,11 @@ def entries_once(
 
 
 def entries_followed(
-    path: Path, start: int | None, stop: int | None, since_ns: int, upto: Upto
+    log: NamedLog, start: int | None, stop: int | None, since_ns: int, upto: Upto
 ) -> Iterator[tuple[int, bytes]]:
     """The same, and then each entry as it comes; ends only at *stop*."""
-    existing(path)
-    with open_reader(path, upto) as reader:
+    existing(log)
+    with open_reader(log.path, upto, log.config) as reader:
         first_lsn = reader.first_lsn if start is None else start
         if since_ns:
             first_lsn = max(first_lsn, first_since(reader, start, since_ns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from walogs.errors import Checkpointed, Corrupt, Locked, UnsupportedFormat
+from walogs.errors import Checkpointed, ConfigError, Corrupt, Locked, UnsupportedFormat, WalError
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -18,17 +18,30 @@ INTERRUPTED: Final = 130
 """Ctrl-C, as shells number it."""
 
 
+class WrongUsage(WalError):
+    """The command line asks for what no command does."""
+
+
 def status_of(error: BaseException) -> int:
     """The exit status that tells this error from others."""
     match error:
         case KeyboardInterrupt():
             return INTERRUPTED
+        case WrongUsage():
+            return USAGE
         case Locked():
             return LOCKED
         case Corrupt() | UnsupportedFormat():
             return CORRUPT
         case _:
             return FAILED
+
+
+def told_lines(error: BaseException) -> list[str]:
+    """One line; for a configuration, one for each mistake."""
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        return [printable(problem) for problem in error.problems]
+    return [told(error)]
 
 
 def told(error: BaseException) -> str:

@@ -77,8 +77,10 @@ def load_config(
     examined = examine(file)
     refuse(examined.mistakes)
     overridden(None, overrides)
+    if not isinstance(log, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise config_error(f"{examined.file}: log={log!r}: the name of a log of this file, as str")
     if log not in examined.logs:
-        raise config_error(f"{examined.file}: log={log!r}: no such log{did_you_mean(str(log), examined.logs)}")
+        raise config_error(f"{examined.file}: log={log!r}: no such log{did_you_mean(log, examined.logs)}")
     return configured(examined.file, examined.logs[log], path, overrides)
 
 

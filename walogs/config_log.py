@@ -196,9 +196,7 @@ def nameless(log: Log, component: Component) -> Mistake:
     if use is not None:
         return use.mistake(f"the name of a {KIND_NAMES[kind]}, in quotes ({names})")
     if given.origin == "environment":
-        return given.mistake(
-            f"an option of no {KIND_NAMES[kind]}: {component_key(log, kind)} does not say which ({names})"
-        )
+        return given.mistake(f"an option, but {component_key(log, kind)} chooses no {KIND_NAMES[kind]} ({names})")
     if isinstance(given.value, dict):
         return Mistake(given.file, f"{given.key}.use", ABSENT, f"missing: the name of a {KIND_NAMES[kind]} ({names})")
     return given.mistake(f"the name of a {KIND_NAMES[kind]}, or a table with `use` and options beside it ({names})")

@@ -162,9 +162,7 @@ def tool_table(document: Document, table: dict[str, Any]) -> dict[str, Any] | No
     if isinstance(ours, dict):
         return ours
     if ours is None:
-        document.mistaken(
-            "tool.walogs", ABSENT, "missing: the table of this tool, with [tool.walogs.log.NAME] for a log"
-        )
+        document.mistaken("tool.walogs", ABSENT, "missing: a table [tool.walogs.log.NAME] for each log")
     else:
         document.mistaken("tool.walogs", ours, "a table, with [tool.walogs.log.NAME] for each log")
     return None

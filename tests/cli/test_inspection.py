@@ -14,6 +14,7 @@ import pytest
 
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
+from walogs.cli.log_argument import in_directory
 from walogs.cli.reading import entries_followed, entries_once, unix_ns
 from walogs.wal_reader import WalReader
 
@@ -192,6 +193,7 @@ def test_a_repair_refuses_what_it_cannot_do(log: Path, tmp_path: Path, command: 
 
 
 def test_a_follower_waits_for_a_time_that_has_not_come(log: Path) -> None:
+    named = in_directory(log)
     with walogs.open(log) as wal:
         since_ns = time.time_ns() + 300_000_000
 
@@ -202,13 +204,13 @@ def test_a_follower_waits_for_a_time_that_has_not_come(log: Path) -> None:
             wal.append_batch([b"late", b"later"])
 
         writer = threading.Thread(target=write)
-        following = entries_followed(log, None, 34, since_ns, "durable")
+        following = entries_followed(named, None, 34, since_ns, "durable")
         writer.start()
         assert list(following) == [(32, b"late"), (33, b"later")]
         writer.join()
-        assert list(entries_followed(log, 5, 34, since_ns, "durable")) == [(32, b"late"), (33, b"later")]
-        assert list(entries_followed(log, 33, 34, since_ns, "durable")) == [(33, b"later")]
-        assert list(entries_once(log, 33, None, since_ns, "written")) == [(33, b"later")]
+        assert list(entries_followed(named, 5, 34, since_ns, "durable")) == [(32, b"late"), (33, b"later")]
+        assert list(entries_followed(named, 33, 34, since_ns, "durable")) == [(33, b"later")]
+        assert list(entries_once(named, 33, None, since_ns, "written")) == [(33, b"later")]
 
 
 @pytest.mark.guarantee("G6")

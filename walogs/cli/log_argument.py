@@ -82,8 +82,11 @@ def chosen(
         raise WrongUsage("which log? Name its directory, or --log NAME of a configuration file; --help tells more")
     if is_configured:
         return configured(config, log), *paths
-    directory = os.fspath(paths[0])
-    return NamedLog(directory, WalConfig(), directory), *paths[1:]
+    return in_directory(paths[0]), *paths[1:]
+
+
+def in_directory(path: Path) -> NamedLog:
+    return NamedLog(os.fspath(path), WalConfig(), os.fspath(path))
 
 
 def configured(config: Path | None, log: str | None) -> NamedLog:
@@ -91,9 +94,7 @@ def configured(config: Path | None, log: str | None) -> NamedLog:
 
     file = os.fspath(config) if config is not None else nearest()
     if log is None:
-        raise WrongUsage(
-            f"--config {file}: --log NAME says which of its logs is meant; `walogs config show` lists them"
-        )
+        raise WrongUsage(f"--config {file}: which of its logs? Say --log NAME; `walogs config show` lists them")
     path, wal_config = load_config(file, log=log)
     return NamedLog(path, wal_config, path if path is not None else f"{file}: {log}")
 

@@ -58,7 +58,7 @@ def told(error: BaseException) -> str:
         case _:
             said = str(error)
     sentences = (said, *getattr(error, "__notes__", ()))
-    return printable(" ".join(part if part.endswith((".", ")")) else f"{part}." for part in sentences))
+    return printable(" ".join(part if part.endswith((".", ")", "?")) else f"{part}." for part in sentences))
 
 
 def shown(name: object) -> str:

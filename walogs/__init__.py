@@ -80,8 +80,8 @@ if TYPE_CHECKING:
     from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
     from walogs.inspection.verify import verify
-    from walogs.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
     from walogs.quantities import Duration, Size
+    from walogs.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
     from walogs.wal_reader import WalReader
 
 __version__ = "0.1.0.dev0"

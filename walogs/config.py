@@ -27,9 +27,6 @@ class WalConfig:
     """Where segments are held: a name, or an object."""
     codec: str | Codec = "crc32"
     """How bodies are stored and checked: a name, or an object. Stamped in every segment."""
-    change_codec: bool = False
-    """Go on with another codec than the log was written with, in a new segment. False: such a log is refused. What is
-    there is read by what each segment says of itself."""
     sync: str | SyncPolicy = "fdatasync"
     """When commits are synced: `fdatasync`, `fsync`, `interval`, `none`, or an object."""
     max_segment_size: int | None = 64 * 1024 * 1024
@@ -46,6 +43,9 @@ class WalConfig:
     verify: Literal["full", "last"] = "full"
     """`full`: every segment is checked at open. `last`: of completed ones, headers and SEALs only."""
 
+    change_codec: bool = False
+    """Go on with another codec than the log was written with, in a new segment. False: such a log is refused. What is
+    there is read by what each segment says of itself."""
     observers: Sequence[str | Observer] = ()
     """Who is told what the log does: names, or callables that take an event."""
 

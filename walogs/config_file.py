@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from walogs import registry
 from walogs.assembly import open as open_log
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from walogs.specs import Kind
     from walogs.wal import Wal
 
 
@@ -142,7 +143,7 @@ def made(file: str, log: Resolved, kind: str, name: str, options: Any, *place: s
     """The component, as whoever gives an object makes it."""
     keywords = {key.name: getattr(options, key.name) for key in fields(options) if key.init}
     try:
-        return registry.factory(kind, name)(*place, **keywords)
+        return registry.factory(cast("Kind", kind), name)(*place, **keywords)
     except (TypeError, ValueError) as error:
         problems = error.problems if isinstance(error, ConfigError) else (str(error),)
         key = f"{log.key}.{kind}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from walogs import registry
 from walogs.config import KEYS, WalConfig, did_you_mean, refused
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from cattrs import Converter
 
+    from walogs.specs import Kind
+
 SizeOrNone: TypeAlias = Size | None
 TYPES: Final[dict[str, Any]] = {
     "max_segment_size": SizeOrNone,
@@ -36,6 +38,8 @@ TYPES: Final[dict[str, Any]] = {
     "max_queued_size": Size,
     "recovery": Any,
     "verify": Any,
+    "change_codec": bool,
+    "observers": tuple[str, ...],
 }
 """Of the keys that choose no component, how each is written; `walogs.config.refused` says which values are right."""
 DEFAULTS: Final[dict[str, Any]] = {key.name: key.default for key in fields(WalConfig)}
@@ -141,7 +145,7 @@ def resolve_component(log: Log, kind: str, converter: Converter, resolved: Resol
         mistakes.append(nameless(log, component))
         return
     try:
-        options = registry.options(kind, use.value)
+        options = registry.options(cast("Kind", kind), use.value)
     except WalError as error:
         mistakes.append(use.mistake(said_of(error, kind, use.value)))
         return
@@ -192,7 +196,7 @@ def placed(log: Log, component: Component, given: Mapping[str, Given], complaint
 
 def nameless(log: Log, component: Component) -> Mistake:
     kind, given, use = component.kind, component.given, component.use
-    names = f"there are: {', '.join(registry.names(kind))}"
+    names = "there are: " + ", ".join(registry.names(cast("Kind", kind)))
     if use is not None:
         return use.mistake(f"the name of a {KIND_NAMES[kind]}, in quotes ({names})")
     if given.origin == "environment":
@@ -235,7 +239,7 @@ def elsewhere(log: Log, kind: str | None, key: str) -> str | None:
 
 def options_named(kind: str, name: object) -> Iterable[str]:
     try:
-        options = registry.options(kind, name) if isinstance(name, str) else None
+        options = registry.options(cast("Kind", kind), name) if isinstance(name, str) else None
     except WalError:
         return ()
     return () if options is None else types_of(options)

@@ -38,6 +38,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "append": ("walogs.cli.app:append", None, ""),
         "backup": ("walogs.cli.inspection:backup", None, ""),
         "cat": ("walogs.cli.app:cat", None, ""),
+        "config": ("walogs.cli.config:commands", None, ""),
         "demo": ("walogs.cli.app:demo", None, ""),
         "info": ("walogs.cli.app:info", None, ""),
         "plugins": ("walogs.cli.plugins:plugins", None, ""),

@@ -44,15 +44,19 @@ class PressOptions:
 
 def install(patch: pytest.MonkeyPatch, kind: str, name: str, factory: Any, options: type | None = None) -> None:
     """A component, as if a plugin had brought it."""
-    known = {of: registry.names(of) for of in ("store", "codec", "sync")}
-    built_in = registry.factory, registry.options
+    before = registry.current
 
-    def asked(index: int, of: str, wanted: str) -> Any:
-        return (factory, options)[index] if (of, wanted) == (kind, name) else built_in[index](of, wanted)
+    class Installed(registry.Registry):
+        def factory(self, of: Any, wanted: str) -> Any:
+            return factory if (of, wanted) == (kind, name) else before.factory(of, wanted)
 
-    patch.setattr(registry, "factory", lambda of, wanted: asked(0, of, wanted))
-    patch.setattr(registry, "options", lambda of, wanted: asked(1, of, wanted))
-    patch.setattr(registry, "names", lambda of: (*known[of], name) if of == kind else known[of])
+        def options(self, of: Any, wanted: str) -> Any:
+            return options if (of, wanted) == (kind, name) else before.options(of, wanted)
+
+        def names(self, of: Any) -> tuple[str, ...]:
+            return (*before.names(of), name) if of == kind else before.names(of)
+
+    patch.setattr(registry, "current", Installed())
 
 
 def refused(file: Path, **keywords: Any) -> walogs.ConfigError:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ max_batch_size = "64KiB"
 max_queued_size = "2MB"
 recovery = "prefix"
 verify = "last"
+change_codec = true
+observers = []
 
 [log.orders.sync]
 use = "interval"
@@ -66,8 +69,8 @@ def test_every_key_is_read_and_paths_are_relative_to_the_file(tmp_path: Path, mo
     policy = config.sync
     assert isinstance(policy, walogs.IntervalPolicy)
     assert (policy.time, policy.bytes, policy.entries) == (0.005, None, 100)
-    expected = walogs.WalConfig("local", "crc32", policy, 1 << 20, 1000, 1 << 16, 2 * 10**6, "prefix", "last")
-    assert config == expected
+    expected = walogs.WalConfig("local", "crc32", policy, 1 << 20, 1000, 1 << 16, 2 * 10**6, "prefix", "last", True)
+    assert replace(config, observers=()) == expected
     path, config = walogs.load_config("etc/walogs.toml", log="metrics")
     assert path == "/elsewhere/metrics.wal"
     assert config == walogs.WalConfig()

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import walogs
 from tests.callers import stepped_by_hand
 from tests.model.copies import Synced, files_of, judge_copy, judge_report
-from tests.model.oracle import Oracle
+from walogs.testing.oracle import Oracle
 from tests.model.worlds import WORLDS
 from walogs.assembly import assemble
 from walogs.config import WalConfig

@@ -4,6 +4,8 @@
 `MemoryCloud` is object storage with lost answers. Each model's faults are listed at the top of its file.
 """
 
+from walogs.testing.codec_contract import CodecContract
+from walogs.testing.contract import Contract, ContractBroken, NotOffered, Outcome, conform
 from walogs.testing.faults import Armed, LawBroken, Schedule, SimulatedCrash
 from walogs.testing.memory_chain_store import CLOUD_CALLS, CloudFault, MemoryChainStore, MemoryCloud
 from walogs.testing.memory_disk import (
@@ -19,6 +21,9 @@ from walogs.testing.memory_disk import (
     Process,
 )
 from walogs.testing.memory_store import WITNESS, MemoryStore, WriteHook
+from walogs.testing.oracle import Oracle
+from walogs.testing.store_contract import StoreContract
+from walogs.testing.sync_policy_contract import SyncPolicyContract
 from walogs.testing.watermark import Watched, assert_watermark_law, assert_witness_law
 
 __all__ = [
@@ -32,6 +37,9 @@ __all__ = [
     "WITNESS",
     "Armed",
     "CloudFault",
+    "CodecContract",
+    "Contract",
+    "ContractBroken",
     "Fault",
     "Handle",
     "LawBroken",
@@ -39,11 +47,17 @@ __all__ = [
     "MemoryCloud",
     "MemoryDisk",
     "MemoryStore",
+    "NotOffered",
+    "Oracle",
+    "Outcome",
     "Process",
     "Schedule",
     "SimulatedCrash",
+    "StoreContract",
+    "SyncPolicyContract",
     "Watched",
     "WriteHook",
     "assert_watermark_law",
     "assert_witness_law",
+    "conform",
 ]

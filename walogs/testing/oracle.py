@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from walogs.testing.contract import must
+
+__all__ = ["Oracle"]
+
 
 @dataclass
 class Oracle:
@@ -47,17 +51,16 @@ class Oracle:
 
     def opened(self, first_lsn: int, next_lsn: int, got: list[tuple[int, bytes]]) -> None:
         """Judge what an open handed out; from then on it is certain (G1, G2, G3, G4, G11, G12)."""
-        assert self.base <= first_lsn <= self.base_max, f"base {first_lsn}, not in {self.base}..{self.base_max}"
-        assert [lsn for lsn, _ in got] == list(range(first_lsn, next_lsn)), "not a dense run from the base"
+        must(self.base <= first_lsn <= self.base_max, f"base {first_lsn}, not in {self.base}..{self.base_max}")
+        must([lsn for lsn, _ in got] == list(range(first_lsn, next_lsn)), "not a dense run from the base")
         allowed = [list(self.certain)]
         for entries in self.possible:
             allowed.append(allowed[-1] + entries)
         whole = {len(content): content for content in allowed}
-        assert next_lsn - 1 in whole, (
-            f"ends at {next_lsn - 1}; acknowledged {len(self.certain)}, commits may end at {sorted(whole)}"
-        )
+        ends = f"ends at {next_lsn - 1}; acknowledged {len(self.certain)}, commits may end at {sorted(whole)}"
+        must(next_lsn - 1 in whole, ends)
         content = whole[next_lsn - 1]
         for lsn, data in got:
-            assert data == content[lsn - 1], f"entry {lsn} is not what was appended"
+            must(data == content[lsn - 1], f"entry {lsn} is not what was appended")
         self.certain, self.possible = content, []
         self.base = self.base_max = first_lsn

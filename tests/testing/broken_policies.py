@@ -1,0 +1,131 @@
+"""Sync policies that break one rule each."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any, ClassVar, Final
+
+from walogs.defaults.sync_policies import FdatasyncPolicy, IntervalPolicy, NoSyncPolicy
+from walogs.protocols import Decision, Pending, SyncBy, SyncPolicy
+from walogs.testing import SyncPolicyContract
+
+
+class OfAPolicy(SyncPolicyContract):
+    """Of the class that is named."""
+
+    policy_type: ClassVar[Any] = FdatasyncPolicy
+
+    def policy(self) -> SyncPolicy:
+        policy: SyncPolicy = self.policy_type()
+        return policy
+
+
+class DurableInName(FdatasyncPolicy):
+    def decide(self, pending: Pending) -> Decision:
+        return "leave"
+
+
+class DurableUnlessMany(FdatasyncPolicy):
+    """Under load there is no time to sync."""
+
+    def decide(self, pending: Pending) -> Decision:
+        return "sync" if pending.entries < 1000 else SyncBy(pending.oldest_ns + 1_000_000)
+
+
+class EventuallyPerhaps(IntervalPolicy):
+    """Every hundred entries: the last ninety-nine wait for ever."""
+
+    def decide(self, pending: Pending) -> Decision:
+        return "sync" if pending.entries >= 100 else "leave"
+
+
+class EventuallyWithoutAWord:
+    name = "eventually"
+    promise = "eventually"
+    barrier = "data"
+
+    def decide(self, pending: Pending) -> Decision:
+        return SyncBy(pending.oldest_ns + 10)
+
+
+class ByTheClock(IntervalPolicy):
+    def decide(self, pending: Pending) -> Decision:
+        return "sync" if time.monotonic_ns() - pending.oldest_ns > self._time_ns else SyncBy(pending.oldest_ns + 1)
+
+
+class EveryOther(NoSyncPolicy):
+    def __init__(self) -> None:
+        self.turns = itertools.cycle(("sync", "leave"))
+
+    def decide(self, pending: Pending) -> Decision:
+        return next(self.turns)  # type: ignore[return-value]
+
+
+class Overflow(FdatasyncPolicy):
+    def decide(self, pending: Pending) -> Decision:
+        pending.oldest_ns.to_bytes(6, "big")
+        return "sync"
+
+
+class TrueIsNoDecision(NoSyncPolicy):
+    def decide(self, pending: Pending) -> Decision:
+        return True  # type: ignore[return-value]
+
+
+class InSeconds(IntervalPolicy):
+    """A deadline of this clock, in another unit."""
+
+    def decide(self, pending: Pending) -> Decision:
+        return SyncBy(pending.oldest_ns // 10**9 + 1)
+
+
+class InFractions(IntervalPolicy):
+    def decide(self, pending: Pending) -> Decision:
+        return SyncBy(pending.oldest_ns + 1e6)  # type: ignore[arg-type]
+
+
+class AlwaysALittleLater(IntervalPolicy):
+    """Every append puts it off: while there are any, none is synced."""
+
+    def decide(self, pending: Pending) -> Decision:
+        return SyncBy(pending.oldest_ns + pending.entries * 1000)
+
+
+class BarrierOfItsOwn(FdatasyncPolicy):
+    barrier = "fast"  # type: ignore[assignment]
+
+
+class PromiseOfItsOwn(NoSyncPolicy):
+    promise = "mostly"  # type: ignore[assignment]
+
+
+class NoMembers:
+    name = "nothing"
+
+
+Broken = tuple[type[SyncPolicyContract], str]
+
+
+def of(policy: Any, check: str) -> Broken:
+    return type(f"Of{policy.__name__}", (OfAPolicy,), {"policy_type": policy}), check
+
+
+BROKEN: Final[list[Broken]] = [
+    of(DurableInName, "test_durable_means_sync"),
+    of(DurableUnlessMany, "test_durable_means_sync"),
+    of(EventuallyPerhaps, "test_eventually_never_leaves"),
+    of(EventuallyWithoutAWord, "test_eventually_is_explained"),
+    of(ByTheClock, "test_decide_is_pure"),
+    of(EveryOther, "test_decide_is_pure"),
+    of(Overflow, "test_decide_never_raises"),
+    of(TrueIsNoDecision, "test_every_answer_is_a_decision"),
+    of(InFractions, "test_every_answer_is_a_decision"),
+    of(InSeconds, "test_a_deadline_comes_after_the_oldest"),
+    of(AlwaysALittleLater, "test_a_deadline_does_not_recede"),
+    of(BarrierOfItsOwn, "test_it_asks_for_one_of_the_barriers"),
+    of(PromiseOfItsOwn, "test_it_makes_one_of_the_promises"),
+    of(NoMembers, "test_it_has_the_members"),
+]
+
+__all__ = ["BROKEN", "OfAPolicy"]

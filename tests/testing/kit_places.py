@@ -1,0 +1,95 @@
+"""The contracts of what walogs brings itself, with everything that the kit can be offered."""
+
+from __future__ import annotations
+
+import errno
+import random
+from pathlib import Path
+from typing import ClassVar, Final
+
+from walogs.protocols import SegmentStore
+from walogs.testing import (
+    CHANGES,
+    CRASH,
+    FAILED_SYNC,
+    CloudFault,
+    Fault,
+    MemoryChainStore,
+    MemoryCloud,
+    MemoryDisk,
+    MemoryStore,
+    StoreContract,
+)
+
+DISK_FAULTS: Final = {
+    "die": Fault("crash", only=CHANGES),
+    "EIO": Fault(errno.EIO, only=CHANGES),
+    "failed sync": FAILED_SYNC,
+}
+CLOUD_FAULTS: Final = {
+    "die": CloudFault("crash", only={"create", "remove"}),
+    "EIO": CloudFault("unavailable", only={"create", "remove"}),
+}
+assert CRASH.what == "crash"
+
+
+class OnADisk(StoreContract):
+    """A store on a modelled disk: it can be cut off from power, filled, and failed at each step."""
+
+    faults: ClassVar[frozenset[str]] = frozenset(DISK_FAULTS)
+    store_type: ClassVar[type[MemoryStore]] = MemoryStore
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.disks: dict[Path, MemoryDisk] = {}
+
+    def disk(self, place: Path) -> MemoryDisk:
+        return self.disks.setdefault(place, MemoryDisk())
+
+    def store(self, place: Path) -> SegmentStore:
+        return self.store_type(self.disk(place), segment_bytes_max=1 << 20)
+
+    def crash(self, place: Path, rng: random.Random) -> None:
+        self.disk(place).power_cut(rng)
+
+    def room(self, place: Path, free: int | None) -> None:
+        disk = self.disk(place)
+        disk.room = None if free is None else disk.used + free
+
+    def arm(self, place: Path, fault: str, step: int, rng: random.Random) -> None:
+        self.disk(place).arm(step, DISK_FAULTS[fault], rng=rng)
+
+    def disarm(self, place: Path) -> None:
+        self.disk(place).disarm()
+
+
+class InACloud(StoreContract):
+    """A store that fences by creation, in a modelled remote; a power cut takes nothing from it."""
+
+    faults: ClassVar[frozenset[str]] = frozenset(CLOUD_FAULTS)
+    store_type: ClassVar[type[MemoryChainStore]] = MemoryChainStore
+    cloud_type: ClassVar[type[MemoryCloud]] = MemoryCloud
+    numbers_reused: ClassVar[bool] = True
+
+    def setup_method(self) -> None:
+        super().setup_method()
+        self.clouds: dict[Path, MemoryCloud] = {}
+        self.alive: list[MemoryChainStore] = []
+
+    def cloud(self, place: Path) -> MemoryCloud:
+        return self.clouds.setdefault(place, self.cloud_type(numbers_reused=self.numbers_reused))
+
+    def store(self, place: Path) -> SegmentStore:
+        self.alive.append(self.store_type(self.cloud(place), segment_bytes_max=1 << 20))
+        return self.alive[-1]
+
+    def crash(self, place: Path, rng: random.Random) -> None:
+        for store in self.alive:
+            store.kill()
+        self.alive.clear()
+
+    def arm(self, place: Path, fault: str, step: int, rng: random.Random) -> None:
+        self.cloud(place).arm(step, CLOUD_FAULTS[fault], rng=rng)
+
+    def disarm(self, place: Path) -> None:
+        self.cloud(place).disarm()

@@ -1,0 +1,295 @@
+"""What a store owes whose segments grow: extending, writing, syncing, cutting, trimming, and the witness."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from walogs.errors import NoSpace
+from walogs.testing.contract import NotOffered, must, must_not_raise, must_raise, rests_on
+from walogs.testing.store_places import StorePlaces, must_hold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from walogs.protocols import AppendableStore
+
+__all__ = ["AppendChecks"]
+
+SIZE: Final = 10_000
+WINDOW: Final = 40_000
+WITNESS_BYTES: Final = 64
+BARRIERS: Final[tuple[Literal["data", "full"], ...]] = ("data", "full")
+
+
+class AppendChecks(StorePlaces):
+    """Holds of `AppendableStore`; each is skipped, with that reason, where the store is not appendable."""
+
+    # Extending
+
+    def test_extend_adds_zeros(self) -> None:
+        """`AppendableStore.extend`: "at least *size* bytes long, what was added is zero". What was there stays."""
+        place, store, whole = self.with_segment()
+        for size in (SIZE + 1, SIZE + 600, WINDOW, WINDOW + 300_000):
+            store.extend(1, size)
+            got = store.size(1)
+            must(got >= size, f"after extend(1, {size}) it has {got} bytes")
+            must_hold(self.at(place), 1, whole + bytes(got - SIZE), f"after extend(1, {size})")
+
+    def test_extend_never_shrinks(self) -> None:
+        """`AppendableStore.extend`: "The segment is at least *size* bytes long". One that is longer stays as it is."""
+        place, store, whole = self.with_segment()
+        for size in (SIZE, SIZE - 1, 600):
+            store.extend(1, size)
+            must_hold(self.at(place), 1, whole, f"after extend(1, {size}) of {SIZE} bytes")
+
+    @rests_on("test_extend_adds_zeros", "test_trim_keeps_the_front")
+    def test_extend_shows_nothing_old(self) -> None:
+        """`AppendableStore.extend`: "what was added is zero". Also where bytes were that trim() has taken off."""
+        place, store, whole = self.with_segment()
+        store.trim(1, 1000)
+        store.extend(1, SIZE)
+        must(store.size(1) >= SIZE, f"after extend(1, {SIZE}) it has {store.size(1)} bytes")
+        got = store.read(1, 1000, SIZE)
+        must(not got.strip(b"\0"), "what trim() had taken off was there again after extend()")
+        must(self.at(place).read(1, 0, 1000) == whole[:1000], "what trim() had left is not there after extend()")
+
+    @rests_on("test_create_is_durable_with_its_name", "test_extend_adds_zeros")
+    def test_extend_is_durable(self) -> None:
+        """`AppendableStore.extend`: "both are durable on return". The size, and the zeros in it."""
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.extend(1, WINDOW)
+            self.crash(place, rng)
+            beside = self.at(place)
+            must(beside.size(1) >= WINDOW, f"after extend(1, {WINDOW}) and a power cut it has {beside.size(1)} bytes")
+            must(beside.read(1) == whole + bytes(beside.size(1) - SIZE), "after a power cut, what was added is not zero")
+
+    @rests_on("test_extend_adds_zeros")
+    def test_refused_room_extends_nothing(self) -> None:
+        """`AppendableStore.extend`: "Raises `NoSpace`: nothing changed." And the same call works once there is room."""
+        place, store, whole = self.with_segment()
+        for free in (0, 8192):
+            self.room(place, free)
+            must_raise(NoSpace, lambda: store.extend(1, WINDOW), f"extend() with {free} bytes of room")
+            must_hold(store, 1, whole, f"after extend() with {free} bytes of room")
+        self.room(place, None)
+        must_not_raise(lambda: store.extend(1, WINDOW), "extend() once there is room again")
+
+    # Writing and syncing
+
+    @rests_on("test_extend_adds_zeros")
+    def test_write_puts_bytes_where_it_is_told(self) -> None:
+        """`AppendableStore.write`: "These bytes are at *offset*, within the segment's size". All of them, and no others."""
+        place, store, whole = self.with_segment()
+        expected = bytearray(whole + bytes(WINDOW - SIZE))
+        store.extend(1, WINDOW)
+        writes = [(0, 1), (513, 511), (SIZE - 5, 10), (600, 5000), (WINDOW - 1, 1), (WINDOW - 9000, 9000), (700, 0)]
+        for at, (offset, size) in enumerate(writes):
+            data = self.segment(size, at + 1)
+            lent = (data, bytearray(data), memoryview(data))[at % 3]
+            store.write(1, offset, lent)
+            expected[offset : offset + size] = data
+            must_hold(store, 1, bytes(expected), f"after write(1, {offset}, {size} bytes)")
+        must_hold(self.at(place), 1, bytes(expected), "for a store beside it, after writes")
+
+    @rests_on("test_write_puts_bytes_where_it_is_told")
+    def test_both_newest_segments_can_be_written(self) -> None:
+        """`AppendableStore`: "Written to: the newest segment, and the one before it while it is sealed." """
+        place, store, whole = self.with_segment()
+        store.create(2, self.segment(SIZE, 2))
+        for number, base in ((1, whole), (2, self.segment(SIZE, 2)), (1, whole)):
+            store.write(number, 700, b"sealed")
+            store.sync(number, "data")
+            must_hold(self.at(place), number, base[:700] + b"sealed" + base[706:], f"after write({number}, …)")
+
+    @rests_on("test_create_is_durable_with_its_name", "test_write_puts_bytes_where_it_is_told")
+    def test_sync_makes_written_bytes_durable(self) -> None:
+        """`AppendableStore.sync`: "Returning means every byte written to the segment before the call is durable"."""
+        for rng in self.crashes():
+            for barrier in BARRIERS:
+                place, store, whole = self.with_segment()
+                expected = bytearray(whole)
+                for offset, size in ((600, 10), (512, 4000), (SIZE - 2000, 2000), (700, 1)):
+                    expected[offset : offset + size] = data = self.segment(size, 7)
+                    store.write(1, offset, data)
+                store.sync(1, barrier)
+                self.crash(place, rng)
+                beside = self.at(place)
+                must_hold(beside, 1, bytes(expected), f"after sync(1, {barrier!r}) and a power cut")
+
+    @rests_on("test_sync_makes_written_bytes_durable")
+    def test_sync_of_a_segment_of_another_process(self) -> None:
+        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery". Of what it did not create."""
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.close()
+            again = self.appender(place)
+            again.write(1, 512, self.segment(3000, 3))
+            again.sync(1, "full")
+            self.crash(place, rng)
+            beside = self.at(place)
+            expected = whole[:512] + self.segment(3000, 3) + whole[3512:]
+            must_hold(beside, 1, expected, "after sync() by a later process and a power cut")
+
+    @rests_on("test_sync_makes_written_bytes_durable")
+    def test_a_failed_sync_raises(self) -> None:
+        """`AppendableStore.sync`: "after it raised: then any of those bytes may be on disk or not". It must raise."""
+        self.faulty("failed sync")
+        for barrier in BARRIERS:
+            place, store, _ = self.with_segment()
+            store.write(1, 600, self.segment(2000, 1))
+            self.arm(place, "failed sync", 1, random.Random(0))
+            must_raise(Exception, lambda s=store, b=barrier: s.sync(1, b), f"sync(1, {barrier!r}) that the system refused")
+
+    # Cutting and trimming
+
+    def test_cut_zeroes_to_the_very_end(self) -> None:
+        """`AppendableStore.cut`: "Everything from *offset* to the very end becomes zero". Nothing else, and no size."""
+        for offset in (512, 513, 4095, 4096, 5000, SIZE - 1, SIZE):
+            place, store, whole = self.with_segment()
+            store.cut(1, offset)
+            store.sync(1, "full")
+            expected = whole[:offset] + bytes(SIZE - offset)
+            must_hold(self.at(place), 1, expected, f"after cut(1, {offset}) of {SIZE} bytes")
+
+    @rests_on("test_cut_zeroes_to_the_very_end", "test_sync_makes_written_bytes_durable")
+    def test_cut_is_durable_after_sync(self) -> None:
+        """`AppendableStore.cut`: "durable after `sync`". A torn end that comes back is taken for entries."""
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.cut(1, 1000)
+            store.sync(1, "full")
+            self.crash(place, rng)
+            beside = self.at(place)
+            must_hold(beside, 1, whole[:1000] + bytes(SIZE - 1000), "after cut(), sync() and a power cut")
+
+    @rests_on("test_cut_is_durable_after_sync")
+    def test_a_cut_is_written_where_it_reads_as_zero(self) -> None:
+        """`AppendableStore.cut`: "also where it reads as zero". After a failed sync the device may hold something else."""
+        self.faulty("failed sync")
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.write(1, 512, bytes(SIZE - 512))
+            self.interrupted(place, "failed sync", 1, rng, lambda s=store: s.sync(1, "full"))
+            store.close()
+            again = self.appender(place)
+            if again.read(1) != whole[:512] + bytes(SIZE - 512):
+                raise NotOffered("after a failed sync it reads what the device holds")
+            again.cut(1, 512)
+            again.sync(1, "full")
+            self.crash(place, rng)
+            beside = self.at(place)
+            must_hold(beside, 1, whole[:512] + bytes(SIZE - 512), "after a failed sync, cut(), sync() and a power cut")
+
+    @rests_on("test_cut_zeroes_to_the_very_end")
+    def test_cut_needs_no_room(self) -> None:
+        """`AppendableStore.cut`: "Needs no space except where the file system copies on write." A full disk can be opened."""
+        place, store, whole = self.with_segment()
+        self.room(place, 0)
+        must_not_raise(lambda: (store.cut(1, 1000), store.sync(1, "full")), "cut() and sync() with no room")
+        must_hold(store, 1, whole[:1000] + bytes(SIZE - 1000), "after cut() with no room")
+
+    def test_trim_keeps_the_front(self) -> None:
+        """`AppendableStore.trim`: "The segment's size becomes this". Its end is what goes."""
+        for size in (SIZE, SIZE - 1, 4096, 1000, 512):
+            place, store, whole = self.with_segment()
+            store.trim(1, size)
+            must_hold(store, 1, whole[:size], f"after trim(1, {size}) of {SIZE} bytes")
+            must_hold(self.at(place), 1, whole[:size], f"for a store beside it, after trim(1, {size})")
+
+    @rests_on("test_create_is_durable_with_its_name", "test_trim_keeps_the_front")
+    def test_trim_is_durable(self) -> None:
+        """`AppendableStore.trim`: "becomes this, durably". Without a sync after it."""
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.trim(1, 1000)
+            self.crash(place, rng)
+            must_hold(self.at(place), 1, whole[:1000], "after trim(1, 1000) and a power cut")
+
+    # The witness
+
+    def test_the_witness_is_what_was_last_written(self) -> None:
+        """`AppendableStore.read_witness`: "What was last written as the witness, or None." For any process."""
+        place, store, whole = self.with_segment()
+        must(store.read_witness() is None, "there is a witness before one was written")
+        for at, durable in enumerate((False, True, False, False, True)):
+            written = self.segment(WITNESS_BYTES, at)
+            if not self.kept(store, written, durable=durable):
+                must(store.read_witness() != written, "write_witness() answers False, and it is there")
+                raise NotOffered("write_witness() answers that it keeps none")
+            for who, looking in (("the writer", store), ("a store beside it", self.at(place))):
+                got = looking.read_witness()
+                must(got == written, f"{who} reads another witness than was written last")
+        must_hold(store, 1, whole, "after the witness was written")
+        store.close()
+        must(self.at(place).read_witness() == self.segment(WITNESS_BYTES, 4), "the witness is gone after close()")
+
+    @rests_on("test_create_is_durable_with_its_name", "test_the_witness_is_what_was_last_written")
+    def test_a_durable_witness_survives(self) -> None:
+        """`AppendableStore.write_witness`: "*durable*: through a power cut". Whatever was written before it."""
+        for rng in self.crashes():
+            place, store, _ = self.with_segment()
+            for at in (0, 1):
+                if not self.kept(store, self.segment(WITNESS_BYTES, at), durable=True):
+                    raise NotOffered("write_witness() answers that it keeps none")
+            self.crash(place, rng)
+            witness = self.at_appendable(place).read_witness()
+            must(witness == self.segment(WITNESS_BYTES, 1), "a durable witness did not survive a power cut")
+
+    def test_writing_the_witness_never_raises(self) -> None:
+        """`AppendableStore.write_witness`: "It never raises `Exception`". Whatever fails, it answers whether it is kept."""
+        for fault in ("", *sorted(self.faults & {"EIO", "failed sync"}), *(("room",) if self.can_be_full else ())):
+            for step in range(1, 7):
+                for was_there in (False, True):
+                    place, store, _ = self.with_segment()
+                    if was_there:
+                        self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
+                    if fault == "room":
+                        self.room(place, 0)
+                    elif fault:
+                        self.arm(place, fault, step, random.Random(step))
+                    for durable in (True, False):
+                        self.kept(store, self.segment(WITNESS_BYTES, 2), durable=durable, when=f" ({fault or 'no fault'})")
+
+    @rests_on("test_the_witness_is_what_was_last_written")
+    def test_a_dropped_witness_is_gone(self) -> None:
+        """`AppendableStore.drop_witness`: "There is no witness any more". Also where there was none; then a new one."""
+        place, store, _ = self.with_segment()
+        must_not_raise(store.drop_witness, "drop_witness() where there is none")
+        for _ in range(2):
+            self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
+            store.drop_witness()
+            for who, looking in (("the writer", store), ("a store beside it", self.at(place))):
+                must(looking.read_witness() is None, f"{who} reads a witness after drop_witness()")
+
+    @rests_on("test_a_dropped_witness_is_gone", "test_a_durable_witness_survives")
+    def test_dropping_the_witness_is_durable(self) -> None:
+        """`AppendableStore.drop_witness`: "no witness any more, durably, on return"."""
+        for rng in self.crashes():
+            place, store, _ = self.with_segment()
+            self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
+            store.drop_witness()
+            self.crash(place, rng)
+            witness = self.at_appendable(place).read_witness()
+            must(witness is None, "a witness came back after drop_witness() and a power cut")
+
+    # For the checks
+
+    def with_segment(self) -> tuple[Path, AppendableStore, bytes]:
+        """(place, its writer, the bytes of its one segment)."""
+        place, whole = self.place(), self.segment(SIZE)
+        store = self.appender(place)
+        store.create(1, whole)
+        return place, store, whole
+
+    def at_appendable(self, place: Path) -> AppendableStore:
+        """A store object that is not acquired."""
+        return cast("AppendableStore", self.at(place))
+
+    def kept(self, store: AppendableStore, witness: bytes, *, durable: bool, when: str = "") -> bool:
+        """What `write_witness` answered."""
+        told = f"write_witness(…, durable={durable}){when}"
+        answer = must_not_raise(lambda: store.write_witness(witness, durable=durable), told)
+        must(isinstance(answer, bool), f"{told} answers {answer!r}: whether it is kept")
+        return bool(answer)

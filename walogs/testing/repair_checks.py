@@ -1,0 +1,95 @@
+"""What a store owes that `repair` can work on: it keeps copies, and puts other bytes in a segment's place."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from walogs.errors import Exists, Missing
+from walogs.protocols import RepairableStore
+from walogs.testing.contract import NotOffered, breaks, must, must_raise, rests_on
+from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["RepairChecks"]
+
+ASIDE: Final = "damaged-000001-conformance"
+SIZE: Final = 6000
+
+
+class RepairChecks(StorePlaces):
+    """Holds of `RepairableStore`; each is skipped where the store lacks its two members."""
+
+    def test_what_is_set_aside_is_no_segment(self) -> None:
+        """`RepairableStore.set_aside`: "is there under *name* too". The name is taken from then on, and nothing else."""
+        place, store, _ = self.repairable()
+        before = self.everything(place)
+        store.set_aside(1, ASIDE)
+        must_raise(Exists, lambda: store.set_aside(1, ASIDE), "set_aside() under a name that is taken")
+        must_raise(Missing, lambda: store.set_aside(9, f"{ASIDE}-9"), "set_aside() of a segment that is not there")
+        after = self.everything(place)
+        must(before == after, f"set_aside() has changed what is read: there are {list(after)}, not {list(before)}")
+        store.replace(1, [b"other bytes, "] * 100)
+        must_raise(Exists, lambda: store.set_aside(1, ASIDE), "set_aside() after replace(), under a name that is taken")
+        must_hold(self.at(place), 2, self.segment(SIZE, 2), "after another segment was set aside")
+
+    def test_replace_puts_exactly_these_bytes(self) -> None:
+        """`RepairableStore.replace`: "holds exactly these bytes, end to end". The pieces may be read from it meanwhile."""
+        place, store, whole = self.repairable()
+
+        def pieces() -> Iterator[bytes]:
+            yield whole[:600]
+            yield store.read(1, 1000, 3000)
+            yield b""
+            yield bytes(50_000)
+
+        store.replace(1, pieces())
+        must_hold(self.at(place), 1, whole[:600] + whole[1000:3000] + bytes(50_000), "after replace()")
+        must_hold(self.at(place), 2, self.segment(SIZE, 2), "after replace() of another segment")
+
+    @rests_on("test_replace_puts_exactly_these_bytes")
+    def test_replace_by_pieces_that_raise_changes_nothing(self) -> None:
+        """`RepairableStore.replace`: "and what *pieces* raise: nothing changed"."""
+        place, store, whole = self.repairable()
+
+        def pieces() -> Iterator[bytes]:
+            yield b"half of it"
+            raise LookupError("no more")
+
+        must_raise(LookupError, lambda: store.replace(1, pieces()), "replace() by pieces that raise LookupError")
+        must_hold(self.at(place), 1, whole, "after replace() by pieces that raise")
+        must_hold(store, 1, whole, "after replace() by pieces that raise")
+
+    @rests_on("test_create_is_durable_with_its_name", "test_replace_puts_exactly_these_bytes")
+    def test_replace_is_all_or_nothing(self) -> None:
+        """`RepairableStore.replace`: "All the old bytes or all the new ones". At whichever step its process dies."""
+        self.faulty("die")
+        new = self.segment(SIZE - 500, 9)
+        for step in range(1, STEPS_MAX):
+            for seed in range(4):
+                place, store, whole = self.repairable()
+                rng = random.Random(f"{step} {seed}")
+                died = self.interrupted(place, "die", step, rng, lambda s=store: s.replace(1, [new]))
+                if self.can_crash:
+                    self.crash(place, rng)
+                beside = self.at(place)
+                if not died:
+                    must_hold(beside, 1, new, "after replace() and a power cut")
+                    if seed == 3:
+                        return
+                    continue
+                must_hold(beside, 1, new if beside.read(1) == new else whole, f"after replace() died at step {step}")
+        breaks(f"replace() takes more than {STEPS_MAX} steps")
+
+    def repairable(self) -> tuple[Path, RepairableStore, bytes]:
+        """(place, its writer, the bytes of segment 1); there is a segment 2 as well."""
+        place, whole = self.place(), self.segment(SIZE)
+        store = self.appender(place)
+        if not isinstance(store, RepairableStore):
+            raise NotOffered("the store has no set_aside() and replace(): they are optional")
+        store.create(1, whole)
+        store.create(2, self.segment(SIZE, 2))
+        return place, store, whole

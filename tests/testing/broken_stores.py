@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from hypothesis import Phase
 from typing_extensions import Buffer
 
 from tests.testing.kit_places import InACloud, OnADisk
@@ -531,12 +532,22 @@ class ChainInOneBucket(InACloud):
         return self.scratch() / f"place-{places}"
 
 
+SEARCH: Final = {
+    "max_examples": 1000,
+    "stateful_step_count": 30,
+    "derandomize": True,
+    "phases": (Phase.generate,),
+}
+"""Until it is found, and then no further."""
+
+
 def on_disk(store: type[MemoryStore], check: str) -> Broken:
-    return type(f"On{store.__name__}", (OnADisk,), {"store_type": store}), check
+    own = {"store_type": store, "machine": SEARCH}
+    return type(f"On{store.__name__}", (OnADisk,), own), check
 
 
 def in_cloud(store: type[MemoryChainStore], check: str, *, numbers_reused: bool = True) -> Broken:
-    own = {"store_type": store, "numbers_reused": numbers_reused}
+    own = {"store_type": store, "numbers_reused": numbers_reused, "machine": SEARCH}
     return type(f"In{store.__name__}", (InACloud,), own), check
 
 

@@ -11,9 +11,12 @@ import inspect
 import shutil
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, NoReturn, TypeVar
 from unittest import SkipTest
+
+from walogs.testing.faults import SimulatedCrash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,10 +65,8 @@ class Contract:
     def teardown_method(self) -> None:
         """Called after each check, however it ended: closes what it left open, and removes its directories."""
         while self._cleanups:
-            try:
+            with suppress(Exception, SimulatedCrash):  # what was wrong has been said, or is another check's to say
                 self._cleanups.pop()()
-            except Exception:  # noqa: BLE001 what was wrong has been said, or is another check's to say
-                continue
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -193,6 +194,11 @@ def in_order(contract: Contract) -> list[str]:
     return sorted(ordered, key=lambda check: getattr(getattr(contract, check), "is_after_the_rest", False))
 
 
+def with_notes(why: str, error: BaseException) -> str:
+    """*why*, and below it what was noted on the way: of the state machine, the shortest history that does it."""
+    return "\n".join((why, *getattr(error, "__notes__", ())))
+
+
 def _run(contract: Contract, check: str, rule: str) -> Outcome:
     contract.setup_method()
     try:
@@ -200,13 +206,13 @@ def _run(contract: Contract, check: str, rule: str) -> Outcome:
     except NotOffered as reason:
         return Outcome(check, rule, "skipped", str(reason))
     except ContractBroken as broken:
-        return Outcome(check, rule, "failed", str(broken))
+        return Outcome(check, rule, "failed", with_notes(str(broken), broken))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 the component's own, or a model's verdict on it (`LawBroken`)
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
-        return Outcome(check, rule, "failed", f"{type(error).__name__}: {error} ({where})")
+        return Outcome(check, rule, "failed", with_notes(f"{type(error).__name__}: {error} ({where})", error))
     else:
         return Outcome(check, rule, "passed", "")
     finally:

@@ -7,15 +7,17 @@ a part has failed.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from walogs.assembly import open as open_log
 from walogs.assembly import open_reader
 from walogs.errors import Fenced, Locked
 from walogs.testing.contract import after_the_rest, must, must_not_raise, must_raise
+from walogs.testing.faults import SimulatedCrash
 from walogs.testing.store_places import StorePlaces
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from walogs.protocols import SegmentStore
@@ -27,10 +29,8 @@ __all__ = ["LogChecks"]
 class LogChecks(StorePlaces):
     """Holds of a log on the store (docs/guarantees.md)."""
 
-    machine_examples: ClassVar[int] = 20
-    """How many histories the state machine tries."""
-    machine_steps: ClassVar[int] = 25
-    """How many steps one of them has at most."""
+    machine: ClassVar[Mapping[str, Any]] = {"max_examples": 40, "stateful_step_count": 30}
+    """Hypothesis settings of the state machine: how many histories it tries, how long they are, and any other."""
 
     @after_the_rest
     def test_a_log_comes_back(self) -> None:
@@ -142,7 +142,7 @@ class LogChecks(StorePlaces):
                 raise
             message = "the state machine needs hypothesis: pip install 'walogs[testing]'"
             raise ModuleNotFoundError(message, name=missing.name) from None
-        run_machine(self, self.machine_examples, self.machine_steps)
+        run_machine(self, self.machine)
 
     # For the checks
 
@@ -161,5 +161,5 @@ class LogChecks(StorePlaces):
 def kill(wal: Wal, store: SegmentStore) -> None:
     """What its process's death leaves: nothing is written any more, and what the process held is free."""
     wal.closed = True
-    with suppress(Exception):
+    with suppress(Exception, SimulatedCrash):
         store.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from hypothesis import HealthCheck, Phase, reporting, settings
 from hypothesis import strategies as st
@@ -22,6 +22,8 @@ from walogs.testing.faults import SimulatedCrash
 from walogs.testing.oracle import Oracle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from walogs.protocols import SegmentStore
     from walogs.testing.store_places import StorePlaces
     from walogs.wal import Wal
@@ -30,6 +32,14 @@ __all__ = ["StoreMachine", "run_machine"]
 
 REFUSED = (OSError, Unavailable)
 SIZES = (0, 1, 7, 20, 128, 500, 700, 1500, 3000, 9000)
+SETTINGS: Final[dict[str, Any]] = {
+    "deadline": None,  # a disk's pause is no failure
+    "database": None,  # nothing is left where it runs
+    "print_blob": True,
+    "report_multiple_bugs": False,
+    "phases": (Phase.generate, Phase.shrink),
+    "suppress_health_check": list(HealthCheck),
+}
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -70,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
             try:
                 wal = open_log(store=store, **self.options)
             except (*REFUSED, Indefinite, SimulatedCrash):
-                with suppress(Exception):
+                with suppress(Exception, SimulatedCrash):
                     store.close()
                 continue
             try:
@@ -266,24 +276,16 @@ def payload(rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def run_machine(contract: StorePlaces, examples: int, steps: int) -> None:
-    """Search for a history that the oracle does not allow; what is raised has its shortest form in its notes."""
+def run_machine(contract: StorePlaces, options: Mapping[str, Any]) -> None:
+    """Search for a history that the oracle does not allow; what is raised has its shortest form in its notes.
+
+    *options* are Hypothesis settings, and go before those that every search has.
+    """
     machine: Any = type("StoreMachine", (StoreMachine,), {"contract": contract})
     told: list[str] = []
     with reporting.with_reporter(lambda line: told.append(str(line))):  # type: ignore[no-untyped-call]
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
-                machine,
-                settings=settings(
-                    max_examples=examples,
-                    stateful_step_count=steps,
-                    deadline=None,
-                    database=None,
-                    print_blob=True,
-                    phases=(Phase.generate, Phase.shrink),
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+            run_state_machine_as_test(machine, settings=settings(**{**SETTINGS, **options}))  # type: ignore[no-untyped-call]
         except NotOffered:
             raise
         except BaseException as error:

@@ -127,7 +127,7 @@ class StorePlaces(Contract):
         found: dict[int | str, bytes | None] = {number: store.read(number) for number in store.segments()}
         if is_appendable(store):
             found["witness"] = store.read_witness()
-        with suppress(Exception):
+        with suppress(Exception, SimulatedCrash):
             store.close()
         return found
 

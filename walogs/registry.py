@@ -39,6 +39,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "backup": ("walogs.cli.inspection:backup", None, ""),
         "cat": ("walogs.cli.app:cat", None, ""),
         "config": ("walogs.cli.config:commands", None, ""),
+        "conformance": ("walogs.cli.conformance:conformance", None, ""),
         "demo": ("walogs.cli.app:demo", None, ""),
         "info": ("walogs.cli.app:info", None, ""),
         "plugins": ("walogs.cli.plugins:plugins", None, ""),

@@ -58,7 +58,14 @@ NEVER: Final[Mapping[str, frozenset[str]]] = {
 TESTING_MAY_IMPORT: Final = frozenset(
     {"walogs.testing", "walogs.formats", "walogs.protocols", "walogs.errors", "walogs.types"}
 )
-SUITES: Final[frozenset[str]] = frozenset()
+SUITES: Final[frozenset[str]] = frozenset(
+    {
+        "walogs.testing.codec_contract",
+        "walogs.testing.log_checks",
+        "walogs.testing.machine",
+        "walogs.testing.sync_policy_contract",
+    }
+)
 """Modules of walogs.testing that run whole logs, and may therefore import walogs.assembly."""
 
 KNOW_NO_SYSCALL: Final = frozenset({"walogs.engine", "walogs.formats", "walogs.protocols"})
@@ -193,6 +200,7 @@ PLANTED: Final = [
     ("walogs.registry", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.config", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.testing.memory", "from walogs.assembly import open", "walogs.assembly"),
+    ("walogs.testing.machine", "from walogs.config import WalConfig", "walogs.config"),
     ("walogs.testing.memory", "from walogs.engine import commit", "walogs.engine.commit"),
     ("walogs.testing.memory", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.defaults.local_store", "from walogs.surprise import x", "walogs.surprise"),
@@ -212,6 +220,7 @@ def test_a_planted_upward_import_is_seen(module: str, text: str, target: str) ->
         ("walogs.assembly", "from walogs import config, registry\nfrom walogs.defaults.local_store import LocalStore"),
         ("walogs.defaults.local_store", "import os\nfrom ..formats import native\nfrom .. import errors"),
         ("walogs.engine.commit", "import zlib\nfrom walogs.engine import rotation\nfrom .verdict import x"),
+        ("walogs.testing.machine", "from walogs.assembly import open"),
         ("walogs.testing.memory", "from walogs.formats.native import x\nfrom .. import errors\nfrom . import faults"),
     ],
 )

@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import walogs
 from tests.callers import stepped_by_hand
 from tests.model.copies import Synced, files_of, judge_copy, judge_report
-from walogs.testing.oracle import Oracle
 from tests.model.worlds import WORLDS
 from walogs.assembly import assemble
 from walogs.config import WalConfig
@@ -28,6 +27,7 @@ from walogs.formats import witness as witness_bytes
 from walogs.futures import LsnFuture, Teller
 from walogs.inspection import backup as backup_module
 from walogs.testing import SimulatedCrash
+from walogs.testing.oracle import Oracle
 from walogs.types import BackupReport
 
 SECTOR = 512

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +133,18 @@ class SyncOfAttributesOnly(MemoryStore):
             super().sync(number, barrier)
 
 
+class SyncOfItsOwnOnly(MemoryStore):
+    """It syncs through the descriptors that it has created segments with."""
+
+    def create(self, number: int, data: Buffer) -> None:
+        super().create(number, data)
+        self._created = {*getattr(self, "_created", ()), number}
+
+    def sync(self, number: int, barrier: Barrier) -> None:
+        if number in getattr(self, "_created", ()):
+            super().sync(number, barrier)
+
+
 class SyncThatSwallows(MemoryStore):
     def sync(self, number: int, barrier: Barrier) -> None:
         with contextlib.suppress(OSError):
@@ -243,6 +258,16 @@ class CutByCopying(MemoryStore):
         self.replace(number, [whole[:offset], bytes(len(whole) - offset)])
 
 
+class CutOfCleanPages(MemoryStore):
+    """Zeros in the page cache, and nobody has said that they are to be written."""
+
+    def cut(self, number: int, offset: int) -> None:
+        handle = self._open(number)
+        handle.sync()
+        super().cut(number, offset)
+        handle.inode._settle(random.Random(0), 0.0)
+
+
 class WitnessThatRaises(MemoryStore):
     def write_witness(self, data: bytes, *, durable: bool) -> bool:
         if self._witness is None:
@@ -342,6 +367,16 @@ class ShortReads(MemoryStore):
         return super().read(number, start, end)[: 1 << 16]
 
 
+class OnePositionForAll(MemoryStore):
+    """Seek, then read: and in between, another thread does the same."""
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        self._position = number
+        if threading.active_count() > 3:
+            time.sleep(0.0005)
+        return super().read(self._position, start, end)
+
+
 class ReadsToTheSectorsEnd(MemoryStore):
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         return super().read(number, start, None if end is None else -(-end // 512) * 512)
@@ -406,6 +441,14 @@ class ImpossibleDurability(MemoryStore):
         self.capabilities = replace(self.capabilities, durability="platter")  # type: ignore[arg-type]
 
 
+class DurableByDeclaration(MemoryStore):
+    """What is written can be read, so it must be there."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.capabilities = replace(self.capabilities, exists_means_durable=True)
+
+
 class NoWitnessAtAll(MemoryStore):
     """A member of `AppendableStore` is not there."""
 
@@ -439,6 +482,14 @@ class SetAsideByMoving(MemoryStore):
         super().set_aside(number, name)
         self.process.unlink(self.segment_name(number))
         self.process.sync_directory()
+
+
+class ReplaceOfWhatIsEmptyByThen(MemoryStore):
+    """Room is made first; the pieces are read from what is left."""
+
+    def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        self._open(number).truncate(0)
+        super().replace(number, pieces)
 
 
 class ReplaceInPlace(MemoryStore):
@@ -485,8 +536,6 @@ class ChainThatLooksFirst(MemoryChainStore):
     def create(self, number: int, data: Buffer) -> None:
         if number in self.cloud.objects:
             raise Exists(self.segment_name(number))
-        import time
-
         time.sleep(0.002)
         self.cloud.discard([number])
         super().create(number, data)
@@ -563,6 +612,7 @@ BROKEN: Final[list[Broken]] = [
     on_disk(RemoveOfARange, "test_remove_takes_what_it_is_told"),
     on_disk(SyncThatLies, "test_sync_makes_written_bytes_durable"),
     on_disk(SyncOfAttributesOnly, "test_sync_makes_written_bytes_durable"),
+    on_disk(SyncOfItsOwnOnly, "test_sync_of_a_segment_of_another_process"),
     on_disk(SyncThatSwallows, "test_a_failed_sync_raises"),
     on_disk(TrimOfTheWrongSide, "test_trim_keeps_the_front"),
     on_disk(TrimWithoutSync, "test_trim_is_durable"),
@@ -577,6 +627,7 @@ BROKEN: Final[list[Broken]] = [
     on_disk(CutOfWhatIsNotZero, "test_a_cut_is_written_where_it_reads_as_zero"),
     on_disk(CutFromTheNextSector, "test_cut_zeroes_to_the_very_end"),
     on_disk(CutByCopying, "test_cut_needs_no_room"),
+    on_disk(CutOfCleanPages, "test_cut_is_durable_after_sync"),
     on_disk(WitnessThatRaises, "test_writing_the_witness_never_raises"),
     on_disk(WitnessNeverSynced, "test_a_durable_witness_survives"),
     on_disk(WitnessOfThisProcessOnly, "test_the_witness_is_what_was_last_written"),
@@ -590,6 +641,7 @@ BROKEN: Final[list[Broken]] = [
     on_disk(CloseOnlyOnce, "test_close_may_come_twice"),
     on_disk(ReadingNeedsAcquire, "test_reading_needs_no_acquire"),
     on_disk(ShortReads, "test_a_read_is_never_short"),
+    on_disk(OnePositionForAll, "test_any_thread_may_read_beside_the_writer"),
     on_disk(ReadsToTheSectorsEnd, "test_a_read_gives_the_bytes_it_is_asked_for"),
     on_disk(NothingInsteadOfMissing, "test_what_is_not_there_is_missing"),
     on_disk(SizeInBlocks, "test_a_size_is_in_bytes"),
@@ -598,9 +650,11 @@ BROKEN: Final[list[Broken]] = [
     on_disk(ListingOfSomethingElse, "test_nothing_is_listed_where_nothing_is"),
     on_disk(CapabilitiesOfTheMoment, "test_its_capabilities_do_not_change"),
     on_disk(ImpossibleDurability, "test_its_capabilities_are_possible"),
+    on_disk(DurableByDeclaration, "test_what_can_be_read_is_durable_where_declared"),
     on_disk(NoWitnessAtAll, "test_it_has_the_members"),
     on_disk(ReusesWhatItHasRemoved, "test_the_state_machine"),
     on_disk(SetAsideByMoving, "test_what_is_set_aside_is_no_segment"),
+    on_disk(ReplaceOfWhatIsEmptyByThen, "test_replace_puts_exactly_these_bytes"),
     on_disk(ReplaceInPlace, "test_replace_is_all_or_nothing"),
     on_disk(ReplaceAsItReads, "test_replace_by_pieces_that_raise_changes_nothing"),
     in_cloud(OneNameForAll, "test_names_tell_segments_apart"),

@@ -1,7 +1,11 @@
-"""For tests of walogs, and of what others build for it: models of both shapes of store that crash and fail on command.
+"""For tests of walogs, and of what others build for it (docs/testing-a-backend.md).
 
-`MemoryStore` on a `MemoryDisk` is a local store under kills, power cuts and failing syncs; `MemoryChainStore` on a
-`MemoryCloud` is object storage with lost answers. Each model's faults are listed at the top of its file.
+Contracts: `StoreContract`, `CodecContract` and `SyncPolicyContract` hold a component to every sentence of its protocol;
+pytest collects a subclass, and `conform` runs one without pytest.
+
+Models of both shapes of store that crash and fail on command: `MemoryStore` on a `MemoryDisk` is a local store under
+kills, power cuts and failing syncs; `MemoryChainStore` on a `MemoryCloud` is object storage with lost answers. Each
+model's faults are listed at the top of its file.
 """
 
 from walogs.testing.codec_contract import CodecContract

@@ -63,7 +63,8 @@ class AppendChecks(StorePlaces):
             self.crash(place, rng)
             beside = self.at(place)
             must(beside.size(1) >= WINDOW, f"after extend(1, {WINDOW}) and a power cut it has {beside.size(1)} bytes")
-            must(beside.read(1) == whole + bytes(beside.size(1) - SIZE), "after a power cut, what was added is not zero")
+            is_zero = beside.read(1) == whole + bytes(beside.size(1) - SIZE)
+            must(is_zero, "after extend() and a power cut, what was added is not zero")
 
     @rests_on("test_extend_adds_zeros")
     def test_refused_room_extends_nothing(self) -> None:
@@ -71,16 +72,17 @@ class AppendChecks(StorePlaces):
         place, store, whole = self.with_segment()
         for free in (0, 8192):
             self.room(place, free)
-            must_raise(NoSpace, lambda: store.extend(1, WINDOW), f"extend() with {free} bytes of room")
+            must_raise(NoSpace, f"extend() with {free} bytes of room", store.extend, 1, WINDOW)
             must_hold(store, 1, whole, f"after extend() with {free} bytes of room")
         self.room(place, None)
-        must_not_raise(lambda: store.extend(1, WINDOW), "extend() once there is room again")
+        must_not_raise("extend() once there is room again", store.extend, 1, WINDOW)
 
     # Writing and syncing
 
     @rests_on("test_extend_adds_zeros")
     def test_write_puts_bytes_where_it_is_told(self) -> None:
-        """`AppendableStore.write`: "These bytes are at *offset*, within the segment's size". All of them, and no others."""
+        """`AppendableStore.write`: "These bytes are at *offset*, within the segment's size".
+        All of them, and no others."""
         place, store, whole = self.with_segment()
         expected = bytearray(whole + bytes(WINDOW - SIZE))
         store.extend(1, WINDOW)
@@ -120,7 +122,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_sync_makes_written_bytes_durable")
     def test_sync_of_a_segment_of_another_process(self) -> None:
-        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery". Of what it did not create."""
+        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery".
+        Of what it did not create."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.close()
@@ -140,7 +143,7 @@ class AppendChecks(StorePlaces):
             place, store, _ = self.with_segment()
             store.write(1, 600, self.segment(2000, 1))
             self.arm(place, "failed sync", 1, random.Random(0))
-            must_raise(Exception, lambda s=store, b=barrier: s.sync(1, b), f"sync(1, {barrier!r}) that the system refused")
+            must_raise(Exception, f"sync(1, {barrier!r}) that the system refused", store.sync, 1, barrier)
 
     # Cutting and trimming
 
@@ -164,14 +167,15 @@ class AppendChecks(StorePlaces):
             beside = self.at(place)
             must_hold(beside, 1, whole[:1000] + bytes(SIZE - 1000), "after cut(), sync() and a power cut")
 
-    @rests_on("test_cut_is_durable_after_sync")
+    @rests_on("test_cut_is_durable_after_sync", "test_sync_of_a_segment_of_another_process")
     def test_a_cut_is_written_where_it_reads_as_zero(self) -> None:
-        """`AppendableStore.cut`: "also where it reads as zero". After a failed sync the device may hold something else."""
+        """`AppendableStore.cut`: "also where it reads as zero".
+        After a failed sync the device may hold something else."""
         self.faulty("failed sync")
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.write(1, 512, bytes(SIZE - 512))
-            self.interrupted(place, "failed sync", 1, rng, lambda s=store: s.sync(1, "full"))
+            self.interrupted(place, "failed sync", 1, rng, store.sync, 1, "full")
             store.close()
             again = self.appender(place)
             if again.read(1) != whole[:512] + bytes(SIZE - 512):
@@ -184,10 +188,12 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_cut_zeroes_to_the_very_end")
     def test_cut_needs_no_room(self) -> None:
-        """`AppendableStore.cut`: "Needs no space except where the file system copies on write." A full disk can be opened."""
+        """`AppendableStore.cut`: "Needs no space except where the file system copies on write." A full disk can be
+        opened."""
         place, store, whole = self.with_segment()
         self.room(place, 0)
-        must_not_raise(lambda: (store.cut(1, 1000), store.sync(1, "full")), "cut() and sync() with no room")
+        must_not_raise("cut() with no room", store.cut, 1, 1000)
+        must_not_raise("sync() after cut() with no room", store.sync, 1, "full")
         must_hold(store, 1, whole[:1000] + bytes(SIZE - 1000), "after cut() with no room")
 
     def test_trim_keeps_the_front(self) -> None:
@@ -218,12 +224,15 @@ class AppendChecks(StorePlaces):
             if not self.kept(store, written, durable=durable):
                 must(store.read_witness() != written, "write_witness() answers False, and it is there")
                 raise NotOffered("write_witness() answers that it keeps none")
-            for who, looking in (("the writer", store), ("a store beside it", self.at(place))):
+            for who, looking in (("the writer", store), ("a store beside it", self.at_appendable(place))):
                 got = looking.read_witness()
                 must(got == written, f"{who} reads another witness than was written last")
         must_hold(store, 1, whole, "after the witness was written")
         store.close()
-        must(self.at(place).read_witness() == self.segment(WITNESS_BYTES, 4), "the witness is gone after close()")
+        must(
+            self.at_appendable(place).read_witness() == self.segment(WITNESS_BYTES, 4),
+            "the witness is gone after close()",
+        )
 
     @rests_on("test_create_is_durable_with_its_name", "test_the_witness_is_what_was_last_written")
     def test_a_durable_witness_survives(self) -> None:
@@ -238,7 +247,8 @@ class AppendChecks(StorePlaces):
             must(witness == self.segment(WITNESS_BYTES, 1), "a durable witness did not survive a power cut")
 
     def test_writing_the_witness_never_raises(self) -> None:
-        """`AppendableStore.write_witness`: "It never raises `Exception`". Whatever fails, it answers whether it is kept."""
+        """`AppendableStore.write_witness`: "It never raises `Exception`".
+        Whatever fails, it answers whether it is kept."""
         for fault in ("", *sorted(self.faults & {"EIO", "failed sync"}), *(("room",) if self.can_be_full else ())):
             for step in range(1, 7):
                 for was_there in (False, True):
@@ -250,17 +260,18 @@ class AppendChecks(StorePlaces):
                     elif fault:
                         self.arm(place, fault, step, random.Random(step))
                     for durable in (True, False):
-                        self.kept(store, self.segment(WITNESS_BYTES, 2), durable=durable, when=f" ({fault or 'no fault'})")
+                        when = f" ({fault or 'no fault'})"
+                        self.kept(store, self.segment(WITNESS_BYTES, 2), durable=durable, when=when)
 
     @rests_on("test_the_witness_is_what_was_last_written")
     def test_a_dropped_witness_is_gone(self) -> None:
         """`AppendableStore.drop_witness`: "There is no witness any more". Also where there was none; then a new one."""
         place, store, _ = self.with_segment()
-        must_not_raise(store.drop_witness, "drop_witness() where there is none")
+        must_not_raise("drop_witness() where there is none", store.drop_witness)
         for _ in range(2):
             self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
             store.drop_witness()
-            for who, looking in (("the writer", store), ("a store beside it", self.at(place))):
+            for who, looking in (("the writer", store), ("a store beside it", self.at_appendable(place))):
                 must(looking.read_witness() is None, f"{who} reads a witness after drop_witness()")
 
     @rests_on("test_a_dropped_witness_is_gone", "test_a_durable_witness_survives")
@@ -290,6 +301,6 @@ class AppendChecks(StorePlaces):
     def kept(self, store: AppendableStore, witness: bytes, *, durable: bool, when: str = "") -> bool:
         """What `write_witness` answered."""
         told = f"write_witness(…, durable={durable}){when}"
-        answer = must_not_raise(lambda: store.write_witness(witness, durable=durable), told)
-        must(isinstance(answer, bool), f"{told} answers {answer!r}: whether it is kept")
-        return bool(answer)
+        answer = must_not_raise(told, store.write_witness, witness, durable=durable)
+        must(type(answer) is bool, f"{told} answers {answer!r}: whether it is kept")
+        return answer

@@ -13,7 +13,7 @@ import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, NoReturn, ParamSpec, TypeVar
 from unittest import SkipTest
 
 from walogs.testing.faults import SimulatedCrash
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Contract", "ContractBroken", "NotOffered", "Outcome", "conform"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 C = TypeVar("C", bound="Callable[..., object]")
 
 CHECK: Final = "test_"
@@ -34,7 +36,7 @@ class ContractBroken(AssertionError):
 
 
 class NotOffered(SkipTest):
-    """This check needs what the contract's subclass does not offer; the message says what. pytest shows it as a skip."""
+    """This check needs what the contract's subclass does not offer; the message says what. To pytest it is a skip."""
 
 
 class Outcome(NamedTuple):
@@ -106,23 +108,32 @@ def breaks(what: str) -> NoReturn:
     raise ContractBroken(what)
 
 
+def is_text(value: object) -> bool:
+    """Whether it is a `str`, and not an empty one, whatever its type is said to be."""
+    return isinstance(value, str) and bool(value)
+
+
 def must_raise(
-    expected: type[BaseException] | tuple[type[BaseException], ...], call: Callable[[], object], broken: str
-) -> BaseException:
-    """What *call* raised. Raises `ContractBroken`, saying *broken*, when it raised nothing, or something else."""
+    expected: type[BaseException] | tuple[type[BaseException], ...],
+    broken: str,
+    call: Callable[P, object],
+    *given: P.args,
+    **options: P.kwargs,
+) -> None:
+    """Raise `ContractBroken`, saying *broken*, unless *call* raises what is expected."""
     try:
-        answer = call()
-    except expected as raised:
-        return raised
+        answer = call(*given, **options)
+    except expected:
+        return
     except Exception as raised:
         raise ContractBroken(f"{broken}: it raised {type(raised).__name__}: {raised}") from raised
     raise ContractBroken(f"{broken}: it answered {shortened(answer)}")
 
 
-def must_not_raise(call: Callable[[], object], broken: str) -> object:
+def must_not_raise(broken: str, call: Callable[P, T], *given: P.args, **options: P.kwargs) -> T:
     """What *call* answered. Raises `ContractBroken`, saying *broken*, when it raised an `Exception`."""
     try:
-        return call()
+        return call(*given, **options)
     except Exception as raised:
         raise ContractBroken(f"{broken}: it raised {type(raised).__name__}: {raised}") from raised
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from walogs.protocols import SegmentStore
-    from walogs.wal import Wal
 
 __all__ = ["LogChecks"]
 
@@ -76,12 +75,12 @@ class LogChecks(StorePlaces):
         for _ in range(2):
             with self.log(place, max_segment_size=600) as wal:
                 must(wal.first_lsn == base, f"reopened, the log begins at {wal.first_lsn}, not {base}")
-                got = [data for _, data in wal]
-                must(got == [self.segment(300, at) for at in range(base - 1, 12)], "entries above the base are not there")
+                kept = [self.segment(300, at) for at in range(base - 1, 12)]
+                must([data for _, data in wal] == kept, "entries above the base are not there")
 
     @after_the_rest
     def test_a_reader_beside_sees_what_is_durable(self) -> None:
-        """G14: "A reader beside a live writer, in any process, needs no lock and changes nothing."""
+        """G14: "A reader beside a live writer, in any process, needs no lock and changes nothing"."""
         place, expected = self.place(), list[tuple[int, bytes]]()
         with self.log(place, max_segment_size=2000) as wal:
             wal.append(b"first")
@@ -97,19 +96,19 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_one_writer_has_the_log(self) -> None:
-        """G13: "At most one live writer has the log". The second gets `Locked`, or has it, and the first is `Fenced`."""
+        """G13: "At most one live writer has the log". The second gets `Locked`, or the first `Fenced`."""
         place = self.place()
         first = self.log(place)
         first.append(b"first")
         if self.at(place).capabilities.exclusion == "lock":
-            must_raise(Locked, lambda: self.log(place), "a second open for writing")
-            must_not_raise(lambda: first.append(b"on"), "an append after another open was refused")
+            must_raise(Locked, "a second open for writing", self.log, place)
+            must_not_raise("an append after another open was refused", first.append, b"on")
             first.close()
-            must_not_raise(lambda: self.log(place), "open once the first writer has closed")
+            must_not_raise("open once the first writer has closed", self.log, place)
             return
         second = self.log(place)
         second.append(b"second")
-        must_raise(Fenced, lambda: first.append(b"from the dead"), "an append by a writer that another has overtaken")
+        must_raise(Fenced, "an append by a writer that another has overtaken", first.append, b"from the dead")
         must([data for _, data in second] == [b"first", b"second"], f"the second writer has {list(second)}")
 
     @after_the_rest
@@ -146,8 +145,8 @@ class LogChecks(StorePlaces):
 
     # For the checks
 
-    def log(self, place: Path, *, max_segment_size: int | None = None) -> Wal:
-        """The log in *place*, open for writing; closed when the check has ended."""
+    def log(self, place: Path, *, max_segment_size: int | None = None) -> Any:
+        """The `Wal` in *place*, open for writing; closed when the check has ended."""
         store = self.store(place)
         wal = open_log(store=store, sync=self.policy(store), max_segment_size=max_segment_size)
         self.afterwards(wal.close)
@@ -158,7 +157,7 @@ class LogChecks(StorePlaces):
         return "none" if store.capabilities.durability in ("none", "page-cache") else "fdatasync"
 
 
-def kill(wal: Wal, store: SegmentStore) -> None:
+def kill(wal: Any, store: SegmentStore) -> None:
     """What its process's death leaves: nothing is written any more, and what the process held is free."""
     wal.closed = True
     with suppress(Exception, SimulatedCrash):

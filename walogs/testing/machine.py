@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from walogs.protocols import SegmentStore
     from walogs.testing.store_places import StorePlaces
-    from walogs.wal import Wal
 
 __all__ = ["StoreMachine", "run_machine"]
 
@@ -54,7 +53,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.place = self.places.place()
         self.oracle = Oracle()
         self.store: SegmentStore | None = None
-        self.wal: Wal | None = None
+        self.wal: Any = None
 
     @initialize(
         segment=st.sampled_from((1, 600, 2000, 6000, None)),
@@ -108,7 +107,6 @@ class StoreMachine(RuleBasedStateMachine):
 
     def attempt(self, entries: list[bytes], verb: Any) -> Any:
         """Run a verb; what it raised, if anything, decides what may be there now."""
-        assert self.wal is not None
         result = None
         try:
             result = verb(self.wal)
@@ -168,7 +166,6 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         """What the handle hands out is what was appended."""
-        assert self.wal is not None
         expected = [(lsn, data) for lsn, data in self.oracle.visible() if lsn < self.wal.next_lsn]
         try:
             got = list(self.wal)
@@ -183,7 +180,6 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def read_beside(self) -> None:
         """Another process sees what was appended, and of that only what is durable (G14)."""
-        assert self.wal is not None
         beside, everything = self.places.store(self.place), self.oracle.everything()
         try:
             got = list(open_reader(store=beside))
@@ -203,7 +199,6 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.wal is not None)
     @rule()
     def close_and_reopen(self) -> None:
-        assert self.wal is not None
         with suppress(Indefinite, SimulatedCrash, *REFUSED):
             self.wal.close()
         self.oracle.durable_up_to(self.wal.durable_lsn)
@@ -239,7 +234,6 @@ class StoreMachine(RuleBasedStateMachine):
     def another_writer_opens(self) -> None:
         """It fences this one, whose next append must not be acknowledged."""
         first, store = self.wal, self.store
-        assert first is not None
         if self.places.faults:
             self.places.disarm(self.place)
         self.reopen()
@@ -283,9 +277,9 @@ def run_machine(contract: StorePlaces, options: Mapping[str, Any]) -> None:
     """
     machine: Any = type("StoreMachine", (StoreMachine,), {"contract": contract})
     told: list[str] = []
-    with reporting.with_reporter(lambda line: told.append(str(line))):  # type: ignore[no-untyped-call]
+    with reporting.with_reporter(lambda line: told.append(str(line))):
         try:
-            run_state_machine_as_test(machine, settings=settings(**{**SETTINGS, **options}))  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(machine, settings=settings(**{**SETTINGS, **options}))
         except NotOffered:
             raise
         except BaseException as error:

@@ -24,20 +24,22 @@ class RepairChecks(StorePlaces):
     """Holds of `RepairableStore`; each is skipped where the store lacks its two members."""
 
     def test_what_is_set_aside_is_no_segment(self) -> None:
-        """`RepairableStore.set_aside`: "is there under *name* too". The name is taken from then on, and nothing else."""
+        """`RepairableStore.set_aside`: "is there under *name* too".
+        The name is taken from then on, and nothing else."""
         place, store, _ = self.repairable()
         before = self.everything(place)
         store.set_aside(1, ASIDE)
-        must_raise(Exists, lambda: store.set_aside(1, ASIDE), "set_aside() under a name that is taken")
-        must_raise(Missing, lambda: store.set_aside(9, f"{ASIDE}-9"), "set_aside() of a segment that is not there")
+        must_raise(Exists, "set_aside() under a name that is taken", store.set_aside, 1, ASIDE)
+        must_raise(Missing, "set_aside() of a segment that is not there", store.set_aside, 9, f"{ASIDE}-9")
         after = self.everything(place)
         must(before == after, f"set_aside() has changed what is read: there are {list(after)}, not {list(before)}")
         store.replace(1, [b"other bytes, "] * 100)
-        must_raise(Exists, lambda: store.set_aside(1, ASIDE), "set_aside() after replace(), under a name that is taken")
+        must_raise(Exists, "set_aside() after replace(), under a name that is taken", store.set_aside, 1, ASIDE)
         must_hold(self.at(place), 2, self.segment(SIZE, 2), "after another segment was set aside")
 
     def test_replace_puts_exactly_these_bytes(self) -> None:
-        """`RepairableStore.replace`: "holds exactly these bytes, end to end". The pieces may be read from it meanwhile."""
+        """`RepairableStore.replace`: "holds exactly these bytes, end to end".
+        The pieces may be read from it meanwhile."""
         place, store, whole = self.repairable()
 
         def pieces() -> Iterator[bytes]:
@@ -59,7 +61,7 @@ class RepairChecks(StorePlaces):
             yield b"half of it"
             raise LookupError("no more")
 
-        must_raise(LookupError, lambda: store.replace(1, pieces()), "replace() by pieces that raise LookupError")
+        must_raise(LookupError, "replace() by pieces that raise LookupError", store.replace, 1, pieces())
         must_hold(self.at(place), 1, whole, "after replace() by pieces that raise")
         must_hold(store, 1, whole, "after replace() by pieces that raise")
 
@@ -72,7 +74,7 @@ class RepairChecks(StorePlaces):
             for seed in range(4):
                 place, store, whole = self.repairable()
                 rng = random.Random(f"{step} {seed}")
-                died = self.interrupted(place, "die", step, rng, lambda s=store: s.replace(1, [new]))
+                died = self.interrupted(place, "die", step, rng, store.replace, 1, [new])
                 if self.can_crash:
                     self.crash(place, rng)
                 beside = self.at(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, ParamSpec
 
 from walogs.protocols import is_appendable
 from walogs.testing.contract import Contract, NotOffered, must
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from walogs.protocols import AppendableStore, SegmentStore
 
 __all__ = ["StorePlaces"]
+
+P = ParamSpec("P")
 
 CRASHES: Final = 16
 """How many power cuts a check of durability tries, each with its own seed."""
@@ -100,7 +102,7 @@ class StorePlaces(Contract):
             raise NotOffered("needs crash(place, rng): a power cut")
         durability = self.store(self.place()).capabilities.durability
         if durability in ("none", "page-cache"):
-            raise NotOffered(f"the store declares that it holds bytes in {durability!r} only: a power cut may take them")
+            raise NotOffered(f"the store declares that it holds bytes in {durability!r} only")
         for seed in range(CRASHES):
             yield random.Random(seed)
 
@@ -109,11 +111,20 @@ class StorePlaces(Contract):
         if fault not in self.faults:
             raise NotOffered(f"needs arm(place, {fault!r}, …), and {fault!r} among its faults")
 
-    def interrupted(self, place: Path, fault: str, step: int, rng: random.Random, call: Callable[[], object]) -> bool:
+    def interrupted(
+        self,
+        place: Path,
+        fault: str,
+        step: int,
+        rng: random.Random,
+        call: Callable[P, object],
+        *given: P.args,
+        **options: P.kwargs,
+    ) -> bool:
         """Whether *fault* met *call* at its *step*-th change. The fault is disarmed on return."""
         self.arm(place, fault, step, rng)
         try:
-            call()
+            call(*given, **options)
         except (SimulatedCrash, Exception):  # noqa: BLE001 what it says is another check's to judge
             return True
         else:

@@ -1,0 +1,170 @@
+"""`walogs conformance NAME` runs a contract without a test file, and says what each check was about."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.commands import Walogs
+from tests.testing.broken_codecs import CheckThatIgnoresTheFrame
+from tests.testing.broken_policies import DurableInName
+from walogs import registry
+from walogs.defaults.crc32_codec import Crc32Codec
+from walogs.defaults.local_store import LocalStore
+from walogs.defaults.sync_policies import NoSyncPolicy
+from walogs.testing import CodecContract, StoreContract, SyncPolicyContract
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Callable[..., Any]]:
+    """What the registry finds beside what is really there."""
+    found: dict[tuple[str, str], Callable[..., Any]] = {}
+    real = registry.factory
+    monkeypatch.setattr(registry, "factory", lambda kind, name: found.get((kind, name)) or real(kind, name))
+    return found
+
+
+def test_a_codec_that_passes(command: Walogs) -> None:
+    told = command("conformance", "crc32")
+    assert told.status == 0, told.error
+    lines = told.out.decode().splitlines()
+    assert lines[0] == "passed   it has the members"
+    assert lines[1].startswith('         `Codec`: "Body into stored bytes and back')
+    assert "skipped  no nonce comes twice" in lines
+    assert "         because: encrypts is not declared" in lines
+    assert lines[-1] == "codec crc32: 18 passed, 0 failed, 8 skipped"
+    assert told.error == ""
+
+
+def test_as_json_it_says_all_of_it(command: Walogs) -> None:
+    told = command("conformance", "crc32", "--json")
+    (component,) = told.json()["components"]
+    assert told.json()["ok"] is True
+    assert (component["kind"], component["name"]) == ("codec", "crc32")
+    assert {check["check"] for check in component["checks"]} == {*CodecContract.checks()}
+    assert all(check["rule"] for check in component["checks"])
+    assert {check["result"] for check in component["checks"]} == {"passed", "skipped"}
+    assert component["passed"] + component["skipped"] == len(component["checks"])
+
+
+def test_a_broken_one_is_said_with_its_rule_and_why(command: Walogs, installed: dict[Any, Any]) -> None:
+    installed["codec", "theirs"] = CheckThatIgnoresTheFrame
+    told = command("conformance", "theirs")
+    assert told.status == 1
+    text = told.out.decode()
+    expected = (
+        "failed   a check is started from the frames header\n"
+        '         `Codec.check`: "a body must not verify under another frame\'s header". Nor one of no bytes at all.\n'
+        "         because: 0 bytes have one check under two headers"
+    )
+    assert expected in text
+    assert "skipped  a log with it comes back" in text
+    assert ", 1 failed, " in text.splitlines()[-1]
+    facts = command("conformance", "theirs", "--json")
+    assert (facts.status, facts.json()["ok"]) == (1, False)
+
+
+def test_the_local_store(command: Walogs, tmp_path: Path) -> None:
+    (tmp_path / "places").mkdir()
+    before = os.listdir(tmp_path)
+    told = command("conformance", "local", "--directory", tmp_path / "places", "--examples", "1", "--json")
+    (component,) = told.json()["components"]
+    assert told.status == 0, [check for check in component["checks"] if check["result"] == "failed"]
+    assert told.error == "", "what recoveries warn of is not for whoever looks at the checks"
+    assert component["kind"] == "store"
+    assert {check["check"] for check in component["checks"]} == {*StoreContract.checks()}
+    assert os.listdir(tmp_path) == before
+    assert os.listdir(tmp_path / "places") == []
+    assert logging.getLogger("walogs").level == logging.NOTSET
+
+
+def test_one_name_in_two_kinds_is_both_or_the_one_asked_for(command: Walogs, installed: dict[Any, Any]) -> None:
+    installed["codec", "none"] = Crc32Codec
+    installed["sync", "none"] = NoSyncPolicy
+    told = command("conformance", "none", "--json")
+    assert [component["kind"] for component in told.json()["components"]] == ["codec", "sync"]
+    told = command("conformance", "none", "--kind", "sync", "--json")
+    (component,) = told.json()["components"]
+    assert {check["check"] for check in component["checks"]} == {*SyncPolicyContract.checks()}
+    installed["sync", "none"] = DurableInName
+    assert command("conformance", "none").status == 1
+
+
+def test_options_are_values_or_text(command: Walogs, installed: dict[Any, Any]) -> None:
+    given: list[dict[str, Any]] = []
+
+    def policy(**options: Any) -> Any:
+        given.append(options)
+        return NoSyncPolicy()
+
+    installed["sync", "theirs"] = policy
+    told = command("conformance", "theirs", "--option", "time=0.5", "--option", "bytes=null", "--option", "name=a=b c")
+    assert told.status == 0, told.error
+    assert given[0] == {"time": 0.5, "bytes": None, "name": "a=b c"}
+
+
+def test_a_store_is_given_its_path_and_its_options(command: Walogs, installed: dict[Any, Any], tmp_path: Path) -> None:
+    paths: list[Any] = []
+
+    def store(path: str, bucket: str) -> LocalStore:
+        paths.append(path)
+        assert bucket == "b"
+        return LocalStore(path)
+
+    installed["store", "theirs"] = store
+    told = command("conformance", "theirs", "--option", "bucket=b", "--examples", "1", "--directory", tmp_path)
+    assert told.status == 0, told.out
+    assert all(isinstance(path, str) for path in paths)
+    assert str(paths[-1]).startswith(str(tmp_path))
+
+
+def test_a_component_that_needs_more_says_so(command: Walogs, installed: dict[Any, Any]) -> None:
+    def codec(*, key: str) -> Any:
+        return Crc32Codec()
+
+    installed["codec", "theirs"] = codec
+    told = command("conformance", "theirs")
+    assert told.status == 1
+    assert "codec='theirs' cannot be made" in told.line
+    assert "'key'" in told.line
+    assert "--option KEY=VALUE" in told.line
+    assert command("conformance", "theirs", "--option", "key=k").status == 0
+
+
+def test_a_mistyped_name_lists_what_there_is(command: Walogs) -> None:
+    told = command("conformance", "crc23")
+    assert told.status == 1
+    assert "did you mean 'crc32'" in told.line
+    assert "store='crc23'" in told.line
+    told = command("conformance", "crc32", "--kind", "store")
+    assert told.status == 1
+    assert "local" in told.line
+
+
+@pytest.mark.parametrize("option", ["level", "=3", "le vel=3"])
+def test_an_option_without_its_key_is_refused(option: str, command: Walogs) -> None:
+    told = command("conformance", "crc32", "--option", option)
+    assert told.status == 1
+    assert "KEY=VALUE, level=3 for example" in told.line
+
+
+def test_without_hypothesis_it_says_what_to_install(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    hidden = lambda name, *rest: None if name == "hypothesis" else real(name, *rest)  # noqa: E731
+    monkeypatch.setattr("walogs.cli.conformance.find_spec", hidden)
+    told = command("conformance", "local")
+    assert told.status == 1
+    assert told.out == b""
+    assert told.line.endswith("the contract of a store needs hypothesis: pip install 'walogs[testing]'.")
+    assert command("conformance", "crc32").status == 0, "the contract of a codec needs nothing more"
+
+
+def test_the_other_commands_do_not_load_the_kit(command: Walogs) -> None:
+    loaded = "import sys; from walogs.cli.app import run; run(['--help']); sys.exit('walogs.testing' in sys.modules); "
+    assert command.apart(before=loaded).status == 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
@@ -126,7 +128,8 @@ def contract_of(
         case "sync":
             contract = type("NamedPolicy", (SyncPolicyContract,), {"policy": lambda self: factory(**options)})
     try:
-        factory(*(("never-made",) if kind == "store" else ()), **options)
+        with TemporaryDirectory(prefix="walogs-conformance-", dir=directory) as scratch:
+            factory(*((os.path.join(scratch, "place"),) if kind == "store" else ()), **options)
     except (TypeError, ValueError) as error:
         problem = f"{kind}={name!r} cannot be made: {error}; give it what it needs with --option KEY=VALUE"
         raise ConfigError(problem, problems=(problem,)) from error

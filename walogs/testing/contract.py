@@ -58,11 +58,13 @@ class Contract:
     """Checks on which all others rest, each on those before it."""
     directory: str | None = None
     """Where places are made that need a real directory; None: where temporary files go."""
+    _scratch: str | None = None
+    _cleanups: list[Callable[[], object]]
 
     def setup_method(self) -> None:
         """Called before each check, by pytest or by `conform`."""
-        self._scratch: str | None = None
-        self._cleanups: list[Callable[[], object]] = []
+        self._scratch = None
+        self._cleanups = []
 
     def teardown_method(self) -> None:
         """Called after each check, however it ended: closes what it left open, and removes its directories."""
@@ -214,7 +216,7 @@ def _run(contract: Contract, check: str, rule: str) -> Outcome:
     contract.setup_method()
     try:
         getattr(contract, check)()
-    except NotOffered as reason:
+    except SkipTest as reason:
         return Outcome(check, rule, "skipped", str(reason))
     except ContractBroken as broken:
         return Outcome(check, rule, "failed", with_notes(str(broken), broken))

@@ -108,7 +108,7 @@ class CodecContract(Contract):
         must(self.codec().name == name, f"another object has the name {self.codec().name!r}, not {name!r}")
 
     def test_its_parameters_are_small_json(self) -> None:
-        """`Codec.parameters`: "Stamped in the segment header as JSON." They fit there, and come back as they were."""
+        """`Codec.parameters`: "Stamped in the segment header as JSON". They fit there, and come back as they were."""
         parameters = dict(self.codec().parameters())
         text = must_not_raise("as JSON", json.dumps, parameters, allow_nan=False, ensure_ascii=False)
         must(json.loads(text) == parameters, f"JSON gives back something else than {shortened(parameters)}")

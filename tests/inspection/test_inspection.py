@@ -16,10 +16,12 @@ import walogs
 from tests import stores
 from tests.codecs import DeflateCodec
 from tests.stores import CODECS, LogFactory
+from walogs import assembly
 from walogs.engine import recovery
 from walogs.inspection import backup as backup_module
 from walogs.inspection import salvage as salvage_module
 from walogs.inspection import verify as verify_module
+from walogs.testing import MemoryChainStore, MemoryCloud
 
 log_factory = stores.log_factory
 
@@ -251,6 +253,45 @@ def test_a_log_that_is_being_written_verifies_without_a_false_finding(log_factor
         finally:
             stop.set()
             thread.join()
+
+
+class Overtaken(MemoryChainStore):
+    """A checkpoint comes before one of its reads."""
+
+    def __init__(self, cloud: MemoryCloud, writer: walogs.Wal, at: int) -> None:
+        super().__init__(cloud)
+        self.writer = writer
+        self.left = at
+
+    def _reads(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.writer.checkpoint(self.writer.last_lsn - 3)
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        self._reads()
+        return super().read(number, start, end)
+
+    def size(self, number: int) -> int:
+        self._reads()
+        return super().size(number)
+
+
+@pytest.mark.guarantee("G14")
+def test_a_checkpoint_that_overtakes_the_verifying_reader_is_no_finding() -> None:
+    overtaken = set()
+    for at in range(1, 120):
+        cloud = MemoryCloud()
+        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+            for n in range(12):
+                wal.append(b"%d" % n)
+            store = Overtaken(cloud, wal, at)
+            report = verify_module.beside_a_writer(assembly.source_of(None, walogs.WalConfig(store=store)), None, 0.0)
+            assert report.ok, report
+            assert report.last_lsn == 12
+            assert report.entries == 12 - report.first_lsn + 1
+            overtaken.add(report.first_lsn)
+    assert overtaken == {1, 10}
 
 
 def test_where_there_is_no_log_nothing_is_made(tmp_path: Path) -> None:

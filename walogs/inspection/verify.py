@@ -9,7 +9,7 @@ from walogs.assembly import source_of
 from walogs.config import overridden
 from walogs.engine.beside import look_beside
 from walogs.engine.recovery import check_completed, examine
-from walogs.errors import Corrupt, Missing
+from walogs.errors import Checkpointed, Corrupt, Missing
 from walogs.inspection.intact import base_of
 from walogs.inspection.salvage import salvaged
 from walogs.protocols import is_appendable
@@ -193,19 +193,33 @@ def beside_a_writer(source: Source, refusal: Corrupt | None, began: float) -> Ve
 
     reader = WalReader(None, source, "durable")
     first_lsn = next_lsn = reader.first_lsn
+    stop = reader.last_lsn + 1
     findings: list[Finding] = []
-    try:
-        for commit in reader.commits():
-            next_lsn = commit.last_lsn + 1
-    except Corrupt as error:
-        findings.append(Finding("corrupt", True, error.segment, error.offset, error.lsn, str(error)))
+    while next_lsn < stop:
+        try:
+            for commit in reader.commits(next_lsn, stop):
+                next_lsn = commit.last_lsn + 1
+            break
+        except Checkpointed as overtaken:  # what a checkpoint removes meanwhile need not be intact
+            first_lsn = next_lsn = overtaken.base_lsn
+        except Corrupt as error:
+            findings.append(Finding("corrupt", True, error.segment, error.offset, error.lsn, str(error)))
+            break
     numbers = source.store.segments()
     return Verification(
         segments=len(numbers),
         entries=next_lsn - first_lsn,
-        bytes=sum(source.store.size(number) for number in numbers),
+        bytes=sum(size_or_none(source, number) for number in numbers),
         first_lsn=first_lsn,
         last_lsn=next_lsn - 1,
         findings=tuple(findings),
         duration_seconds=time.monotonic() - began,
     )
+
+
+def size_or_none(source: Source, number: int) -> int:
+    """0 of a segment that a checkpoint has just removed."""
+    try:
+        return source.store.size(number)
+    except Missing:
+        return 0

@@ -105,12 +105,14 @@ class Ledger:
         self.acknowledge(lsn, self.probes, PROBE_THREAD)
         return lsn
 
-    def check_log(self, path: str | Path, *, looks: int = 2, max_segment_size: int = 64 << 20) -> walogs.RecoveryReport:
+    def check_log(
+        self, path: str | Path, *, looks: int = 2, max_segment_size: int = 64 << 20, store: str = "local"
+    ) -> walogs.RecoveryReport:
         """Open, look, append; and again, as often as asked. The report of the first open."""
         reports: list[walogs.RecoveryReport] = []
         before: list[tuple[int, bytes]] | None = None
         for _ in range(looks):
-            with walogs.open(path, max_segment_size=max_segment_size) as wal:
+            with walogs.open(path, max_segment_size=max_segment_size, store=store) as wal:
                 reports.append(wal.recovery_report)
                 entries = list(wal)
                 self.check(entries, wal.next_lsn)

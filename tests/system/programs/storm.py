@@ -1,7 +1,7 @@
 """Threads append, one of them rotates and checkpoints, another submits, until the process is killed; each says what was
 acknowledged.
 
-usage: storm.py DIRECTORY THREADS FIRST_TOKEN [SYNC]
+usage: storm.py PATH THREADS FIRST_TOKEN [SYNC [STORE]]
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def submit_for_ever(wal: walogs.Wal, thread: int, first: int) -> None:
 
 def main() -> None:
     path, threads, first = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    wal = walogs.open(path, max_segment_size=MAX_SEGMENT_SIZE, sync=sys.argv[4] if sys.argv[4:] else "fdatasync")
+    sync, store = sys.argv[4] if sys.argv[4:] else "fdatasync", sys.argv[5] if sys.argv[5:] else "local"
+    wal = walogs.open(path, max_segment_size=MAX_SEGMENT_SIZE, sync=sync, store=store)
     say("ready")
     running = [threading.Thread(target=write_for_ever, args=(wal, n, first)) for n in range(1, threads + 1)]
     running.append(threading.Thread(target=submit_for_ever, args=(wal, threads + 1, first)))

@@ -1,0 +1,29 @@
+"""Every code block of README.md runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tests.docs.blocks import NOT_RUN, Page, blocks
+
+README: Final = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_block_runs(tmp_path: Path) -> None:
+    found = list(blocks(README.read_text(encoding="utf-8")))
+    page = Page(README, tmp_path, found)
+    for index in range(len(found)):
+        page.run(index)
+    assert sum(block.language == "python" for block in found) >= 2
+    assert not [block.line for block in found if block.language in NOT_RUN]
+
+
+def test_the_table_shown_is_the_table_made() -> None:
+    from walogs_sqlite import database
+
+    shown = next(block.text for block in blocks(README.read_text(encoding="utf-8")) if block.language == "sql")
+    assert "".join(shown.split()) == "".join(database.TABLE.split())
+    text = README.read_text(encoding="utf-8")
+    assert f"0x{database.APPLICATION_ID:X}" in text
+    assert f"`user_version` {database.USER_VERSION}" in text

@@ -1,0 +1,6 @@
+"""A walogs segment store in one SQLite file: `walogs.open("orders.db", store="sqlite")`."""
+
+from walogs_sqlite.options import SqliteOptions
+from walogs_sqlite.store import SqliteStore
+
+__all__ = ["SqliteOptions", "SqliteStore"]

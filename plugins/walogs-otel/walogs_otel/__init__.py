@@ -1,0 +1,6 @@
+"""What a walogs log does, as OpenTelemetry metrics and spans: `walogs.open("orders.wal", observers=["otel"])`."""
+
+from walogs_otel.observer import OtelObserver
+from walogs_otel.options import OtelOptions
+
+__all__ = ["OtelObserver", "OtelOptions"]

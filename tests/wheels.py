@@ -1,4 +1,4 @@
-"""Distributions as a stranger gets them: built, and installed into an environment that does not see the source tree."""
+"""What a stranger gets: wheels built from this tree, in an environment where the tree is out of sight."""
 
 from __future__ import annotations
 
@@ -6,47 +6,56 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Final
 
 from tests.house.source import ROOT
 
-UNSEEN = ("PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV")
+UV: Final = os.environ.get("UV") or shutil.which("uv") or "uv"
 
 
 class CleanEnvironment:
-    """A new virtual environment in *directory* with the wheels of walogs and of these *distributions* (folders)."""
+    """Wheels of walogs and of some plugins, and nothing else but what they depend on."""
 
-    def __init__(self, directory: Path, *distributions: str) -> None:
+    def __init__(self, directory: Path, *folders: str) -> None:
         self.directory = directory
-        self.python = directory / "venv" / "bin" / "python"
-        wheels = [self._built(ROOT / folder) for folder in ("", *distributions)]
-        self._uv("venv", "--quiet", "--python", sys.executable, str(directory / "venv"))
-        self._uv("pip", "install", "--quiet", "--python", str(self.python), *map(str, wheels))
+        self._wheels = [self._built(ROOT, "walogs"), *(self._built(ROOT / at, Path(at).name) for at in folders)]
+        self._python = directory / "venv" / "bin" / "python"
+        call(directory, UV, "venv", "--quiet", "--python", sys.executable, str(directory / "venv"))
+        self.install()
 
-    def run(self, program: str) -> str:
-        """What the program prints. Its imports are from site-packages, or it fails."""
-        guard = "import sys, walogs\nassert 'site-packages' in walogs.__file__, walogs.__file__\n"
-        return self._said([str(self.python), "-W", "error", "-c", guard + program])
+    def install(self, *more: str) -> None:
+        """The wheels, and *more* requirements."""
+        wheels = map(str, self._wheels)
+        call(self.directory, UV, "pip", "install", "--quiet", "--python", str(self._python), *wheels, *more)
+
+    def run(self, program: str, **environment: str) -> str:
+        """What it prints. Raises `AssertionError` with what it said when it fails."""
+        return call(self.directory, str(self._python), "-c", program, **environment)
 
     def walogs(self, *arguments: str) -> str:
         """What the command prints."""
-        return self._said([str(self.python.with_name("walogs")), *arguments])
+        return call(self.directory, str(self._python.with_name("walogs")), *arguments)
 
-    def _built(self, folder: Path) -> Path:
-        out = self.directory / f"dist-{folder.name}"
-        self._uv("build", "--quiet", "--wheel", "--out-dir", str(out), str(folder))
-        (wheel,) = out.glob("*.whl")
+    def _built(self, folder: Path, name: str) -> Path:
+        """The wheel, made from its sdist: what is missing in that is missing in a release."""
+        dist = self.directory / "dist" / name
+        call(folder, UV, "build", "--quiet", "--out-dir", str(dist), str(folder))
+        (wheel,) = dist.glob("*.whl")
+        package = name.replace("-", "_")
+        held = zipfile.ZipFile(wheel).namelist()
+        assert f"{package}/py.typed" in held, f"{wheel.name} does not say that it is typed"
+        tops = {entry.partition("/")[0] for entry in held}
+        assert len(tops) == 2, f"{wheel.name} installs more than {package}: {sorted(tops)}"
         return wheel
 
-    def _uv(self, *arguments: str) -> None:
-        uv = shutil.which("uv")
-        assert uv is not None, "uv is not on the PATH"
-        self._said([uv, *arguments])
 
-    def _said(self, command: list[str]) -> str:
-        environment = {name: value for name, value in os.environ.items() if name not in UNSEEN}
-        ran = subprocess.run(
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=240, check=False
-        )
-        assert ran.returncode == 0, f"{command[:3]} gave {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-        return ran.stdout
+def call(directory: Path, *command: str, **more: str) -> str:
+    unwanted = ("PYTHONPATH", "VIRTUAL_ENV", "WALOGS_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    ran = subprocess.run(
+        command, cwd=directory, env={**environment, **more}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, f"{command} gave {ran.returncode}\n{ran.stdout}{ran.stderr}"
+    return ran.stdout

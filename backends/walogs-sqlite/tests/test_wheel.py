@@ -22,7 +22,7 @@ print("opened by its name")
 """
 
 
-@pytest.mark.laboratory
+@pytest.mark.wheel
 @pytest.mark.timeout(600)
 def test_the_wheel_gives_the_store_by_its_name(tmp_path: Path) -> None:
     environment = CleanEnvironment(tmp_path, "backends/walogs-sqlite")

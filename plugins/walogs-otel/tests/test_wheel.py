@@ -21,7 +21,7 @@ print("watched by its name")
 """
 
 
-@pytest.mark.laboratory
+@pytest.mark.wheel
 @pytest.mark.timeout(600)
 def test_the_wheel_gives_the_observer_by_its_name(tmp_path: Path) -> None:
     environment = CleanEnvironment(tmp_path, "plugins/walogs-otel")

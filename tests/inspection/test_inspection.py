@@ -7,15 +7,18 @@ import os
 import random
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import Buffer
 
 import walogs
 from tests import stores
 from tests.codecs import DeflateCodec
 from tests.stores import CODECS, LogFactory
+from tests.system.children import seed_of
 from walogs import assembly
 from walogs.engine import recovery
 from walogs.inspection import backup as backup_module
@@ -484,3 +487,48 @@ def test_a_backup_that_checks_nothing_is_seen_when_planted(tmp_path: Path, monke
 def test_the_check_that_verify_makes_is_the_one_that_open_makes() -> None:
     assert verify_module.check_completed is recovery.check_completed
     assert DeflateCodec.identity is False
+
+
+class KeylessCodec(DeflateCodec):
+    """What cannot decode, as an encrypting codec without its key; it can check all the same."""
+
+    def decode(self, stored: Buffer, frame: walogs.FrameContext) -> bytes:
+        raise PermissionError("no key")
+
+
+class RefusingCodec(DeflateCodec):
+    """What takes every second frame for forged, as a codec does that authenticates."""
+
+    def decode(self, stored: Buffer, frame: walogs.FrameContext) -> bytes:
+        if frame.first_lsn % 2 == 0:
+            raise walogs.Corrupt("forged", segment=frame.segment, offset=frame.offset, lsn=frame.first_lsn)
+        return super().decode(stored, frame)
+
+
+def test_verify_asks_no_codec_to_decode_also_of_a_damaged_log(tmp_path: Path) -> None:
+    seed = seed_of("verify without decoding")
+    for turn in range(30):
+        rng = random.Random(seed + turn)
+        path = tmp_path / str(turn)
+        small_log(path, rng, codec=DeflateCodec())
+        assert walogs.verify(path, codec=KeylessCodec()).ok
+        damaged(path, rng)
+        try:
+            expected = walogs.verify(path, codec=DeflateCodec())
+        except (walogs.Missing, walogs.UnsupportedFormat):
+            continue
+        found = walogs.verify(path, codec=KeylessCodec())
+        assert replace(found, duration_seconds=0) == replace(expected, duration_seconds=0)
+
+
+def test_salvage_reads_around_what_a_codec_calls_corrupt(tmp_path: Path) -> None:
+    with walogs.open(tmp_path, codec=DeflateCodec()) as wal:
+        for n in range(1, 7):
+            wal.append(b"%d" % n)
+    found = list(walogs.salvage(tmp_path, codec=RefusingCodec()))
+    assert [item.lsn for item in found if isinstance(item, walogs.Entry)] == [1, 3, 5]
+    assert [(item.first_lsn, item.why) for item in found if isinstance(item, walogs.Gap)] == [
+        (2, "forged"),
+        (4, "forged"),
+        (6, "forged"),
+    ]

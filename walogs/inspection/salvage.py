@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from walogs.assembly import source_of
 from walogs.config import overridden
@@ -17,7 +17,7 @@ from walogs.types import Entry, Gap
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Unpack
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from walogs.formats.segment_format import FrameHeader
     from walogs.formats.witness import Witness
 
+T = TypeVar("T")
 SEARCH_BYTES: Final = 1 << 20
 HEADER_BYTES_MAX: Final = 64
 """A frame header, and more."""
@@ -54,12 +55,25 @@ def salvage(
 
     The log is not locked and not changed; of one that is being written, what is there now. Memory is bounded by one
     frame. Raises `Missing` (no log is there), `UnsupportedFormat`, `OSError`, and what the codec says of an entry that
-    it cannot decode.
+    it cannot decode (for want of a key), unless that is `Corrupt`: such a commit is a `Gap`.
     """
     return salvaged(source_of(path, overridden(config, overrides)))
 
 
 def salvaged(source: Source) -> Iterator[Entry | Gap]:
+    for found in intact_commits(source, entries_of):
+        if isinstance(found, Gap):
+            yield found
+        else:
+            first_lsn, entries = found
+            for lsn, data in enumerate(entries, first_lsn):
+                yield Entry(lsn, data)
+
+
+def intact_commits(
+    source: Source, entries_in: Callable[[Source, SegmentHeader, Frame], Sequence[T]]
+) -> Iterator[tuple[int, Sequence[T]] | Gap]:
+    """(first LSN, what *entries_in* makes of its frame) of each commit, and the gaps between them."""
     numbers = tuple(source.store.segments())
     if not numbers:
         raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
@@ -85,13 +99,12 @@ def salvaged(source: Source) -> Iterator[Entry | Gap]:
             if first_lsn > (expected or base_lsn):
                 yield Gap(expected or base_lsn, first_lsn - 1, *place)
             try:
-                entries = entries_of(source, header, found)
-            except Malformed as error:
+                entries = entries_in(source, header, found)
+            except (Malformed, Corrupt) as error:  # Corrupt: by a codec that authenticates, or was given a bomb
                 place = Place(number, found.header.offset, str(error))
                 expected = first_lsn
                 continue
-            for lsn, data in enumerate(entries, first_lsn):
-                yield Entry(lsn, data)
+            yield first_lsn, entries
             expected = first_lsn + len(entries)
             place = Place(None, None, "its segment is missing")
         if place.segment is None and (number + 1 in numbers or number == numbers[-1]):
@@ -233,6 +246,13 @@ def rest_is_zero(source: Source, number: int, offset: int, size: int) -> bool:
             return False
         offset += SEARCH_BYTES
     return True
+
+
+def entries_counted(source: Source, segment: SegmentHeader, frame: Frame) -> Sequence[object]:
+    """As many as there are, without asking the codec: whoever checks a log need not be able to read it."""
+    if source.codec_of(segment).identity:
+        return entries_of(source, segment, frame)
+    return range(frame.header.entries)
 
 
 def entries_of(source: Source, segment: SegmentHeader, frame: Frame) -> list[bytes]:

@@ -11,7 +11,7 @@ from walogs.engine.beside import look_beside
 from walogs.engine.recovery import check_completed, examine
 from walogs.errors import Checkpointed, Corrupt, Missing
 from walogs.inspection.intact import base_of
-from walogs.inspection.salvage import salvaged
+from walogs.inspection.salvage import entries_counted, intact_commits
 from walogs.protocols import is_appendable
 from walogs.types import Finding, Gap, Verification
 
@@ -136,14 +136,15 @@ def damaged(source: Source, refusals: list[Corrupt], began: float) -> Verificati
     ends = set(missing_ends(source, refusals))
     entries = last_lsn = 0
     first_lsn = None
-    for found in salvaged(source):
+    for found in intact_commits(source, entries_counted):
         if isinstance(found, Gap):
             is_told = found.last_lsn in ends if found.segment is None else (found.segment, found.offset) in places
             if not is_told:
                 findings.append(gap_finding(source, found))
             continue
-        entries, last_lsn = entries + 1, found.lsn
-        first_lsn = found.lsn if first_lsn is None else first_lsn
+        lsn, commit = found
+        entries, last_lsn = entries + len(commit), lsn + len(commit) - 1
+        first_lsn = lsn if first_lsn is None else first_lsn
     numbers = source.store.segments()
     return Verification(
         segments=len(numbers),

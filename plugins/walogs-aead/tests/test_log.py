@@ -1,0 +1,313 @@
+"""Whole logs with `codec="aead"`: what has no key opens and verifies them, and whoever writes to them cannot lie."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+
+import walogs
+from tests import stores
+from tests.lives import live
+from tests.logs import LogOnDisk, frame_bytes, numbered, salt_of
+from tests.stores import LogFactory
+from walogs import registry
+from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey
+from walogs_aead.options import Cipher
+
+KEY: Final = bytes(range(32))
+OTHER: Final = bytes(range(1, 33))
+TEXT: Final = b"one tea, two milks; " * 20
+
+
+def codec(key_id: str = "1", **options: Any) -> AeadCodec:
+    return AeadCodec({"1": KEY, "2": OTHER}, key_id, **options)
+
+
+@pytest.fixture(params=stores.SHAPES)
+def factory(request: pytest.FixtureRequest, tmp_path: Path) -> LogFactory:
+    return LogFactory(request.param, "crc32", tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> LogOnDisk:
+    return LogOnDisk(tmp_path / "log", codec=codec())
+
+
+def test_the_name_is_found_through_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = registry.spec("codec", "aead")
+    assert (spec.name, spec.options, spec.api) == ("aead", "walogs_aead.options:AeadOptions", 1)
+    assert registry.options("codec", "aead") is AeadOptions
+    monkeypatch.setenv("ORDERS_KEY", KEY.hex())
+    assert registry.made("codec", "aead", options=AeadOptions("2026", "ORDERS_KEY")).key_id == "2026"
+    mine = [plugin for plugin in registry.installed() if plugin.declared.distribution == "walogs-aead"]
+    assert [plugin.problems for plugin in mine] == [()]
+
+
+@pytest.mark.guarantee("G1", "G2", "G16")
+@pytest.mark.parametrize("cipher", get_args(Cipher))
+def test_a_log_lives(factory: LogFactory, cipher: Cipher) -> None:
+    live(factory, lambda: codec(cipher=cipher), turns=40)
+    factory.close()
+
+
+def test_a_log_lives_compressed(factory: LogFactory) -> None:
+    live(factory, lambda: codec(compression="zstd"), turns=40)
+    factory.close()
+
+
+def test_by_name_the_key_is_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WALOGS_AEAD_KEY", KEY.hex())
+    with walogs.open(tmp_path, codec="aead") as wal:
+        wal.append(TEXT)
+    with walogs.open(tmp_path, codec="aead") as wal:
+        assert wal.read(1) == TEXT
+    with walogs.reader(tmp_path) as reader:
+        assert list(reader) == [(1, TEXT)]
+
+
+# Without the key
+
+
+def test_a_log_is_opened_verified_and_backed_up_without_its_key(log: LogOnDisk, tmp_path: Path) -> None:
+    log.append(TEXT, b"short").append(b"a", b"b", batch=True)
+    assert walogs.verify(log.path).ok
+    assert walogs.verify(log.path).entries == 4
+    walogs.backup(log.path, tmp_path / "copy")
+    for path in (log.path, tmp_path / "copy"):
+        for keyless, error, told in (
+            (AeadCodec(), MissingKey, "WALOGS_AEAD_KEY"),
+            (AeadCodec({"1": OTHER}), WrongKey, "'1'"),
+        ):
+            with walogs.open(path, codec=keyless) as wal:
+                assert (wal.last_lsn, [commit.last_lsn for commit in wal.commits()]) == (4, [1, 2, 4])
+                for look in (lambda wal=wal: wal.read(1), lambda wal=wal: list(wal)):
+                    with pytest.raises(error, match=told) as refused:
+                        look()
+                    assert refused.value.key_id == "1"
+        with walogs.reader(path) as reader, pytest.raises(MissingKey):
+            list(reader)
+        with pytest.raises(MissingKey):
+            list(walogs.salvage(path))
+    assert [entry.data for entry in walogs.salvage(log.path, codec=codec()) if isinstance(entry, walogs.Entry)] == [
+        TEXT,
+        b"short",
+        b"a",
+        b"b",
+    ]
+    log.goes_on(numbered(1, TEXT, b"short", b"a", b"b"))
+
+
+def test_an_append_without_a_key_writes_nothing_and_the_handle_goes_on(log: LogOnDisk) -> None:
+    log.append(TEXT)
+    keys: dict[str, bytes] = {}
+    with log.open(codec=AeadCodec(lambda key_id: keys[key_id])) as wal:
+        for append in (lambda: wal.append(b"lost"), lambda: wal.append_batch([b"lost", b"too"])):
+            with pytest.raises(MissingKey):
+                append()
+        with pytest.raises(MissingKey):
+            wal.submit(b"lost").result()
+        assert wal.last_lsn == 1
+        keys["1"] = KEY
+        assert wal.append(b"kept") == 2
+    log.goes_on(numbered(1, TEXT, b"kept"))
+
+
+@pytest.mark.guarantee("G5")
+def test_a_torn_end_is_cut_without_a_key(log: LogOnDisk) -> None:
+    log.append(TEXT)
+    log.append_and_die(TEXT + b"torn")
+    log.forget_witness().flip(1, log.frames(1)[-1].body_end - 6)
+    with log.open(codec=AeadCodec()) as wal:
+        assert isinstance(wal.tail_state, walogs.TruncatedAt)
+        assert wal.last_lsn == 1
+    log.goes_on(numbered(1, TEXT))
+
+
+@pytest.mark.guarantee("G6")
+def test_every_damaged_byte_of_acknowledged_frames_is_seen_without_a_key(
+    log: LogOnDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.append(b"short", b"x" * 60).append(b"a", b"batch", batch=True)
+    entries, files = log.entries(), log.files()
+    caplog.set_level(logging.CRITICAL)
+    for offset in [offset for frame in log.frames(1) for offset in range(frame.offset, frame.body_end)]:
+        log.put(files).flip(1, offset, 1 << offset % 8)
+        with pytest.raises(walogs.Corrupt):
+            walogs.open(log.path, codec=AeadCodec()).close()
+        assert not walogs.verify(log.path).ok
+    log.put(files).goes_on(entries)
+
+
+# Rotating keys
+
+
+def test_a_key_is_rotated_with_the_segment(factory: LogFactory) -> None:
+    expected = []
+    for turn, key_id in enumerate(("1", "2", "2", "1", "2")):
+        wal = factory.open(codec=codec(key_id), change_codec=True)
+        assert [data for _, data in wal] == expected
+        expected += [b"with key %s, turn %d" % (key_id.encode(), turn), b"and again"]
+        wal.append_batch(expected[-2:])
+        wal.close()
+    for _ in range(2):
+        wal = factory.open(codec=codec("2"))
+        assert [data for _, data in wal] == expected
+        assert [wal.read(lsn) for lsn in range(1, len(expected) + 1)] == expected
+        expected.append(b"again")
+        wal.append(b"again")
+        wal.close()
+    wal = factory.open(codec=AeadCodec({"2": OTHER}, "2"))
+    with pytest.raises(MissingKey, match="'1'"):
+        wal.read(1)
+    assert wal.read(len(expected)) == b"again"
+    wal.close()
+    factory.close()
+
+
+def test_another_key_id_is_refused_unless_it_is_asked_for(log: LogOnDisk) -> None:
+    log.append(TEXT)
+    log.refuses(walogs.UnsupportedFormat, '"key_id":"1"', '"key_id":"2"', "change_codec=True", codec=codec("2"))
+    log.refuses(walogs.UnsupportedFormat, "ChaCha20", codec=codec(cipher="ChaCha20-Poly1305"))
+    with log.open(codec=codec("2"), change_codec=True) as wal:
+        wal.append(b"with the new key")
+        assert wal.segment_count == 2
+    LogOnDisk(log.path, codec=codec("2")).goes_on(numbered(1, TEXT, b"with the new key"))
+
+
+def test_a_plain_log_goes_on_encrypted(tmp_path: Path) -> None:
+    log = LogOnDisk(tmp_path / "log").append(b"plain")
+    with log.open(codec=codec(), change_codec=True) as wal:
+        wal.append(b"secret")
+    assert b"secret" not in b"".join(log.files().values())
+    LogOnDisk(log.path, codec=codec()).goes_on(numbered(1, b"plain", b"secret"))
+
+
+def test_a_stamp_cannot_name_a_file_of_keys(log: LogOnDisk, tmp_path: Path) -> None:
+    log.append(TEXT)
+    stamp = b'{"cipher":"%s","key_file":"/dev/zero","key_id":"1"}' % codec().cipher.encode()
+    log.reheader(1, 160, struct.pack("<H", len(stamp)) + stamp)
+    log.refuses(walogs.UnsupportedFormat, "key_file")
+    with pytest.raises(walogs.UnsupportedFormat, match="key_file"):
+        walogs.reader(log.path).close()
+
+
+# Forged by somebody who can write, and computes every CRC anew
+
+
+def stored_bodies(log: LogOnDisk, number: int = 1) -> list[bytes]:
+    segment = log.segment(number).read_bytes()
+    return [segment[frame.offset + 40 : frame.body_end - 4] for frame in log.frames(number) if frame.kind == 1]
+
+
+def forge(log: LogOnDisk, at: int, body: bytes, **fields: Any) -> None:
+    """Another stored body in that frame of the first segment, with every CRC right."""
+    frame = log.frames(1)[at]
+    assert len(body) == frame.body_bytes - 4
+    said = {
+        "first_lsn": frame.first_lsn,
+        "entries": frame.entries,
+        "synced": frame.synced,
+        "time_ns": frame.time_ns,
+        **fields,
+    }
+    log.overwrite(1, frame.offset, frame_bytes(salt_of(log.segment(1).read_bytes()), frame.offset, body, **said))
+
+
+def is_refused(log: LogOnDisk, *lsns: int) -> None:
+    """No CRC tells it, no reader gets it, and salvage reads around it."""
+    assert walogs.verify(log.path).ok
+    with log.open() as wal:
+        for look in (lambda: wal.read(lsns[0]), lambda: list(wal)):
+            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+                look()
+        assert wal.append(b"next") == wal.last_lsn
+    found = list(walogs.salvage(log.path, codec=codec()))
+    kept = [entry.lsn for entry in found if isinstance(entry, walogs.Entry)]
+    assert kept == [lsn for lsn in range(1, kept[-1] + 1) if lsn not in lsns]
+    assert all("altered, replayed or moved" in gap.why for gap in found if isinstance(gap, walogs.Gap))
+
+
+def test_frames_that_change_places_are_refused(log: LogOnDisk) -> None:
+    log.append(b"pay 100", b"pay 900", b"pay 500")
+    first, second, _ = stored_bodies(log)
+    forge(log, 0, second)
+    forge(log, 1, first)
+    is_refused(log, 1, 2)
+
+
+def test_a_frame_that_is_replayed_is_refused(log: LogOnDisk) -> None:
+    log.append(b"pay 100", b"pay 900", b"pay 500")
+    forge(log, 2, stored_bodies(log)[0])
+    is_refused(log, 3)
+
+
+def test_a_frame_of_another_log_with_the_same_key_is_refused(log: LogOnDisk, tmp_path: Path) -> None:
+    log.append(b"pay 100", b"pay 900")
+    other = LogOnDisk(tmp_path / "other", codec=codec()).append(b"pay 100", b"pay 777")
+    forge(log, 1, stored_bodies(other)[1])
+    is_refused(log, 2)
+
+
+def test_a_frame_of_an_older_segment_is_refused_at_the_same_offset(log: LogOnDisk) -> None:
+    with log.open() as wal:
+        wal.append(b"pay 100")
+        wal.rotate()
+        wal.append(b"pay 900")
+    [old], [new] = stored_bodies(log, 1), stored_bodies(log, 2)
+    assert len(old) == len(new)
+    frame = log.frames(2)[0]
+    salt = salt_of(log.segment(2).read_bytes())
+    forged = frame_bytes(salt, frame.offset, old, first_lsn=2, synced=frame.synced, time_ns=frame.time_ns)
+    log.overwrite(2, frame.offset, forged)
+    is_refused(log, 2)
+
+
+def test_a_batch_that_is_said_to_be_one_entry_is_refused(log: LogOnDisk) -> None:
+    log.append(b"pay 100", b"pay 900", batch=True).forget_witness()
+    forge(log, 0, stored_bodies(log)[0], entries=1)
+    assert walogs.verify(log.path).ok
+    with log.open() as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+        wal.read(1)
+
+
+def test_every_altered_byte_is_refused_though_its_crc_is_right(log: LogOnDisk) -> None:
+    log.append(b"pay 100")
+    files, [body] = log.files(), stored_bodies(log)
+    for at in range(len(body)):
+        altered = bytearray(body)
+        altered[at] ^= 1
+        forge(log.put(files), 0, bytes(altered))
+        with log.open() as wal, pytest.raises(WrongKey if at < 8 else walogs.Corrupt):
+            wal.read(1)
+    assert log.put(files).entries() == [(1, b"pay 100")]
+
+
+def test_a_header_that_names_another_log_or_key_is_refused(log: LogOnDisk) -> None:
+    """What is stamped is authenticated with every body."""
+    log.append(b"pay 100", b"pay 900").forget_witness()
+    files = log.files()
+    log.put(files).reheader(1, 16, bytes(16))
+    with log.open() as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+        wal.read(1)
+    stamp = b'{"cipher":"%s","key_id":"2"}' % codec().cipher.encode()
+    log.put(files).reheader(1, 160, struct.pack("<H", len(stamp)) + stamp)
+    both = AeadCodec({"1": KEY, "2": KEY}, "2")
+    with log.open(codec=both) as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+        wal.read(1)
+
+
+def test_a_repair_needs_the_key_where_it_moves_frames_and_changes_nothing_without(log: LogOnDisk) -> None:
+    log.append(TEXT, b"pay 100", b"pay 900").flip(1, 600)
+    before = log.files()
+    with pytest.raises(MissingKey):
+        walogs.repair(log.path, codec=AeadCodec())
+    assert {name: log.files()[name] for name in before} == before
+    assert walogs.repair(log.path, codec=codec()).last_lsn == 3
+    assert log.entries() == numbered(2, b"pay 100", b"pay 900")
+    with log.open() as wal:
+        wal.append(b"next")
+    assert log.entries() == numbered(2, b"pay 100", b"pay 900", b"next")

@@ -12,10 +12,10 @@ import time
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from walogs_otel import OtelObserver
 
 import walogs
 from walogs.testing import MemoryDisk, MemoryStore
+from walogs_otel import OtelObserver
 
 
 def nanoseconds(observers: list[walogs.Observer], appends: int) -> float:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from walogs_sqlite import SqliteStore
 
 import walogs
 from tests.stores import CODECS, LogFactory
+from walogs_sqlite import SqliteStore
 
 
 class SqliteFactory(LogFactory):

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from walogs_sqlite import SqliteStore
 
 import walogs
 from tests.system.children import Child, program, seed_of
 from tests.system.ledger import Ledger, payload
+from walogs_sqlite import SqliteStore
 
 APPENDING: Final = Path(__file__).parent / "programs" / "appending.py"
 SECTOR: Final = 512

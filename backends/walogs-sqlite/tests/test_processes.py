@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from walogs_sqlite import SqliteStore
 
 import walogs
 from tests.system.children import Child, forked
 from tests.system.ledger import payload
+from walogs_sqlite import SqliteStore
 
 APPENDING: Final = Path(__file__).parent / "programs" / "appending.py"
 

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from walogs_sqlite import SqliteOptions, SqliteStore, database, places
 
 import walogs
+from walogs_sqlite import SqliteOptions, SqliteStore, database, places
 
 
 def test_it_is_a_store_that_only_fences_and_says_so() -> None:

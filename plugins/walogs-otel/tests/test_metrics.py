@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from walogs_otel import OtelObserver, OtelOptions
-from walogs_otel.instruments import ENTRIES, SECONDS
 
 import walogs
 from tests.logs import LogOnDisk
 from walogs.testing import FAILED_SYNC, MemoryChainStore, MemoryCloud, MemoryDisk, MemoryStore
+from walogs_otel import OtelObserver, OtelOptions
+from walogs_otel.instruments import ENTRIES, SECONDS
 
 UNITS = {
     "walogs.append.duration": "s",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from opentelemetry.metrics import NoOpMeter
-from walogs_otel.instruments import Instruments
 
 from tests.docs.blocks import NOT_RUN, Page, blocks
+from walogs_otel.instruments import Instruments
 
 FOLDER: Final = Path(__file__).parents[1]
 README: Final = FOLDER / "README.md"

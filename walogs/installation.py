@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PACKAGES: Final[Mapping[tuple[Kind, str], str]] = {
     ("codec", "aead"): "walogs-aead",
     ("codec", "zstd"): "walogs-zstd",
+    ("observer", "otel"): "walogs-otel",
     ("store", "sqlite"): "walogs-sqlite",
 }
 """What to install for a name that is asked for before its package is there."""

@@ -114,7 +114,7 @@ def test_a_child_that_is_forked_in_the_middle_of_commits_can_open_the_log_itself
             try:
                 if verb == "append":
                     acknowledged.append(wal.append(b"x" * 500))
-                    time.sleep(0.01)  # who opens the log has to read it to its end before the next commit
+                    time.sleep(0.03)  # who opens the log has to read it to its end before the next commit
                 else:
                     assert wal.read(1)
             except (walogs.Fenced, walogs.Poisoned):

@@ -16,6 +16,8 @@ from typing import Final
 from tests.house.source import ROOT
 
 FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *([^`]*)")
+FILE: Final = re.compile(r"# (\w+\.toml)\n")
+"""The first line of a block that is a file, where the others run."""
 SHELL: Final = frozenset({"bash", "console"})
 NOT_RUN: Final = frozenset({"py", "pycon", "python3", "sh", "shell", "zsh"})
 """Other spellings of what is run: a block under one of them would be checked by nobody."""
@@ -104,6 +106,8 @@ class Page:
     def run_block(self, block: Block) -> None:
         if block.language == "python":
             self.run_python(block)
+        elif block.language == "toml" and (named := FILE.match(block.text)):
+            (self.directory / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language in SHELL:
             for command in commands(block):
                 self.run_command(command)

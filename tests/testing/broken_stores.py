@@ -372,7 +372,7 @@ class OnePositionForAll(MemoryStore):
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         self._position = number
-        if threading.active_count() > 3:
+        if threading.active_count() > 1:
             time.sleep(0.0005)
         return super().read(self._position, start, end)
 

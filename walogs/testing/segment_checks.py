@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentChecks"]
 
+ROUNDS: Final = 5
+"""So often at least each thread reads all that is there, in an order of its own, when everything is."""
 SMALL: Final = 700
 LARGE: Final = 3 << 20
 """More than one read, one packet or one chunk of anything."""
@@ -224,10 +226,14 @@ class SegmentChecks(StorePlaces):
         complaints: list[str] = []
         done = threading.Event()
 
-        def look(store: SegmentStore) -> None:
+        def look(store: SegmentStore, rng: random.Random) -> None:
+            rounds = 0
             try:
-                while not done.is_set():
-                    for number in store.segments():
+                while not done.is_set() or rounds < ROUNDS:
+                    numbers = list(store.segments())
+                    rng.shuffle(numbers)
+                    rounds += len(numbers) == len(contents)
+                    for number in numbers:
                         got = store.read(number, 0, store.size(number))
                         if got != contents[number]:
                             complaints.append(f"segment {number} was seen with {len(got)} bytes, not whole")
@@ -235,7 +241,10 @@ class SegmentChecks(StorePlaces):
             except Exception as error:  # noqa: BLE001 told below
                 complaints.append(f"{type(error).__name__}: {error}")
 
-        threads = [threading.Thread(target=look, args=(store,)) for store in (writer, writer, beside)]
+        threads = [
+            threading.Thread(target=look, args=(store, random.Random(seed)))
+            for seed, store in enumerate((writer, writer, beside))
+        ]
         for thread in threads:
             thread.start()
         try:

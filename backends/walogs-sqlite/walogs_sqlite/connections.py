@@ -71,20 +71,33 @@ class Connection:
 EVERY: Final[weakref.WeakSet[Connection]] = weakref.WeakSet()
 FORK: Final = threading.RLock()
 """Two threads that fork at once would wait for each other's turns."""
+TURN_SECONDS: Final = 0.05
 waiting: Final[list[Connection]] = []
 """Whose turns this fork has stopped."""
 
 
 def before_fork() -> None:
+    """All turns, or none and again: whoever has one may be waiting for another that this has."""
     FORK.acquire()
+    while not all_stopped():
+        after_turns()
+
+
+def all_stopped() -> bool:
     for connection in list(EVERY):
-        connection.lock.acquire()
+        if not connection.lock.acquire(timeout=TURN_SECONDS):
+            return False
         waiting.append(connection)
+    return True
+
+
+def after_turns() -> None:
+    while waiting:
+        waiting.pop().lock.release()
 
 
 def after_in_parent() -> None:
-    while waiting:
-        waiting.pop().lock.release()
+    after_turns()
     FORK.release()
 
 

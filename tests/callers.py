@@ -132,12 +132,16 @@ def reached(call: Callable[[], object], at: int, meanwhile: Callable[[], object]
             was_reached = True
             meanwhile()
 
+    profiled(call, look)
+    return was_reached
+
+
+def profiled(call: Callable[[], object], look: Callable[[FrameType, str, object], None]) -> None:
     sys.setprofile(look)
     try:
         call()
     finally:
         sys.setprofile(None)
-    return was_reached
 
 
 def entered(function: str, call: Callable[[], object], meanwhile: Callable[[], object], time: int = 1) -> None:
@@ -151,9 +155,5 @@ def entered(function: str, call: Callable[[], object], meanwhile: Callable[[], o
             if seen == time:
                 meanwhile()
 
-    sys.setprofile(look)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
+    profiled(call, look)
     assert seen >= time, f"{function} was entered {seen} times"

@@ -6,18 +6,26 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.docs.blocks import NOT_RUN, Page, blocks
+from tests.docs.blocks import NOT_RUN, Block, Page, blocks
 from walogs import registry
+
+
+def run_page(path: Path, directory: Path) -> list[Block]:
+    """Its blocks, all of which ran. Raises what one raises."""
+    page = Page(path, directory, list(blocks(path.read_text(encoding="utf-8"))))
+    for index in range(len(page.blocks)):
+        page.run(index)
+    hidden = [block.line for block in page.blocks if block.language in NOT_RUN]
+    assert not hidden, f"{path} has blocks that nothing runs: {hidden}"
+    return page.blocks
 
 
 def check_page(path: Path, directory: Path) -> None:
     """Raises what a block raises. A page that shows no program or no TOML is a mistake."""
-    page = Page(path, directory, list(blocks(path.read_text(encoding="utf-8"))))
-    languages = {block.language for block in page.blocks}
+    found = run_page(path, directory)
+    languages = {block.language for block in found}
     assert {"python", "toml"} <= languages, f"{path} shows {languages}"
-    assert languages.isdisjoint(NOT_RUN), f"{path} has blocks that nothing runs: {languages}"
-    for index, block in enumerate(page.blocks):
-        page.run(index)
+    for block in found:
         if block.language == "toml":
             for log in tomllib.loads(block.text)["log"].values():
                 check_codec(log["codec"])

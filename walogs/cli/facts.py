@@ -16,7 +16,8 @@ from walogs.engine.recovery import read_witness, synced_by
 from walogs.engine.segments import find_seal, scanned, sealed
 from walogs.engine.walk import RestScan, SegmentScan
 from walogs.errors import Corrupt
-from walogs.inspection.intact import base_of, header_if_intact
+from walogs.inspection.intact import base_of
+from walogs.inspection.salvage import header_if_intact
 from walogs.inspection.verify import verified
 from walogs.types import Clean, TailState, TruncatedAt
 

@@ -49,7 +49,9 @@ class Source(NamedTuple):
 
     def codec_of(self, segment: SegmentHeader) -> Codec:
         """The codec that a segment was written with. Raises nothing for one whose header was read by `header`."""
-        return self.codec if self.is_of_our_codec(segment) else self.codec_named(*stamp_of(segment))
+        if self.is_of_our_codec(segment):
+            return self.codec
+        return self.codec_named(segment.codec_name, segment.codec_parameters)
 
     def is_of_our_codec(self, segment: SegmentHeader) -> bool:
         return segment.codec_name == self.codec.name and segment.codec_parameters == self.codec_parameters
@@ -122,7 +124,3 @@ class Source(NamedTuple):
             why = f"was written with {self.codec.name} parameters {written}, and opened with {given}"
         message = f"{name} {why}. {move}. Nothing was changed."
         return UnsupportedFormat(message, segment=header.number, found=header.codec_name)
-
-
-def stamp_of(segment: SegmentHeader) -> tuple[str, bytes]:
-    return segment.codec_name, segment.codec_parameters

@@ -10,7 +10,7 @@ from walogs.engine.verdict import unlinked
 from walogs.engine.walk import RestScan, SegmentScan
 from walogs.errors import Corrupt
 from walogs.formats.segment_format import Malformed
-from walogs.inspection.salvage import Place, entries_of, frames_of, headers_of, known_base
+from walogs.inspection.salvage import Place, entries_of, frames_of, header_if_intact, headers_of, known_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,11 +75,3 @@ def is_newest_whole(source: Source, number: int) -> bool:
     if rest.is_sealed or (witness is not None and witness.log_id == header.log_id and witness.segment > number):
         return False
     return max(scan.synced, rest.synced, synced_by(witness, header)) <= scan.end
-
-
-def header_if_intact(source: Source, number: int) -> SegmentHeader | None:
-    """The header of that segment; None: it is damaged. Raises `Missing`, `UnsupportedFormat`."""
-    try:
-        return source.header(number)
-    except Corrupt:
-        return None

@@ -136,12 +136,7 @@ def missing_at_the_end(
 def headers_of(source: Source, numbers: tuple[int, ...]) -> dict[int, SegmentHeader]:
     """The headers of this log's segments. A damaged one is made again from what its neighbours say: its salt is in its
     successor's header, or in the witness."""
-    headers: dict[int, SegmentHeader] = {}
-    for number in numbers:
-        try:
-            headers[number] = source.header(number)
-        except Corrupt:
-            continue
+    headers = intact_headers(source, numbers)
     if headers:
         log_id = Counter(header.log_id for header in headers.values()).most_common(1)[0][0]  # a foreign one is one
         headers = {number: header for number, header in headers.items() if header.log_id == log_id}
@@ -151,6 +146,20 @@ def headers_of(source: Source, numbers: tuple[int, ...]) -> dict[int, SegmentHea
             if made is not None:
                 headers[number] = made
     return dict(sorted(headers.items()))
+
+
+def intact_headers(source: Source, numbers: Sequence[int]) -> dict[int, SegmentHeader]:
+    """By number. Raises `Missing`, `UnsupportedFormat`."""
+    found = ((number, header_if_intact(source, number)) for number in numbers)
+    return {number: header for number, header in found if header is not None}
+
+
+def header_if_intact(source: Source, number: int) -> SegmentHeader | None:
+    """The header of that segment; None: it is damaged. Raises `Missing`, `UnsupportedFormat`."""
+    try:
+        return source.header(number)
+    except Corrupt:
+        return None
 
 
 def header_again(source: Source, headers: dict[int, SegmentHeader], number: int) -> SegmentHeader | None:

@@ -16,7 +16,7 @@ from walogs.engine.verdict import unlinked
 from walogs.engine.walk import SeenRun, Walk, admissible_base
 from walogs.errors import Corrupt
 from walogs.formats.segment_format import Kind, SegmentHeader, Stop
-from walogs.inspection.salvage import HEADER_BYTES_MAX, Place, headers_of, next_header, rest_is_zero
+from walogs.inspection.salvage import HEADER_BYTES_MAX, Place, headers_of, intact_headers, next_header, rest_is_zero
 from walogs.types import Gap
 
 if TYPE_CHECKING:
@@ -191,12 +191,7 @@ def is_end_unknown(newest: Observation | None, witness: Witness | None, number: 
 
 def readable_headers(source: Source, numbers: Sequence[int]) -> dict[int, SegmentHeader]:
     """Those that are intact. Raises `Corrupt` where they are of two logs: which of them is meant nobody can tell."""
-    headers: dict[int, SegmentHeader] = {}
-    for number in numbers:
-        try:
-            headers[number] = source.header(number)
-        except Corrupt:
-            continue
+    headers = intact_headers(source, numbers)
     for older, newer in pairwise(headers.values()):
         if older.log_id != newer.log_id:
             name = source.store.segment_name(older.number)

@@ -10,7 +10,7 @@ from typing import Final
 
 from opentelemetry.metrics import NoOpMeter
 
-from tests.docs.blocks import NOT_RUN, Page, blocks
+from tests.docs.plugin_pages import run_page
 from walogs_otel.instruments import Instruments
 
 FOLDER: Final = Path(__file__).parents[1]
@@ -18,12 +18,7 @@ README: Final = FOLDER / "README.md"
 
 
 def test_every_block_runs(tmp_path: Path) -> None:
-    found = list(blocks(README.read_text(encoding="utf-8")))
-    page = Page(README, tmp_path, found)
-    for index in range(len(found)):
-        page.run(index)
-    assert sum(block.language == "python" for block in found) >= 2
-    assert not [block.line for block in found if block.language in NOT_RUN]
+    assert sum(block.language == "python" for block in run_page(README, tmp_path)) >= 2
 
 
 def test_the_table_has_every_instrument() -> None:

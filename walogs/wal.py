@@ -68,7 +68,8 @@ class Wal:
         self._reading = Reading(source, lambda: writer.base_lsn)  # not this handle: a circle would keep it
         self._commits = commits
         self._tellers: dict[None, Teller] = {}
-        """One, since the first future."""
+        """One, since the first future. A dictionary, since two threads that submit at once must agree on it, and a lock
+        could be held by the thread that a signal handler submits in."""
         self._pid = os.getpid()
         self.closed = False
         """Whether `close()` has done its work."""

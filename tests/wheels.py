@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,27 +17,32 @@ UV: Final = os.environ.get("UV") or shutil.which("uv") or "uv"
 
 
 class CleanEnvironment:
-    """Wheels of walogs and of some plugins, and nothing else but what they depend on."""
+    """Wheels of walogs, with its *extras*, and of some plugins, and nothing else but what they depend on."""
 
-    def __init__(self, directory: Path, *folders: str) -> None:
+    def __init__(self, directory: Path, *folders: str, extras: str = "") -> None:
         self.directory = directory
-        self._wheels = [self._built(ROOT, "walogs"), *(self._built(ROOT / at, Path(at).name) for at in folders)]
+        walogs, *others = (self._built(ROOT, "walogs"), *(self._built(ROOT / at, Path(at).name) for at in folders))
+        self._wheels = [f"{walogs}[{extras}]" if extras else str(walogs), *map(str, others)]
         self._python = directory / "venv" / "bin" / "python"
         call(directory, UV, "venv", "--quiet", "--python", sys.executable, str(directory / "venv"))
         self.install()
 
     def install(self, *more: str) -> None:
         """The wheels, and *more* requirements."""
-        wheels = map(str, self._wheels)
-        call(self.directory, UV, "pip", "install", "--quiet", "--python", str(self._python), *wheels, *more)
+        call(self.directory, UV, "pip", "install", "--quiet", "--python", str(self._python), *self._wheels, *more)
 
     def run(self, program: str, **environment: str) -> str:
         """What it prints. Raises `AssertionError` with what it said when it fails."""
         return call(self.directory, str(self._python), "-c", program, **environment)
 
-    def walogs(self, *arguments: str) -> str:
+    def walogs(self, *arguments: str, **environment: str) -> str:
         """What the command prints."""
-        return call(self.directory, str(self._python.with_name("walogs")), *arguments)
+        return call(self.directory, str(self._python.with_name("walogs")), *arguments, **environment)
+
+    def conformance(self, name: str, *arguments: str, **environment: str) -> None:
+        """The whole kit, on what the wheel gives under that name."""
+        told = self.walogs("conformance", name, *arguments, **environment)
+        assert re.search(r"\b[1-9]\d* passed, 0 failed\b", told), told
 
     def _built(self, folder: Path, name: str) -> Path:
         """The wheel, made from its sdist: what is missing in that is missing in a release."""

@@ -25,5 +25,6 @@ print("opened by its name")
 @pytest.mark.wheel
 @pytest.mark.timeout(600)
 def test_the_wheel_gives_the_store_by_its_name(tmp_path: Path) -> None:
-    environment = CleanEnvironment(tmp_path, "backends/walogs-sqlite")
+    environment = CleanEnvironment(tmp_path, "backends/walogs-sqlite", extras="cli,testing")
     assert environment.run(PROGRAM) == "opened by its name\n"
+    environment.conformance("sqlite")

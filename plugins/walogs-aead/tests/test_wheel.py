@@ -14,7 +14,7 @@ KEY = bytes(range(32)).hex()
 @pytest.mark.wheel
 @pytest.mark.timeout(300)
 def test_the_wheel_is_found_by_name_and_its_log_reopens(tmp_path: Path) -> None:
-    clean = CleanEnvironment(tmp_path, "plugins/walogs-aead")
+    clean = CleanEnvironment(tmp_path, "plugins/walogs-aead", extras="cli,testing")
     clean.run(
         """
 import walogs, walogs_aead
@@ -58,6 +58,7 @@ for _ in range(2):
 """,
         WALOGS_AEAD_KEY=KEY,
     )
+    clean.conformance("aead", WALOGS_AEAD_KEY=KEY)
 
 
 @pytest.mark.wheel

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from walogs import registry
 from walogs.assembly import open as open_log
 from walogs.config import Overrides, WalConfig, config_error, did_you_mean, overridden
-from walogs.config_log import Resolved, resolve
+from walogs.config_log import Chosen, Resolved, resolve
 from walogs.config_tables import Mistake, overlaid, read
 from walogs.config_values import ABSENT, converter_for
 from walogs.errors import ConfigError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.specs import Kind
     from walogs.wal import Wal
 
 
@@ -124,29 +123,31 @@ def configured(
 ) -> ConfiguredLog:
     place = log.path if path is None else os.fspath(path)
     values: dict[str, Any] = {**log.values, **overrides}
-    for kind, (name, options) in log.components.items():
+    for kind, chosen in log.components.items():
         if kind not in overrides and kind != "store":
-            values[kind] = name if options is None else made(file, log, kind, name, options)
+            values[kind] = component(file, chosen)
+    if "observers" not in overrides:
+        values["observers"] = tuple(component(file, chosen) for chosen in log.observers)
     if "store" in overrides:
         if not isinstance(overrides["store"], str) and path is None:
             place = None
     elif place is None:
         refuse([pathless(file, log)])
     else:
-        name, options = log.components["store"]
-        values["store"] = name if options is None else made(file, log, "store", name, options, place)
-        place = place if options is None else None
+        chosen = log.components["store"]
+        values["store"] = component(file, chosen, place)
+        place = place if chosen.options is None else None
     return ConfiguredLog(place, WalConfig(**values))
 
 
-def made(file: str, log: Resolved, kind: str, name: str, options: Any, *place: str) -> Any:
-    """The component, as whoever gives an object makes it."""
-    keywords = {key.name: getattr(options, key.name) for key in fields(options) if key.init}
+def component(file: str, chosen: Chosen, *place: str) -> Any:
+    """Its name; with options, the object that whoever gives an object makes."""
+    if chosen.options is None:
+        return chosen.name
+    keywords = {key.name: getattr(chosen.options, key.name) for key in fields(chosen.options) if key.init}
     try:
-        return registry.factory(cast("Kind", kind), name)(*place, **keywords)
+        return registry.factory(chosen.kind, chosen.name)(*place, **keywords)
     except (TypeError, ValueError) as error:
         problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-        key = f"{log.key}.{kind}"
-        refused_by = (Mistake(file, key, name, problem) for problem in problems or (str(error),))
-        refuse(refused_by)
+        refuse(Mistake(file, chosen.key, chosen.name, problem) for problem in problems or (str(error),))
         raise

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from walogs import registry
 from walogs.config import KEYS, WalConfig, did_you_mean, refused
-from walogs.config_tables import KINDS, LOG_KEYS, Component, Given, Log, Mistake, Origin, bare
+from walogs.config_tables import KINDS, LOG_KEYS, Component, Given, Log, Mistake, Origin, bare, component_of
 from walogs.config_values import (
     ABSENT,
     Complaint,
@@ -39,7 +39,6 @@ TYPES: Final[dict[str, Any]] = {
     "recovery": Any,
     "verify": Any,
     "change_codec": bool,
-    "observers": tuple[str, ...],
 }
 """Of the keys that choose no component, how each is written; `walogs.config.refused` says which values are right."""
 DEFAULTS: Final[dict[str, Any]] = {key.name: key.default for key in fields(WalConfig)}
@@ -59,6 +58,17 @@ class Setting:
     """That of the environment which sets it."""
 
 
+class Chosen(NamedTuple):
+    """One component, found and with its options validated; not made yet."""
+
+    key: str
+    """Its dotted path in the file."""
+    kind: Kind
+    name: str
+    options: Any = None
+    """An instance of its options dataclass; None: it has none."""
+
+
 @dataclass(slots=True)
 class Resolved:
     """One log: its values, read as what they are."""
@@ -69,8 +79,9 @@ class Resolved:
     """None: it has none, or one that is wrong."""
     has_path: bool = False
     values: dict[str, Any] = field(default_factory=dict)
-    components: dict[str, tuple[str, Any]] = field(default_factory=dict)
-    """Kind to name, and to the options, validated; None: it has none."""
+    components: dict[str, Chosen] = field(default_factory=dict)
+    """By kind: store, codec, sync."""
+    observers: list[Chosen] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
 
@@ -88,6 +99,8 @@ def resolve(log: Log, converter: Converter, directory: str, mistakes: list[Mista
     for key in KEYS:
         if key in KINDS:
             resolve_component(log, key, converter, resolved, mistakes)
+        elif key == "observers":
+            resolve_observers(log, converter, resolved, mistakes)
         else:
             one = log.values.get(key)
             resolved.values[key] = DEFAULTS[key] if one is None else plain_value(key, one, converter, mistakes)
@@ -137,41 +150,63 @@ def resolve_component(log: Log, kind: str, converter: Converter, resolved: Resol
     """Its name and its options; where they are wrong, nothing of it is in *resolved*."""
     component = log.components.get(kind)
     if component is None:
-        resolved.components[kind] = DEFAULTS[kind], None
+        resolved.components[kind] = Chosen(f"{log.key}.{kind}", cast("Kind", kind), DEFAULTS[kind])
         resolved.settings.append(setting(kind, DEFAULTS[kind], None))
         return
-    use = component.use
-    if use is None or not isinstance(use.value, str):
-        mistakes.append(nameless(log, component))
+    chosen = chosen_by(log, component, kind, converter, resolved, mistakes)
+    if chosen is not None:
+        resolved.components[kind] = chosen
+
+
+def resolve_observers(log: Log, converter: Converter, resolved: Resolved, mistakes: list[Mistake]) -> None:
+    """A list of components, each with options of its own."""
+    resolved.values["observers"] = ()  # until they are made
+    given = log.values.get("observers")
+    if given is None:
+        resolved.settings.append(setting("observers", [], None))
         return
+    written = as_written(given, list)
+    if not isinstance(written, list):
+        mistakes.append(given.mistake("a list: of names, or of tables with `use` and options beside it"))
+        return
+    if not written:
+        resolved.settings.append(setting("observers", [], given))
+    for at, value in enumerate(written):
+        one = Given(value, given.file, f"{given.key}.{at}")
+        component = component_of("observer", f"{log.key}.observers.{at}", one)
+        chosen = chosen_by(log, component, f"observers.{at}", converter, resolved, mistakes)
+        if chosen is not None:
+            resolved.observers.append(chosen)
+
+
+def chosen_by(
+    log: Log, component: Component, key: str, converter: Converter, resolved: Resolved, mistakes: list[Mistake]
+) -> Chosen | None:
+    """What *component* chooses, told as a setting *key*; None: it is wrong, and the mistakes say how."""
+    use, kind = component.use, cast("Kind", component.kind)
+    if use is None or not isinstance(use.value, str):
+        mistakes.append(nameless(component))
+        return None
     try:
-        options = registry.options(cast("Kind", kind), use.value)
+        dataclass = registry.options(kind, use.value)
     except WalError as error:
         mistakes.append(use.mistake(said_of(error, kind, use.value)))
-        return
-    resolved.settings.append(setting(kind, use.value, use))
-    if options is None:
-        resolved.components[kind] = use.value, None
+        return None
+    resolved.settings.append(setting(key, use.value, use))
+    chosen = Chosen(component.key, kind, use.value)
+    if dataclass is None:
         none = f"{kind} {use.value!r} has no options"
-        mistakes += [given.mistake(elsewhere(log, kind, key) or none) for key, given in component.options.items()]
-    else:
-        resolve_options(log, component, options, converter, resolved, mistakes)
-
-
-def resolve_options(
-    log: Log, component: Component, options: type, converter: Converter, resolved: Resolved, mistakes: list[Mistake]
-) -> None:
-    assert component.use is not None
-    kind, types = component.kind, types_of(options)
-    given = {field_named(key, one, types): one for key, one in component.options.items()}
-    written = {key: as_written(one, types.get(key, Any)) for key, one in given.items()}
-    result = options_of(converter, written, options)
-    if isinstance(result, options):
-        resolved.components[kind] = str(component.use.value), result
-        found = ((f"{kind}.{key}", getattr(result, key), given.get(key)) for key in types)
-        resolved.settings += [setting(key, value, one) for key, value, one in found]
-    else:
-        mistakes += [placed(log, component, given, complaint) for complaint in result]
+        mistakes += [one.mistake(elsewhere(log, kind, option) or none) for option, one in component.options.items()]
+        return chosen
+    types = types_of(dataclass)
+    given = {field_named(option, one, types): one for option, one in component.options.items()}
+    written = {option: as_written(one, types.get(option, Any)) for option, one in given.items()}
+    options = options_of(converter, written, dataclass)
+    if not isinstance(options, dataclass):
+        mistakes += [placed(log, component, given, complaint) for complaint in options]
+        return None
+    resolved.settings += [setting(f"{key}.{name}", getattr(options, name), given.get(name)) for name in types]
+    return chosen._replace(options=options)
 
 
 def field_named(key: str, given: Given, types: Mapping[str, Any]) -> str:
@@ -186,7 +221,7 @@ def placed(log: Log, component: Component, given: Mapping[str, Given], complaint
     head, *deeper = complaint.path or ("",)
     one = given.get(head)
     if one is None:
-        key = ".".join((component_key(log, component.kind), *map(bare, complaint.path)))
+        key = ".".join((component.key, *map(bare, complaint.path)))
         return Mistake(component.given.file, key, complaint.value, complaint.why)
     key = ".".join((one.key, *map(bare, deeper)))
     value = complaint.value if deeper or one.origin == "file" else one.value
@@ -194,23 +229,20 @@ def placed(log: Log, component: Component, given: Mapping[str, Given], complaint
     return Mistake(one.file, key, value, why or complaint.why)
 
 
-def nameless(log: Log, component: Component) -> Mistake:
+def nameless(component: Component) -> Mistake:
     kind, given, use = component.kind, component.given, component.use
-    names = "there are: " + ", ".join(registry.names(cast("Kind", kind)))
+    names = ", ".join(registry.names(cast("Kind", kind)))
+    names = f"there are: {names}" if names else "none is installed"
     if use is not None:
-        return use.mistake(f"the name of a {KIND_NAMES[kind]}, in quotes ({names})")
+        return use.mistake(f"the name of {KIND_NAMES[kind]}, in quotes ({names})")
     if given.origin == "environment":
-        return given.mistake(f"an option, but {component_key(log, kind)} chooses no {KIND_NAMES[kind]} ({names})")
+        return given.mistake(f"an option, but {component.key} chooses none ({names})")
     if isinstance(given.value, dict):
-        return Mistake(given.file, f"{given.key}.use", ABSENT, f"missing: the name of a {KIND_NAMES[kind]} ({names})")
-    return given.mistake(f"the name of a {KIND_NAMES[kind]}, or a table with `use` and options beside it ({names})")
+        return Mistake(given.file, f"{given.key}.use", ABSENT, f"missing: the name of {KIND_NAMES[kind]} ({names})")
+    return given.mistake(f"the name of {KIND_NAMES[kind]}, or a table with `use` and options beside it ({names})")
 
 
-KIND_NAMES: Final = {"store": "store", "codec": "codec", "sync": "sync policy"}
-
-
-def component_key(log: Log, kind: str) -> str:
-    return f"{log.key}.{kind}"
+KIND_NAMES: Final = {"store": "a store", "codec": "a codec", "sync": "a sync policy", "observer": "an observer"}
 
 
 def said_of(error: WalError, kind: str, name: str) -> str:
@@ -221,7 +253,7 @@ def said_of(error: WalError, kind: str, name: str) -> str:
 def unknown_key(log: Log, key: str) -> str:
     """What to say of a key that no log has."""
     if key == "use":
-        tables = ", ".join(f"[{component_key(log, kind)}]" for kind in KINDS)
+        tables = ", ".join(f"[{log.key}.{kind}]" for kind in KINDS)
         return f"no such key here: it is one of {tables}"
     return elsewhere(log, None, key) or f"no such key{did_you_mean(key, LOG_KEYS)}"
 
@@ -233,7 +265,7 @@ def elsewhere(log: Log, kind: str | None, key: str) -> str | None:
     for other, component in log.components.items():
         name = None if component.use is None else component.use.value
         if other != kind and key in options_named(other, name):
-            return f"no such key here: it is an option of {name!r}: write it into [{component_key(log, other)}]"
+            return f"no such key here: it is an option of {name!r}: write it into [{log.key}.{other}]"
     return None
 
 

@@ -69,9 +69,11 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Component:
-    """The choice of a store, a codec or a sync policy."""
+    """The choice of a store, a codec, a sync policy or an observer."""
 
     kind: str
+    key: str
+    """Its dotted path in the file, also where the environment chooses it."""
     given: Given
     """The table or the name, whatever it is."""
     use: Given | None = None
@@ -216,22 +218,22 @@ def log_of(document: Document, name: str, key: str, table: dict[str, Any]) -> Lo
     for inner, value in table.items():
         given = Given(value, document.file, f"{key}.{bare(inner)}")
         if inner in KINDS:
-            log.components[inner] = component_of(inner, given)
+            log.components[inner] = component_of(inner, given.key, given)
         else:
             log.values[inner] = given
     return log
 
 
-def component_of(kind: str, given: Given) -> Component:
+def component_of(kind: str, key: str, given: Given) -> Component:
     """Of a name, or of a table with `use` and options beside it; of anything else, one without either."""
-    component = Component(kind, given)
+    component = Component(kind, key, given)
     if isinstance(given.value, dict):
-        for key, value in given.value.items():
-            inner = Given(value, given.file, f"{given.key}.{bare(key)}")
-            if key == "use":
+        for inner_key, value in given.value.items():
+            inner = Given(value, given.file, f"{given.key}.{bare(inner_key)}")
+            if inner_key == "use":
                 component.use = inner
             else:
-                component.options[key] = inner
+                component.options[inner_key] = inner
     elif isinstance(given.value, str):
         component.use = given
     return component
@@ -277,7 +279,7 @@ def put(log: Log, path: list[str], given: Given) -> Iterator[str]:
         case [kind, "use"] if kind in KINDS:
             yield from choose(log, kind, given)
         case [kind, option] if kind in KINDS and option:
-            log.components.setdefault(kind, Component(kind, given)).options[option] = given
+            log.components.setdefault(kind, Component(kind, f"{log.key}.{kind}", given)).options[option] = given
         case [key]:
             yield f"no such key{did_you_mean(key, LOG_KEYS)}"
         case _:
@@ -292,7 +294,7 @@ def choose(log: Log, kind: str, given: Given) -> Iterator[str]:
     elif before is not None and before.use is not None and before.use.value == given.value:
         before.use = given
     else:
-        log.components[kind] = Component(kind, given, given)
+        log.components[kind] = Component(kind, f"{log.key}.{kind}", given, given)
 
 
 def variable_part(name: str) -> str:

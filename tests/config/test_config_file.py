@@ -6,12 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import walogs
@@ -77,7 +77,7 @@ def test_every_key_is_read_and_paths_are_relative_to_the_file(tmp_path: Path, mo
 
 
 def test_every_key_of_a_config_has_a_type_here() -> None:
-    assert set(TYPES) == set(KEYS) - set(KINDS)
+    assert set(TYPES) == set(KEYS) - {*KINDS, "observers"}
     assert set(DEFAULTS) == set(KEYS)
 
 
@@ -244,11 +244,11 @@ def test_a_component_that_is_chosen_anew_has_none_of_the_options_of_the_other(tm
     for choice in ("SYNC", "SYNC__USE"):
         found = examined(file, {f"WALOGS_LOG__ORDERS__{choice}": "fsync"})
         assert found.mistakes == ()
-        assert found.logs["orders"].components["sync"] == ("fsync", None)
+        assert found.logs["orders"].components["sync"][1:] == ("sync", "fsync", None)  # kind, name, options
         found = examined(file, {f"WALOGS_LOG__ORDERS__{choice}": "interval"})
-        assert found.logs["orders"].components["sync"][1].entries == 100
+        assert found.logs["orders"].components["sync"].options.entries == 100
     variables = {"WALOGS_LOG__METRICS__SYNC": "interval", "WALOGS_LOG__METRICS__SYNC__TIME": "1s"}
-    assert examined(file, variables).logs["metrics"].components["sync"][1].time == 1.0
+    assert examined(file, variables).logs["metrics"].components["sync"].options.time == 1.0
 
 
 def test_a_variable_names_a_field_whatever_its_capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,13 +257,23 @@ def test_a_variable_names_a_field_whatever_its_capitals(tmp_path: Path, monkeypa
     variables = {"WALOGS_LOG__ORDERS_EU__CODEC__THREADS": "8", "WALOGS_LOG__ORDERS_EU__CODEC__KEY_FILE": "5"}
     found = examined(file, variables)
     assert found.mistakes == ()
-    assert found.logs["orders-eu"].components["codec"][1] == PressOptions(3, 8, tmp_path / "5")
+    assert found.logs["orders-eu"].components["codec"].options == PressOptions(3, 8, tmp_path / "5")
 
 
 def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
     found = examined(written(tmp_path, WHOLE), {"WALOGS_LOG__ORDERS__SYNC__TIME": "1s"}).logs["orders"]
     told = {setting.key: (setting.value, setting.origin, setting.variable) for setting in found.settings}
-    assert list(told) == ["path", "store", "codec", "sync", "sync.time", "sync.bytes", "sync.entries", *TYPES]
+    assert list(told) == [
+        "path",
+        "store",
+        "codec",
+        "sync",
+        "sync.time",
+        "sync.bytes",
+        "sync.entries",
+        *TYPES,
+        "observers",
+    ]
     assert told["sync"] == ("interval", "file", None)
     assert told["sync.time"] == (1.0, "environment", "WALOGS_LOG__ORDERS__SYNC__TIME")
     assert told["sync.bytes"] == (None, "file", None)
@@ -326,6 +336,80 @@ def test_what_a_file_needs_is_loaded_by_no_open() -> None:
     assert ran.stdout == "set()\n"
 
 
+# Observers
+
+
+@dataclass(frozen=True)
+class SpyOptions:
+    slow: walogs.Duration = 1.0
+    names: list[str] = field(default_factory=list)
+
+
+class Spy:
+    def __init__(self, slow: float, names: list[str]) -> None:
+        self.options = (slow, names)
+
+    def __call__(self, event: walogs.Event) -> None:
+        pass
+
+
+OBSERVED: Final = """
+[log.a]
+path = "a"
+
+[[log.a.observers]]
+use = "spy"
+slow = "5ms"
+
+[[log.a.observers]]
+use = "spy"
+names = ["x"]
+"""
+
+
+def test_each_observer_has_options_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "observer", "spy", Spy, SpyOptions)
+    file = written(tmp_path, OBSERVED)
+    made = walogs.load_config(file, log="a").config.observers
+    assert [observer.options for observer in made if isinstance(observer, Spy)] == [(0.005, []), (1.0, ["x"])]
+    with walogs.open_config(file, log="a") as wal:
+        wal.append(b"one")
+    told = [(found.key, found.value, found.origin) for found in examined(file).logs["a"].settings]
+    assert told[-6:] == [
+        ("observers.0", "spy", "file"),
+        ("observers.0.slow", 0.005, "file"),
+        ("observers.0.names", [], "default"),
+        ("observers.1", "spy", "file"),
+        ("observers.1.slow", 1.0, "default"),
+        ("observers.1.names", ["x"], "file"),
+    ]
+    assert walogs.load_config(file, log="a", observers=[]).config.observers == []
+
+
+def test_a_variable_replaces_every_observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "observer", "spy", Spy, SpyOptions)
+    file = written(tmp_path, OBSERVED)
+    monkeypatch.setenv("WALOGS_LOG__A__OBSERVERS", '[{ use = "spy", slow = "2s" }]')
+    made = walogs.load_config(file, log="a").config.observers
+    assert [observer.options for observer in made if isinstance(observer, Spy)] == [(2.0, [])]
+    monkeypatch.setenv("WALOGS_LOG__A__OBSERVERS", "[]")
+    assert walogs.load_config(file, log="a").config.observers == ()
+
+
+def test_every_mistake_of_an_observer_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "observer", "spy", Spy, SpyOptions)
+    file = written(tmp_path, OBSERVED.replace('"5ms"', "-1").replace('["x"]', '["x", 5]') + "slw = 1\nverify = 1\n")
+    assert [problem.partition(": ")[2] for problem in problems(file)] == [
+        f'log.a.observers.0.slow=-1: {DURATION}, as "5ms"',
+        "log.a.observers.1.names.1=5: text in quotes",
+        "log.a.observers.1.slw=1: no such key; did you mean 'slow'?",
+        "log.a.observers.1.verify=1: no such key here: it is one of the log: write it into [log.a]",
+    ]
+    monkeypatch.setenv("WALOGS_LOG__A__OBSERVERS", '["spy", { use = "spy", slow = "x" }]')
+    (problem,) = refused(written(tmp_path, '[log.a]\npath = "a"\n'), log="a").problems
+    assert problem.startswith("environment: WALOGS_LOG__A__OBSERVERS.1.slow='x': a duration")
+
+
 # Mistakes
 
 SIZE: Final = "a size: a number of bytes, 0 or more, or text with a unit (B, KiB, MiB, GiB, TiB, KB, MB, GB, TB)"
@@ -378,6 +462,12 @@ DURATION: Final = "a duration: a number of seconds, 0 or more, or text with a un
         ('codec = { level = 3 }', "codec.use", "missing: the name of a codec (there are: crc32)"),
         ('store = "locale"', "store='locale'", "no such store; did you mean 'local'?"),
         ('store = ["local"]', "store=['local']", "the name of a store, or a table"),
+        ("observers = 5", "observers=5", "a list: of names, or of tables with `use` and options beside it"),
+        ('observers = "otel"', "observers='otel'", "a list: of names"),
+        ("observers = { use = 'otel' }", "observers={'use': 'otel'}", "a list: of names"),
+        ("observers = [0]", "observers.0=0", "the name of an observer, or a table with `use` and options beside it"),
+        ("observers = [{}]", "observers.0.use", "missing: the name of an observer (none is installed)"),
+        ('observers = ["spy"]', "observers.0='spy'", "no such observer"),
         ("path = 5", "path=5", "a path, relative to the file that has it"),
         ('path = ""', "path=''", "a path"),
         ('path = "~/log"', "path='~/log'", "~ stands for no directory here"),
@@ -467,7 +557,9 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ("A__SYNC__TIME", "1h30", DURATION),
         ("A__SYNC__TIME", "0s", "seconds, more than 0"),
         ("A__SYNC__TME", "1s", "no such key; did you mean 'time'?"),
-        ("A__CODEC__LEVEL", "3", "an option, but log.a.codec chooses no codec (there are: crc32)"),
+        ("A__CODEC__LEVEL", "3", "an option, but log.a.codec chooses none (there are: crc32)"),
+        ("A__OBSERVERS", "otel", "a list: of names"),
+        ("A__OBSERVERS__SPANS", "true", "WALOGS_LOG__NAME__KEY, or __KIND__OPTION"),
         ("A__PATH", "~", "~ stands for no directory here"),
         ("A__PATH", "", "a path"),
     ],
@@ -612,6 +704,7 @@ def loads_or_is_refused(directory: Path, text: str | bytes, name: str) -> None:
     file.unlink()
 
 
+@example(document={"log": {"a": {"observers": [0, {}, {"use": 5}, ["otel"]]}}}, name="walogs.toml")
 @given(document=DOCUMENTS, name=st.sampled_from(["walogs.toml", "pyproject.toml"]))
 def test_no_document_raises_anything_else_or_changes_anything(
     document: dict[str, Any], name: str, tmp_path_factory: pytest.TempPathFactory

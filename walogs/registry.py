@@ -41,6 +41,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "config": ("walogs.cli.config:commands", None, ""),
         "conformance": ("walogs.cli.conformance:conformance", None, ""),
         "demo": ("walogs.cli.app:demo", None, ""),
+        "doctor": ("walogs.cli.doctor:doctor", None, ""),
         "info": ("walogs.cli.app:info", None, ""),
         "plugins": ("walogs.cli.plugins:plugins", None, ""),
         "repair": ("walogs.cli.inspection:repair", None, ""),

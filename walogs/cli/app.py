@@ -22,6 +22,7 @@ from walogs.cli import config as configuration
 from walogs.cli import demo as demonstration
 from walogs.cli import inspection, plugins, reading, show
 from walogs.cli.conformance import conformance
+from walogs.cli.doctor import doctor
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.facts import facts_of
 from walogs.cli.lines import append_lines, opened_lines, print_lines
@@ -183,6 +184,7 @@ for command, text in inspection.HELP.items():
     app.command(on_a_log(command), help=text)
 app.command(configuration.commands)
 app.command(conformance)
+app.command(on_a_log(doctor))
 
 
 def run(tokens: Sequence[str]) -> int:

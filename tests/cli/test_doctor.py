@@ -1,0 +1,209 @@
+"""`walogs doctor`: what it finds in real directories, and that it leaves them as they were."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import walogs
+from tests.cli.commands import Told, Walogs, made
+from tests.config.files import install, written
+from walogs.cli import place
+from walogs.testing import MemoryDisk, MemoryStore
+
+LINUX: Final = os.path.exists("/proc/locks") and os.path.isdir("/dev/shm")
+needs_linux = pytest.mark.skipif(not LINUX, reason="/proc/locks and /dev/shm are Linux's")
+
+
+@pytest.fixture(autouse=True)
+def few_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "SYNCS_MAX", 3)
+
+
+def grades(told: Told) -> dict[str, str]:
+    return {finding["check"]: finding["grade"] for finding in told.json()["findings"]}
+
+
+def message(told: Told, check: str) -> str:
+    (found,) = (finding["message"] for finding in told.json()["findings"] if finding["check"] == check)
+    assert isinstance(found, str)
+    return found
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_log_is_left_as_it_was(tmp_path: Path, command: Walogs) -> None:
+    log = made(tmp_path / "log", b"one")
+    before = contents(log)
+    told = command("doctor", log, "--json")
+    assert contents(log) == before
+    assert told.json()["path"] == told.json()["place"]["directory"] == str(log)
+    assert told.json()["place"]["probe"]["syncs"] == 3
+    assert told.json()["place"]["probe"]["refusal"] is None
+    assert grades(told)["writing"] == "good"
+    assert len(command("doctor", log).out.splitlines()) == len(grades(told))
+
+
+def test_a_log_that_is_not_there_yet_is_not_made(tmp_path: Path, command: Walogs) -> None:
+    told = command("doctor", tmp_path / "logs" / "orders", "--json")
+    assert told.json()["path"] == str(tmp_path / "logs" / "orders")
+    assert told.json()["place"]["directory"] == str(tmp_path)
+    assert "lock" not in grades(told)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_linux
+def test_the_holder_of_the_lock_is_named_and_not_disturbed(tmp_path: Path, command: Walogs) -> None:
+    log = tmp_path / "log"
+    with walogs.open(log) as wal:
+        told = command("doctor", log, "--json")
+        assert grades(told)["lock"] == "held"
+        assert f"held by process {os.getpid()} (its last writer signed: {os.getpid()} " in message(told, "lock")
+        assert told.json()["ok"] is False
+        assert wal.append(b"one") == 1
+    told = command("doctor", log, "--json")
+    assert grades(told)["lock"] == "good"
+    for entries in (2, 3):
+        with walogs.open(log) as wal:
+            assert wal.append(b"on") == entries
+
+
+ORPHAN: Final = """
+import fcntl, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.flock(fd, fcntl.LOCK_EX)
+child = os.fork()
+if child:
+    print(child, flush=True)
+    os._exit(0)
+os.closerange(0, 3)
+time.sleep(100)
+"""
+
+
+@needs_linux
+def test_a_lock_that_a_child_of_its_writer_has_inherited_is_found(tmp_path: Path, command: Walogs) -> None:
+    log = made(tmp_path / "log", b"one")
+    ran = subprocess.run([sys.executable, "-c", ORPHAN, str(log / "LOCK")], capture_output=True, check=True, timeout=60)
+    child = int(ran.stdout)
+    try:
+        told = command("doctor", log, "--json")
+        assert told.status == 1
+        assert grades(told)["lock"] == "bad"
+        assert f"process {child} has it open" in message(told, "lock")
+        with pytest.raises(walogs.Locked):
+            walogs.open(log)
+    finally:
+        os.kill(child, 9)
+
+
+@needs_linux
+def test_memory_is_no_disk(command: Walogs) -> None:
+    told = command("doctor", "/dev/shm/walogs-doctor-test", "--json")
+    assert told.status == 1
+    assert grades(told)["file system"] == "bad"
+    assert not list(Path("/dev/shm").glob(f"{place.PROBE_PREFIX}*"))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), OSError(errno.ENOSPC, "No space left")])
+def test_a_sync_that_fails_is_told(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def fails(fd: int) -> None:
+        raise error
+
+    monkeypatch.setattr(place, "sync_data", fails)
+    told = command("doctor", tmp_path, "--json")
+    assert told.status == 1
+    assert str(error.strerror) in message(told, "writing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_is_told(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**where: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    told = command("doctor", tmp_path, "--json")
+    assert (told.status, grades(told)["writing"]) == (1, "bad")
+    assert "Permission denied" in message(told, "writing")
+    assert "fdatasync" not in grades(told)
+
+
+def test_without_locks_or_links_it_says_so(tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", unsupported)
+    assert grades(command("doctor", tmp_path, "--json"))["writing"] == "note"
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    told = command("doctor", tmp_path, "--json")
+    assert (told.status, grades(told)["writing"]) == (1, "bad")
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(fd: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, "sync_data", interrupt)
+    told = command("doctor", tmp_path)
+    assert (told.status, told.out) == (130, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_system_shows_nothing_it_says_that(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = made(tmp_path / "log", b"one")
+    nowhere = tmp_path / "nowhere"
+    monkeypatch.setattr(place, "Path", lambda *parts: nowhere.joinpath(*(str(part).lstrip("/") for part in parts)))
+    monkeypatch.setattr(place, "mounts", lambda: iter(()))
+    told = command("doctor", log, "--json")
+    assert told.status == 0
+    assert {check for check, grade in grades(told).items() if grade == "note"} == {"file system", "disk cache", "lock"}
+    assert f"its last writer signed: {os.getpid()} " in message(told, "lock")
+
+
+def test_a_file_is_no_directory(tmp_path: Path, command: Walogs) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for path in (tmp_path / "file", tmp_path / "file" / "log"):
+        told = command("doctor", path)
+        assert (told.status, told.out) == (1, b"")
+        assert told.line == f"walogs: {tmp_path}/file: Not a directory."
+
+
+def test_a_configured_log_is_looked_at_where_its_store_is(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, '[log.a]\npath = "deep/log"\n[log.b]\npath = "deep/b.db"\nstore = "kept"\n')
+
+    def kept(path: str) -> MemoryStore:
+        return MemoryStore(MemoryDisk(), name=path)
+
+    install(monkeypatch, "store", "kept", kept)
+    told = command("doctor", "--config", file, "--log", "a", "--json")
+    assert told.json()["path"] == str(tmp_path / "deep" / "log")
+    told = command("doctor", "--config", file, "--log", "b", "--json")
+    assert told.json()["path"] == str(tmp_path / "deep")
+    install(monkeypatch, "store", "kept", lambda path: MemoryStore(MemoryDisk()))
+    told = command("doctor", "--config", file, "--log", "b")
+    assert told.status == 1
+    assert "is no path: there is no file system to look at" in told.line
+
+
+def test_the_kernels_own_words_are_understood() -> None:
+    mount = place.Mount("/", "ext4", "/dev/x", (), "254:0")
+    assert place.unescaped(r"/mnt/with\040blank\011and\134slash") == "/mnt/with blank\tand\\slash"
+    assert place.write_cache(place.Mount("/", "tmpfs", "tmpfs", (), "0:0")) is None
+    assert place.holders(mount, 0) == (() if LINUX else None)

@@ -13,9 +13,16 @@ from walogs.engine.chain import ChainWriter, open_chain
 from walogs.engine.commit import GroupCommit
 from walogs.engine.recovery import Examined, look
 from walogs.engine.source import Environment, Source
-from walogs.errors import ConfigError, WalError
+from walogs.errors import ConfigError, UnsupportedFormat, WalError
 from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
-from walogs.protocols import Codec, ReadsOtherParameters, SegmentStore, SyncPolicy, is_appendable
+from walogs.protocols import (
+    Codec,
+    ReadsOtherParameters,
+    RefusesOtherCodecs,
+    SegmentStore,
+    SyncPolicy,
+    is_appendable,
+)
 from walogs.types import Clean, RecoveryReport, TruncatedAt
 from walogs.wal import Limits, Wal
 
@@ -133,9 +140,11 @@ def codecs_beside(codec: Codec) -> Callable[[str, bytes], Codec]:
 
 def codec_by_stamp(codec: Codec, name: str, encoded: bytes) -> Codec:
     """By the codec at hand when it knows other parameters of its own (keys); else one of that name, made with the
-    parameters as its options. Raises `ConfigError`, `PluginError`."""
+    parameters as its options. Raises `ConfigError`, `PluginError`; `UnsupportedFormat`: the one at hand refuses it."""
     import json
 
+    if name != codec.name and isinstance(codec, RefusesOtherCodecs) and (why := codec.refuses_codec(name)):
+        raise UnsupportedFormat(why, found=name)
     try:
         parameters = json.loads(encoded)
         if name == codec.name and isinstance(codec, ReadsOtherParameters):

@@ -23,6 +23,7 @@ __all__ = [
     "Pending",
     "Promise",
     "ReadsOtherParameters",
+    "RefusesOtherCodecs",
     "RepairableStore",
     "SegmentStore",
     "StoreCapabilities",
@@ -268,6 +269,19 @@ class ReadsOtherParameters(Protocol):
 
     def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
         """The codec that has exactly these parameters. Raises `ValueError`: there is none, and why."""
+        ...
+
+
+@runtime_checkable
+class RefusesOtherCodecs(Protocol):
+    """What a codec that authenticates has besides: segments of other codecs are not read beside its own.
+
+    A segment says itself which codec it is of. Whoever can write to the log could stamp one with a codec that needs no
+    key, and everything would be believed that is in it.
+    """
+
+    def refuses_codec(self, name: str) -> str:
+        """Why a segment stamped with codec *name*, another than this one's, is not read, and the next move; or ""."""
         ...
 
 

@@ -92,6 +92,9 @@ class SealingCodec:
     def check(self, seed: int, stored: Buffer) -> bytes:
         return crc32(stored, seed).to_bytes(4, "little")
 
+    def refuses_codec(self, name: str) -> str:
+        return "it reads what it has sealed; read that log with its own codec"
+
 
 class OfSealing(OfCrc32):
     """A codec that encrypts and authenticates, with all that its contract can be offered."""
@@ -103,6 +106,17 @@ class OfSealing(OfCrc32):
 
     def secrets(self) -> Iterable[bytes]:
         return [KEY]
+
+
+class BelievesEverybody(SealingCodec):
+    """It has no word to say of segments that others have stamped."""
+
+    refuses_codec = None  # type: ignore[assignment]
+
+
+class BelievesPlainSegments(SealingCodec):
+    def refuses_codec(self, name: str) -> str:
+        return "" if name == "crc32" else super().refuses_codec(name)
 
 
 # Checks
@@ -403,6 +417,8 @@ BROKEN: Final[list[Broken]] = [
     of(OfSealing, FrameNotAssociated, "test_a_frame_elsewhere_is_refused"),
     of(OfSealing, OffsetNotAssociated, "test_a_frame_elsewhere_is_refused"),
     of(OfSealing, TagOfTheFront, "test_an_altered_frame_is_refused"),
+    of(OfSealing, BelievesEverybody, "test_what_needs_no_key_is_refused"),
+    of(OfSealing, BelievesPlainSegments, "test_what_needs_no_key_is_refused"),
     of(OfSealing, PlainWithATag, "test_the_body_does_not_show"),
     of(OfSealing, WrongKeyGivesSomething, "test_a_wrong_key_is_refused"),
 ]

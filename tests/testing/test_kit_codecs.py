@@ -13,6 +13,7 @@ from walogs.testing.memory_use import peak_of
 UNDECLARED = {
     "test_a_frame_elsewhere_is_refused",
     "test_an_altered_frame_is_refused",
+    "test_what_needs_no_key_is_refused",
     "test_no_nonce_comes_twice",
     "test_the_body_does_not_show",
 }

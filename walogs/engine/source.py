@@ -45,7 +45,8 @@ class Source(NamedTuple):
     """Of what is written from now on."""
     codec_parameters: bytes
     codec_named: Callable[[str, bytes], Codec]
-    """The one that reads what is stamped with this name and these parameters. Raises `ConfigError`, `PluginError`."""
+    """The one that reads what is stamped with this name and these parameters. Raises `ConfigError`, `PluginError`,
+    `UnsupportedFormat`."""
 
     def codec_of(self, segment: SegmentHeader) -> Codec:
         """The codec that a segment was written with. Raises nothing for one whose header was read by `header`."""
@@ -93,6 +94,8 @@ class Source(NamedTuple):
             raise self.corrupt(f"it says that it is segment {header.number}: renamed, swapped or copied", number, 48)
         try:
             self.codec_of(header)
+        except UnsupportedFormat as error:  # the codec at hand says itself why
+            raise self._of_other_codec(header, str(error)) from error
         except WalError as error:
             move = "Open the log with the parameters it was written with"
             if header.codec_name != self.codec.name:
@@ -122,5 +125,5 @@ class Source(NamedTuple):
         else:
             written, given = header.codec_parameters.decode("utf-8", "replace"), self.codec_parameters.decode()
             why = f"was written with {self.codec.name} parameters {written}, and opened with {given}"
-        message = f"{name} {why}. {move}. Nothing was changed."
+        message = f"{name} {why}. {move.rstrip('.')}. Nothing was changed."
         return UnsupportedFormat(message, segment=header.number, found=header.codec_name)

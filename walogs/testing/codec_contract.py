@@ -12,7 +12,7 @@ from unittest import mock
 from walogs.assembly import open as open_log
 from walogs.errors import WalError
 from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX
-from walogs.protocols import Codec, FrameContext
+from walogs.protocols import Codec, FrameContext, RefusesOtherCodecs
 from walogs.testing.contract import (
     Contract,
     NotOffered,
@@ -372,6 +372,18 @@ class CodecContract(Contract):
             must_raise(self.refusals, f"decode() with bit {bit} altered", codec.decode, altered, FRAME)
         for size in range(len(stored)):
             must_raise(self.refusals, f"decode() of {size} bytes of it", codec.decode, stored[:size], FRAME)
+
+    def test_what_needs_no_key_is_refused(self) -> None:
+        """`RefusesOtherCodecs`: "Whoever can write to the log could stamp [a segment] with a codec that needs no
+        key"."""
+        if not self.authenticates:
+            raise NotOffered("authenticates is not declared")
+        codec = self.codec()
+        told = "it is no RefusesOtherCodecs: a segment of another codec, which it authenticates nothing of, is believed"
+        if not isinstance(codec, RefusesOtherCodecs):
+            breaks(told)
+        why: object = codec.refuses_codec("crc32")
+        must(type(why) is str and bool(why), f"refuses_codec('crc32') gives {why!r}: the reason and the next move")
 
     def test_no_nonce_comes_twice(self) -> None:
         """`FrameContext`: "A nonce is never made from it: LSN, salt and offset can all come twice." Nor from a

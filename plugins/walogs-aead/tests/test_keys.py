@@ -179,6 +179,11 @@ def test_a_key_that_cannot_be_is_refused_by_its_source_and_never_repeated(
         tells_no_key(message(config.value))
 
 
+def test_one_word_is_no_list_of_codecs() -> None:
+    with pytest.raises(ValueError, match="reads='crc32': names of codecs, in a list"):
+        AeadCodec(reads="crc32")
+
+
 def test_a_file_that_is_no_text_or_too_large_is_no_file_of_keys(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     for content, why in ((b"\xff" + KEY, "it is no text"), (b"a" * (1 << 17), "over 65536 bytes")):

@@ -178,12 +178,17 @@ def test_another_key_id_is_refused_unless_it_is_asked_for(log: LogOnDisk) -> Non
     LogOnDisk(log.path, codec=codec("2")).goes_on(numbered(1, TEXT, b"with the new key"))
 
 
-def test_a_plain_log_goes_on_encrypted(tmp_path: Path) -> None:
+def test_a_plain_log_goes_on_encrypted_where_the_codec_may_read_it(tmp_path: Path) -> None:
     log = LogOnDisk(tmp_path / "log").append(b"plain")
-    with log.open(codec=codec(), change_codec=True) as wal:
+    log.refuses(walogs.UnsupportedFormat, "codec 'crc32'", "reads=('crc32',)", codec=codec(), change_codec=True)
+    with log.open(codec=codec(reads=["crc32"]), change_codec=True) as wal:
         wal.append(b"secret")
     assert b"secret" not in b"".join(log.files().values())
-    LogOnDisk(log.path, codec=codec()).goes_on(numbered(1, b"plain", b"secret"))
+    LogOnDisk(log.path, codec=codec(reads=["crc32"])).goes_on(numbered(1, b"plain", b"secret"))
+    (tmp_path / "walogs.toml").write_text(
+        '[log.a]\npath = "log"\ncodec = { use = "aead", key_env = "KEYS", reads = ["crc32"] }\n'
+    )
+    assert walogs.load_config(tmp_path / "walogs.toml", log="a").config.codec.reads == ["crc32"]  # type: ignore[union-attr]
 
 
 def test_a_stamp_cannot_name_a_file_of_keys(log: LogOnDisk, tmp_path: Path) -> None:
@@ -229,6 +234,24 @@ def is_refused(log: LogOnDisk, *lsns: int) -> None:
     kept = [entry.lsn for entry in found if isinstance(entry, walogs.Entry)]
     assert kept == [lsn for lsn in range(1, kept[-1] + 1) if lsn not in lsns]
     assert all("altered, replayed or moved" in gap.why for gap in found if isinstance(gap, walogs.Gap))
+
+
+def test_a_segment_in_clear_is_read_by_nobody_who_asks_for_this_codec(log: LogOnDisk) -> None:
+    """Whoever can write can stamp a segment anew, and needs no key for one that is not encrypted."""
+    log.append(b"pay 100")
+    with log.open() as wal:
+        wal.rotate()
+        wal.append(b"pay 900")
+    forged = LogOnDisk(log.path)
+    forged.reheader(1, 96, b"\x05crc32".ljust(64, b"\0")).reheader(1, 160, b"\2\0{}")
+    assert walogs.verify(log.path).ok  # every CRC is right
+    with walogs.reader(log.path) as believing:
+        assert believing.last_lsn == 2
+    log.refuses(walogs.UnsupportedFormat, "wal-000001.log", "codec 'crc32'", "could have put it there")
+    with pytest.raises(walogs.UnsupportedFormat, match="could have put it there"):
+        list(walogs.reader(log.path, codec=codec()))
+    with pytest.raises(walogs.UnsupportedFormat, match="could have put it there"):
+        walogs.verify(log.path, codec=codec())
 
 
 def test_frames_that_change_places_are_refused(log: LogOnDisk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -22,5 +23,9 @@ def test_its_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_its_table_has_every_option_with_its_default() -> None:
     page = README.read_text(encoding="utf-8")
     for option in fields(AeadOptions):
-        default = "" if option.default is None else f'`"{option.default}"`'
+        default = (
+            ""
+            if option.default is None
+            else f"`{json.dumps(option.default) if isinstance(option.default, str) else option.default}`"
+        )
         assert f"| `{option.name}` | {default} |".replace("|  |", "| |") in page

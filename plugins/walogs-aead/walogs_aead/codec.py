@@ -17,7 +17,7 @@ from walogs_aead.place import associated_data, prefix_of
 from walogs_aead.sealing import OVERHEAD, Forged, SealingKey, best_cipher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -50,8 +50,9 @@ class AeadCodec:
         key_file: str | None = None,
         cipher: Cipher | None = None,
         compression: Compression = "none",
+        reads: Sequence[str] = (),
     ) -> None:
-        options = AeadOptions(key_id, key_env, key_file, cipher, compression)
+        options = AeadOptions(key_id, key_env, key_file, cipher, compression, reads)
         self._take(source_of(keys, options), options)
 
     def _take(self, source: KeySource, options: AeadOptions) -> None:
@@ -61,6 +62,7 @@ class AeadCodec:
         self._prefix = prefix_of(self.cipher, self.key_id)
         self._packer = packer() if options.compression == "zstd" else None
         self._sealing: SealingKey | None = None
+        self.reads = options.reads
 
     def __repr__(self) -> str:
         return f"AeadCodec(key_id={self.key_id!r}, cipher={self.cipher!r}, {self._source!r})"
@@ -80,6 +82,13 @@ class AeadCodec:
         other = object.__new__(type(self))
         other._take(self._source, stamped)
         return other
+
+    def refuses_codec(self, name: str) -> str:
+        """What another codec has written is authenticated by nobody; `reads` says where it is read all the same."""
+        if name in self.reads:
+            return ""
+        why = f"{self.name} believes only what was encrypted: whoever can write to the log could have put it there"
+        return f"{why}. If it is from before the log was encrypted, say so to the codec: reads=({name!r},)"
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
         return OVERHEAD + 1 + body_bytes

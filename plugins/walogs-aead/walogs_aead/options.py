@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -28,6 +29,9 @@ class AeadOptions:
     """Stamped in every segment. None: AES-256-GCM-SIV where OpenSSL has it, else ChaCha20-Poly1305."""
     compression: Compression = "none"
     """`zstd`: bodies are compressed before they are encrypted, and their sizes tell something of what they hold."""
+    reads: Sequence[str] = ()
+    """Other codecs whose segments are read too: those that the log had before it was encrypted. Nobody authenticates
+    them."""
 
     def __post_init__(self) -> None:
         check_key_id(self.key_id, "key_id")
@@ -39,6 +43,8 @@ class AeadOptions:
             raise ValueError("key_env and key_file: one of them, or neither")
         check_place(self.key_env, "key_env")
         check_place(self.key_file, "key_file")
+        if isinstance(self.reads, str):  # a sequence of letters
+            raise ValueError(f"reads={self.reads!r}: names of codecs, in a list")  # noqa: TRY004 (as all of the options are refused)
 
 
 def check_place(name: object, what: str) -> None:

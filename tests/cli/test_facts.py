@@ -267,9 +267,10 @@ def test_a_log_of_which_only_damage_is_left_is_told(tmp_path: Path, command: Wal
 WRITER: Final = """
 import sys, itertools, walogs
 with walogs.open(sys.argv[1], max_segment_size=4096) as wal:
-    print("open", flush=True)
     for number in itertools.count():
         wal.append_batch([b"entry %d" % number * 10] * (number % 3 + 1))
+        if number == 3:
+            print("written", flush=True)
         if number % 40 == 0:
             wal.checkpoint(wal.next_lsn - 200)
 """
@@ -283,7 +284,7 @@ def busy(tmp_path: Path) -> Iterator[Path]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) as writer:
         try:
             assert writer.stdout is not None
-            assert writer.stdout.readline() == b"open\n"
+            assert writer.stdout.readline() == b"written\n"
             yield log
             assert writer.poll() is None
         finally:

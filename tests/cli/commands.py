@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,25 @@ def everything_in(log: Path) -> dict[str, tuple[bytes, int, int]]:
     found = {path.name: (path.read_bytes(), path.stat()) for path in log.iterdir()}
     times = {name: (data, status.st_mtime_ns, status.st_ctime_ns) for name, (data, status) in found.items()}
     return {**times, ".": (b"", log.stat().st_mtime_ns, log.stat().st_ctime_ns)}
+
+
+def on_a_terminal(*tokens: str | Path, status: int = 0) -> str:
+    """All that a terminal gets from the command, which ends with *status*."""
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm-256color", "COLUMNS": "200"}
+    environment.pop("NO_COLOR", None)
+    try:
+        ran = subprocess.Popen(
+            [*COMMAND, *map(os.fspath, tokens)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        )
+    finally:
+        os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        shown = b""
+        try:
+            while piece := terminal.read(65536):
+                shown += piece
+        except OSError:  # so Linux says that nobody has the other side any more
+            pass
+    assert ran.wait(timeout=60) == status, shown
+    return shown.decode()

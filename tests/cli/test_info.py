@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 import walogs
-from tests.cli.commands import COMMAND, ENVIRONMENT, Told, Walogs, entries_of, everything_in, made
+from tests.cli.commands import Told, Walogs, entries_of, everything_in, made, on_a_terminal
 
 
 @pytest.fixture
@@ -74,27 +72,6 @@ def test_a_terminal_gets_a_table(log: Path) -> None:
 def test_a_path_is_shown_as_it_is(tmp_path: Path) -> None:
     log = made(tmp_path / "[red]x[/red]:smile:.wal", b"a")
     assert "[red]x[/red]:smile:.wal" in on_a_terminal("info", log).replace("\r\n", "").replace(" ", "")
-
-
-def on_a_terminal(*tokens: str | Path) -> str:
-    ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm-256color", "COLUMNS": "200"}
-    environment.pop("NO_COLOR", None)
-    try:
-        ran = subprocess.Popen(
-            [*COMMAND, *map(os.fspath, tokens)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-        )
-    finally:
-        os.close(theirs)
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
-        shown = b""
-        try:
-            while piece := terminal.read(65536):
-                shown += piece
-        except OSError:  # so Linux says that nobody has the other side any more
-            pass
-    assert ran.wait(timeout=60) == 0, shown
-    return shown.decode()
 
 
 def test_an_empty_log_is_told_as_such(tmp_path: Path, command: Walogs) -> None:

@@ -421,6 +421,18 @@ def test_the_progress_of_a_backup_ends_at_all_of_it_also_where_a_seal_is_missing
     assert report.bytes == sum(file.stat().st_size for file in (tmp_path / "copy").glob("wal-*"))
 
 
+def test_the_progress_of_a_check_grows_to_all_that_is_completed(tmp_path: Path) -> None:
+    with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
+        for n in range(40):
+            wal.append(b"entry %d." % n * 4)
+    said: list[tuple[int, int]] = []
+    assert walogs.verify(tmp_path / "log", progress=lambda *done: said.append(done)).ok
+    done = [checked for checked, _ in said]
+    assert done == sorted(set(done))
+    assert len(done) == len(list((tmp_path / "log").glob("wal-*"))) - 1
+    assert {total for _, total in said} == {done[-1]}
+
+
 def test_a_backup_never_copies_damage_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with walogs.open(tmp_path / "log", max_segment_size=1000) as wal:
         for n in range(40):

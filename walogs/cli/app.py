@@ -25,7 +25,7 @@ from walogs.cli.conformance import conformance
 from walogs.cli.doctor import doctor
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.facts import facts_of
-from walogs.cli.lines import append_lines, opened_lines, print_lines
+from walogs.cli.lines import append_lines, opened_lines, print_lines, progress_bar
 from walogs.cli.log_argument import LogArgument, on_a_log
 from walogs.cli.picture import draw
 from walogs.cli.status import CORRUPT, DONE, USAGE, status_of, told_lines
@@ -166,7 +166,8 @@ def cat(
 @on_a_log
 def info(log: LogArgument, /, *, as_json: AsJson = False, verify: Verify = "full") -> int:
     """Tell what a log holds."""
-    facts = facts_of(log.name, reading.existing(log), verify)
+    with progress_bar("checking") as progress:
+        facts = facts_of(log.name, reading.existing(log), verify, progress)
     if as_json:
         print(json.dumps(facts.as_json(), indent=2))
     elif sys.stdout is not None and sys.stdout.isatty():

@@ -22,7 +22,7 @@ from walogs.inspection.verify import verified
 from walogs.types import Clean, TailState, TruncatedAt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from walogs.engine.recovery import Verify
     from walogs.engine.segments import CompletedSegment
@@ -132,14 +132,16 @@ class Observed(NamedTuple):
     missing: tuple[MissingSegments, ...]
 
 
-def facts_of(path: str, source: Source, verify: Verify) -> LogFacts:
+def facts_of(
+    path: str, source: Source, verify: Verify, progress: Callable[[int, int], object] | None = None
+) -> LogFacts:
     """Raises `Missing` (no log is there), `Corrupt` (nothing of it is left but its witness), `UnsupportedFormat`,
     `OSError`, `Unavailable`. Any other damage is told in the facts."""
     began = time.monotonic()
     if not source.store.segments():
         look_beside(source, "written")
     observed = believed(source, lambda _: observe(source))
-    report = settled(source, verify)
+    report = settled(source, verify, progress)
     segments = tuple(judged(observed, report.findings))
     last_lsn = max(observed.base_lsn - 1, *(segment.last_lsn or 0 for segment in segments))
     return LogFacts(
@@ -159,9 +161,9 @@ def facts_of(path: str, source: Source, verify: Verify) -> LogFacts:
     )
 
 
-def settled(source: Source, verify: Verify) -> Verification:
+def settled(source: Source, verify: Verify, progress: Callable[[int, int], object] | None) -> Verification:
     """What verify finds; a torn end only when it is there again: a writer may have been in the middle of a write."""
-    report = verified(source, is_full=verify == "full")
+    report = verified(source, is_full=verify == "full", progress=progress)
     if not any(finding.kind == "torn" for finding in report.findings):
         return report
     again = verified(source, is_full=False).findings

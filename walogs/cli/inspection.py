@@ -39,7 +39,8 @@ BESIDE: Final = "Takes no lock and changes nothing: the log may be open in anoth
 
 
 def verify(log: LogArgument, /, *, as_json: AsJson = False) -> int:
-    report = verify_log(log.path, log.config)
+    with progress_bar("checking") as progress:
+        report = verify_log(log.path, log.config, progress=progress)
     if as_json:
         print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     else:
@@ -123,7 +124,8 @@ def repair(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    report = repair_log(log.path, log.config, keep=keep, dry_run=dry_run)
+    with progress_bar("repairing", at_once=True):
+        report = repair_log(log.path, log.config, keep=keep, dry_run=dry_run)
     if as_json:
         print(json.dumps(repair_facts(report), indent=2))
     else:

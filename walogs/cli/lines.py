@@ -110,8 +110,9 @@ def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], object] | None]:
-    """A function that is told (bytes done, bytes in all): it moves a bar on a terminal. None: nobody watches."""
+def progress_bar(what: str, *, at_once: bool = False) -> Iterator[Callable[[int, int], object] | None]:
+    """A function that is told (bytes done, bytes in all): it moves a bar on a terminal, once there is enough to do.
+    *at_once*: shown until the end, for work that does not tell how far it is. None: nobody watches."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
@@ -119,9 +120,20 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], object] | None]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn(what), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        if total >= WORTH_A_BAR:
+            bar.start()
+
+    try:
+        if at_once:
+            bar.start()
+        yield advance
+    finally:
+        bar.stop()
 
 
 @contextlib.contextmanager

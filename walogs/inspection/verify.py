@@ -17,7 +17,7 @@ from walogs.types import Finding, Gap, Verification
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Unpack
 
@@ -30,17 +30,24 @@ LOOKS_MAX: Final = 20
 
 
 def verify(
-    path: str | os.PathLike[str] | None = None, config: WalConfig | None = None, **overrides: Unpack[Overrides]
+    path: str | os.PathLike[str] | None = None,
+    config: WalConfig | None = None,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+    **overrides: Unpack[Overrides],
 ) -> Verification:
     """Check every byte that `open` would rely on, as strictly as it does, and go on after damage.
 
-    `.ok` says what `open` would: True, and it opens. Beside a live writer it speaks of what is durable. Raises only
-    what the system or the format says: `Missing` (no log is there), `UnsupportedFormat`, `OSError`.
+    `.ok` says what `open` would: True, and it opens. Beside a live writer it speaks of what is durable. *progress* is
+    called after each completed segment with (bytes checked, bytes of all that are completed). Raises only what the
+    system or the format says: `Missing` (no log is there), `UnsupportedFormat`, `OSError`.
     """
-    return verified(source_of(path, overridden(config, overrides)))
+    return verified(source_of(path, overridden(config, overrides)), progress=progress)
 
 
-def verified(source: Source, *, is_full: bool = True) -> Verification:
+def verified(
+    source: Source, *, is_full: bool = True, progress: Callable[[int, int], object] | None = None
+) -> Verification:
     """*is_full*: every byte; else of sealed segments their headers and SEALs only, as long as those are good."""
     began = time.monotonic()
     if not source.store.segments():
@@ -59,7 +66,7 @@ def verified(source: Source, *, is_full: bool = True) -> Verification:
                 return damaged(source, [error], began)
             continue
         if examined is not None:
-            return checked(source, examined, began, is_full=is_full)
+            return checked(source, examined, began, progress, is_full=is_full)
     return beside_a_writer(source, refusal, began)
 
 
@@ -76,11 +83,19 @@ def pulse(source: Source) -> object:
     return numbers, sizes, newest, bound.end, store.read_witness() if is_appendable(store) else None
 
 
-def checked(source: Source, examined: Examined, began: float, *, is_full: bool) -> Verification:
+def checked(
+    source: Source,
+    examined: Examined,
+    began: float,
+    progress: Callable[[int, int], object] | None,
+    *,
+    is_full: bool,
+) -> Verification:
     """Headers, links, SEALs and the newest segment are as they should be; now the bytes of the others, if asked for."""
     findings: list[Finding] = []
     headers = [segment.header for segment in examined.completed] + [examined.newest.header]
     refusals: list[Corrupt] = []
+    done, total = 0, sum(segment.end for segment in examined.completed)
     for segment, successor in zip(examined.completed, headers[1:], strict=True):
         try:
             loose = check_completed(source, segment, successor) if is_full else []
@@ -89,6 +104,9 @@ def checked(source: Source, examined: Examined, began: float, *, is_full: bool) 
         except Corrupt as error:
             refusals.append(error)
             continue
+        done += segment.end
+        if progress is not None:
+            progress(done, total)
         name = source.store.segment_name(segment.header.number)
         for offset in loose:
             what = "its padding is not zero, which harms nothing"

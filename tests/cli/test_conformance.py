@@ -6,12 +6,15 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import walogs
 from tests.cli.commands import Walogs
+from tests.config.files import install
 from tests.testing.broken_codecs import CheckThatIgnoresTheFrame
 from tests.testing.broken_policies import DurableInName
 from walogs import registry
@@ -38,7 +41,7 @@ def test_a_codec_that_passes(command: Walogs) -> None:
     assert lines[1].startswith('         `Codec`: "Body into stored bytes and back')
     assert "skipped  no nonce comes twice" in lines
     assert "         because: encrypts is not declared" in lines
-    assert lines[-1] == "codec crc32: 18 passed, 0 failed, 8 skipped"
+    assert lines[-1] == "codec crc32: 18 passed, 0 failed, 9 skipped"
     assert told.error == ""
 
 
@@ -96,20 +99,55 @@ def test_one_name_in_two_kinds_is_both_or_the_one_asked_for(command: Walogs, ins
     assert command("conformance", "none").status == 1
 
 
-def test_options_are_values_or_text(command: Walogs, installed: dict[Any, Any]) -> None:
+@dataclass(frozen=True)
+class TheirOptions:
+    bucket: str = ""
+    time: walogs.Duration | None = None
+    sizes: list[walogs.Size] = field(default_factory=list)
+    where: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.bucket == "none of ours":
+            raise ValueError("bucket='none of ours': one of ours")
+
+
+def test_options_are_written_as_in_a_file(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = []
 
     def policy(**options: Any) -> Any:
         given.append(options)
         return NoSyncPolicy()
 
-    installed["sync", "theirs"] = policy
-    told = command("conformance", "theirs", "--option", "time=0.5", "--option", "bytes=null", "--option", "name=a=b c")
+    install(monkeypatch, "sync", "theirs", policy, TheirOptions)
+    options = ("time=5ms", "bucket=a=b c", 'sizes=["1KiB", 3]', "where=x")
+    told = command("conformance", "theirs", *(word for option in options for word in ("--option", option)))
     assert told.status == 0, told.error
-    assert given[0] == {"time": 0.5, "bytes": None, "name": "a=b c"}
+    assert given[0] == {"time": 0.005, "bucket": "a=b c", "sizes": [1024, 3], "where": Path.cwd() / "x"}
+    assert command("conformance", "theirs", "--option", "time=none").status == 0
+    assert given[-1] == {"time": None}
+    assert command("conformance", "theirs").status == 0
+    assert given[-1] == {}
 
 
-def test_a_store_is_given_its_path_and_its_options(command: Walogs, installed: dict[Any, Any], tmp_path: Path) -> None:
+def test_every_wrong_option_is_told(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "sync", "theirs", NoSyncPolicy, TheirOptions)
+    options = ("tme=5ms", "time=5", 'sizes=["x"]')
+    told = command("conformance", "theirs", *(word for option in options for word in ("--option", option)))
+    assert (told.status, told.out) == (1, b"")
+    assert "--option tme=5ms: no such key; did you mean 'time'?" in told.error
+    assert '--option sizes.0=["x"]: a size' in told.error
+    assert "--option time" not in told.error
+    told = command("conformance", "theirs", "--option", "bucket=none of ours")
+    assert (told.status, told.out) == (1, b"")
+    assert "one of ours" in told.line
+    told = command("conformance", "fsync", "--option", "level=3")
+    assert (told.status, told.out) == (1, b"")
+    assert told.line == "walogs: --option level=3: sync 'fsync' has no options."
+
+
+def test_a_store_is_given_its_path_and_its_options(
+    command: Walogs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     paths: list[Any] = []
 
     def store(path: str, bucket: str) -> LocalStore:
@@ -117,24 +155,24 @@ def test_a_store_is_given_its_path_and_its_options(command: Walogs, installed: d
         assert bucket == "b"
         return LocalStore(path)
 
-    installed["store", "theirs"] = store
+    install(monkeypatch, "store", "theirs", store, TheirOptions)
     told = command("conformance", "theirs", "--option", "bucket=b", "--examples", "1", "--directory", tmp_path)
     assert told.status == 0, told.out
     assert all(isinstance(path, str) for path in paths)
     assert str(paths[-1]).startswith(str(tmp_path))
 
 
-def test_a_component_that_needs_more_says_so(command: Walogs, installed: dict[Any, Any]) -> None:
-    def codec(*, key: str) -> Any:
+def test_a_component_that_needs_more_says_so(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def codec(*, bucket: str) -> Any:
         return Crc32Codec()
 
-    installed["codec", "theirs"] = codec
+    install(monkeypatch, "codec", "theirs", codec, TheirOptions)
     told = command("conformance", "theirs")
     assert told.status == 1
     assert "codec='theirs' cannot be made" in told.line
-    assert "'key'" in told.line
+    assert "'bucket'" in told.line
     assert "--option KEY=VALUE" in told.line
-    assert command("conformance", "theirs", "--option", "key=k").status == 0
+    assert command("conformance", "theirs", "--option", "bucket=k").status == 0
 
 
 def test_a_mistyped_name_lists_what_there_is(command: Walogs) -> None:

@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 
 from walogs import registry
 from walogs.cli.status import DONE, FAILED, printable
+from walogs.config import config_error
 from walogs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def conformance(
     kind: Annotated[Kind | None, Parameter(help="Its kind; without it, each that has one of that name.")] = None,
     option: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="KEY=VALUE for the component, once for each; VALUE as in JSON, or text."),
+        Parameter(negative="", help="KEY=VALUE for the component, once for each; VALUE as in a configuration file."),
     ] = (),
     directory: Annotated[
         Path | None, Parameter(help="Where a store's places are made, and removed; without it, with temporary files.")
@@ -52,11 +53,10 @@ def conformance(
     """
     found = factories(name, kind)
     refuse_without_the_extra(found)
-    options = options_of(option)
     facts: list[dict[str, Any]] = []
     with quietly():
         for which, factory in found:
-            contract = contract_of(which, name, factory, options, directory, examples)
+            contract = contract_of(which, name, factory, keywords_of(which, name, option), directory, examples)
             outcomes: list[Outcome] = []
             for outcome in conformed(contract):
                 outcomes.append(outcome)
@@ -91,48 +91,61 @@ def refuse_without_the_extra(found: list[tuple[Kind, Any]]) -> None:
     """Raise `ConfigError` where the state machine of stores could not run: a store must not pass without it."""
     if any(kind == "store" for kind, _ in found) and find_spec("hypothesis") is None:
         problem = "the contract of a store needs hypothesis: pip install 'walogs[testing]'"
-        raise ConfigError(problem, problems=(problem,))
+        raise config_error(problem)
 
 
-def options_of(given: tuple[str, ...]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def keywords_of(kind: Kind, name: str, given: tuple[str, ...]) -> dict[str, Any]:
+    """What is *given*, as the factory takes it; none at all for what is not said. Raises `ConfigError`, with all that
+    is wrong."""
+    from walogs.config_values import converter_for, options_of, text_as_value, types_of
+
+    texts: dict[str, str] = {}
     for text in given:
-        key, equals, value = text.partition("=")
+        key, equals, texts[key] = text.partition("=")
         if not equals or not key.isidentifier():
-            problem = f"--option {text}: KEY=VALUE, level=3 for example"
-            raise ConfigError(problem, problems=(problem,))
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
+            raise config_error(f"--option {text}: KEY=VALUE, level=3 for example")
+    if not texts:
+        return {}
+    dataclass = registry.options(kind, name)
+    if dataclass is None:
+        raise config_error(f"--option {given[0]}: {kind} {name!r} has no options")
+    types = types_of(dataclass)
+    written = {key: text_as_value(text, types.get(key, Any)) for key, text in texts.items()}
+    options = options_of(converter_for(os.getcwd()), written, dataclass)
+    if not isinstance(options, dataclass):
+        problems = tuple(
+            f"--option {'.'.join(wrong.path) or name}={texts.get(wrong.path[0], '') if wrong.path else ''}: {wrong.why}"
+            for wrong in options
+        )
+        raise ConfigError("; ".join(problems), problems=problems)
+    return {key: getattr(options, key) for key in texts}
 
 
 def contract_of(
-    kind: Kind, name: str, factory: Any, options: dict[str, Any], directory: Path | None, examples: int
+    kind: Kind, name: str, factory: Any, keywords: dict[str, Any], directory: Path | None, examples: int
 ) -> Contract:
-    """The contract on the component. Raises `ConfigError` where it cannot be made with these options."""
+    """The contract on the component. Raises `ConfigError` where it cannot be made with these keywords."""
     from walogs.testing import CodecContract, StoreContract, SyncPolicyContract
 
     contract: type[Contract]
     match kind:
         case "store":
             own = {
-                "store": lambda self, place: factory(str(place), **options),
+                "store": lambda self, place: factory(str(place), **keywords),
                 "machine": {**StoreContract.machine, "max_examples": examples},
                 "directory": None if directory is None else str(directory),
             }
             contract = type("NamedStore", (StoreContract,), own)
         case "codec":
-            contract = type("NamedCodec", (CodecContract,), {"codec": lambda self: factory(**options)})
+            contract = type("NamedCodec", (CodecContract,), {"codec": lambda self: factory(**keywords)})
         case "sync":
-            contract = type("NamedPolicy", (SyncPolicyContract,), {"policy": lambda self: factory(**options)})
+            contract = type("NamedPolicy", (SyncPolicyContract,), {"policy": lambda self: factory(**keywords)})
     try:
         with TemporaryDirectory(prefix="walogs-conformance-", dir=directory) as scratch:
-            factory(*((os.path.join(scratch, "place"),) if kind == "store" else ()), **options)
+            factory(*((os.path.join(scratch, "place"),) if kind == "store" else ()), **keywords)
     except (TypeError, ValueError) as error:
         problem = f"{kind}={name!r} cannot be made: {error}; give it what it needs with --option KEY=VALUE"
-        raise ConfigError(problem, problems=(problem,)) from error
+        raise config_error(problem) from error
     return contract()
 
 

@@ -32,6 +32,7 @@ from walogs.errors import (
     UnsupportedFormat,
     WalError,
 )
+from walogs.formats.crc32 import crc32
 from walogs.protocols import (
     AppendableStore,
     Codec,
@@ -196,6 +197,7 @@ __all__ = [
     "WalError",
     "WalReader",
     "backup",
+    "crc32",
     "hookimpl",
     "load_config",
     "open",

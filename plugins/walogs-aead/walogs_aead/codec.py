@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from walogs.errors import Corrupt, UnsupportedFormat
-from walogs.formats.crc32 import crc32
+from walogs import Corrupt, UnsupportedFormat, crc32
 from walogs_aead.errors import WrongKey
 from walogs_aead.keys import Keys, KeySource, source_of
 from walogs_aead.options import AeadOptions
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.protocols import Codec, FrameContext
+    from walogs import Codec, FrameContext
     from walogs_aead.options import Cipher, Compression
 
 AS_IT_IS: Final = b"\0"

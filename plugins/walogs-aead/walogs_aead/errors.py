@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walogs.errors import WalError
+from walogs import WalError
 
 
 class MissingKey(WalError):

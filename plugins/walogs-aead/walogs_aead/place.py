@@ -20,7 +20,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from walogs.protocols import FrameContext
+    from walogs import FrameContext
 
 MAGIC: Final = b"walogs-aead 1".ljust(16, b"\0")
 NUMBERS: Final = Struct("<QQQQQ")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, ChaCha20Poly1305
 
-from walogs.errors import UnsupportedFormat
+from walogs import UnsupportedFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from walogs.errors import Corrupt
-from walogs.formats.crc32 import crc32
+from walogs import Corrupt, crc32
 from walogs_zstd.options import ZstdOptions
 
 if sys.version_info >= (3, 14):
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.protocols import FrameContext
+    from walogs import FrameContext
 
 AS_IT_IS: Final = b"\0"
 COMPRESSED: Final = b"\1"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -46,3 +47,44 @@ def test_a_chain_that_shows_what_is_not_durable_is_refused() -> None:
     store.capabilities = replace(store.capabilities, exists_means_durable=False)
     with pytest.raises(walogs.ConfigError, match="not durable yet"):
         walogs.open(store=store)
+
+
+class BesideAWriter(MemoryChainStore):
+    """While it is read, another writer goes on: a commit for every so many reads."""
+
+    other: walogs.Wal
+    READS_A_COMMIT = 10
+
+    def __init__(self, cloud: MemoryCloud) -> None:
+        super().__init__(cloud)
+        self.reads = 0
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        self.reads += 1
+        if self.reads % self.READS_A_COMMIT == 0:
+            with contextlib.suppress(walogs.Fenced, walogs.Poisoned):
+                self.other.append(b"meanwhile")
+        return super().read(number, start, end)
+
+
+@pytest.mark.guarantee("G13", "G6")
+@pytest.mark.parametrize("verify", ["full", "last"])
+def test_who_opens_beside_a_writer_that_never_pauses_overtakes_it(verify: Literal["full", "last"]) -> None:
+    """What was examined is not examined again: only what came since."""
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryChainStore(cloud)) as busy:
+        for number in range(300):
+            busy.append(b"entry %d" % number)
+        store = BesideAWriter(cloud)
+        store.other = busy
+        with walogs.open(store=store, verify=verify) as wal:
+            assert store.reads < 2_000
+            entries = [data for _, data in wal]
+            assert entries[:300] == [b"entry %d" % number for number in range(300)]
+            assert set(entries[300:]) == {b"meanwhile"}
+            assert wal.append(b"mine") == len(entries) + 1
+            with pytest.raises((walogs.Fenced, walogs.Poisoned)):
+                busy.append(b"too late")
+    for more in (2, 3):
+        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+            assert wal.append(b"again") == len(entries) + more

@@ -211,10 +211,12 @@ class ChainWriter(WriterState):
 def open_chain(
     source: Source, environment: Environment, verify: Verify, mode: Mode
 ) -> tuple[ChainWriter, Examined | None]:
-    """Examine, judge, fence. Starts over when a checkpoint removes what it reads, or another writer comes between."""
+    """Examine, judge, fence. Again when a checkpoint removes what it reads, or another writer comes between: then only
+    what is new is read, so a writer that never pauses is overtaken."""
+    examined: Examined | None = None
     for _ in range(SETTLED_MAX):
         try:
-            examined = examine(source, verify, mode)
+            examined = examine(source, verify, mode, examined)
             writer = ChainWriter(source, environment, examined)
             if writer.fence():
                 writer.finish_checkpoint()

@@ -70,9 +70,10 @@ def look(source: Source) -> SegmentHeader | None:
     return None
 
 
-def examine(source: Source, verify: Verify, mode: Mode) -> Examined | None:
-    """Read and judge everything above the base; None: there is no segment. Raises `Corrupt`, `UnsupportedFormat`,
-    `OSError` (reading failed: never taken for damage), `Missing` (a store that fences: look again)."""
+def examine(source: Source, verify: Verify, mode: Mode, before: Examined | None = None) -> Examined | None:
+    """Read and judge everything above the base; None: there is no segment. *before*: what this open has found
+    already; of that nothing but the newest is read again. Raises `Corrupt`, `UnsupportedFormat`, `OSError` (reading
+    failed: never taken for damage), `Missing` (a store that fences: look again)."""
     numbers = source.store.segments()
     witness = read_witness(source)
     if not numbers:
@@ -90,7 +91,7 @@ def examine(source: Source, verify: Verify, mode: Mode) -> Examined | None:
         move = "A copy of a live log can be so: `walogs repair` accepts what it lacks"
         raise source.corrupt(f"{why}. {move}", header.number, newest.end, newest.last_lsn + 1)
     base = max(newest.base_lsn, rest.base_lsn)
-    completed, below = examine_older(source, numbers, header, base, verify)
+    completed, below = examine_older(source, numbers, header, base, verify, before)
     return Examined(
         newest=newest,
         completed=tuple(completed),
@@ -157,13 +158,23 @@ def judge_newest(
 
 
 def examine_older(
-    source: Source, numbers: Sequence[int], newest: SegmentHeader, base_lsn: int, verify: Verify
+    source: Source,
+    numbers: Sequence[int],
+    newest: SegmentHeader,
+    base_lsn: int,
+    verify: Verify,
+    before: Examined | None,
 ) -> tuple[list[CompletedSegment], list[int]]:
     """(the completed segments above the base, ascending; the numbers wholly below it, which are not judged)."""
     kept: list[CompletedSegment] = []
     successor = newest
     remaining = list(numbers[:-1])
     while successor.first_lsn > base_lsn:
+        if before is not None and successor == before.newest.header:
+            known = [segment for segment in before.completed if segment.last_lsn >= base_lsn]
+            below = len(remaining) - len(known)
+            if [segment.header.number for segment in known] == remaining[below:]:
+                return known + kept[::-1], remaining[:below]
         if not remaining or remaining[-1] != successor.number - 1:
             raise gone(source, successor, base_lsn, remaining)
         header = source.header(remaining.pop())

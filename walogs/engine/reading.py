@@ -108,7 +108,7 @@ class Reading:
                 if identity:
                     yield first_lsn, self._source.format.payloads(run, check_bytes)
                 else:
-                    yield first_lsn, self._decoded(extent, run)
+                    yield from self._decoded(extent, run, start, stop)
             except Malformed as error:
                 raise self._source.corrupt(str(error), extent.header.number, offset, first_lsn) from None
 
@@ -134,15 +134,14 @@ class Reading:
                 if header.entries and header.first_lsn < stop and header.first_lsn + header.entries > start:
                     yield header
 
-    def _decoded(self, extent: Extent, run: bytes) -> list[bytes]:
+    def _decoded(self, extent: Extent, run: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Frame by frame, and none that is not asked for: where one cannot be decoded, those beside it can."""
         form, codec = self._source.format, self._source.codec_of(extent.header)
-        found: list[bytes] = []
         for header, index in form.headers(run):
-            if header.entries:
+            if header.entries and header.first_lsn < stop and header.first_lsn + header.entries > start:
                 stored = form.stored(run, index, header, codec.check_bytes)
                 body = codec.decode(stored, context_of(self._source, extent.header, header))
-                found += form.split(body, header.entries)
-        return found
+                yield header.first_lsn, form.split(body, header.entries)
 
     def _pieces(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
         """(whole intact frames, first LSN, offset), in order, that hold [start, stop)."""

@@ -254,6 +254,23 @@ def test_a_segment_in_clear_is_read_by_nobody_who_asks_for_this_codec(log: LogOn
         walogs.verify(log.path, codec=codec())
 
 
+def test_what_lies_beside_a_forged_frame_is_read(log: LogOnDisk) -> None:
+    log.append(b"pay 100", b"pay 900", b"pay 500")
+    _, second, third = stored_bodies(log)
+    forge(log, 1, third)
+    with log.open() as wal, walogs.reader(log.path, upto="written", codec=codec()) as reader:
+        for reading in (wal, reader):
+            assert (reading.read(1), reading.read(3)) == (b"pay 100", b"pay 500")
+            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+                reading.read(2)
+            found = reading.iter()
+            assert next(found) == (1, b"pay 100")
+            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
+                next(found)
+            assert list(reading.iter(3)) == [(3, b"pay 500")]
+    assert second != third
+
+
 def test_frames_that_change_places_are_refused(log: LogOnDisk) -> None:
     log.append(b"pay 100", b"pay 900", b"pay 500")
     first, second, _ = stored_bodies(log)

@@ -44,6 +44,12 @@ class Examined:
     notes: tuple[str, ...]
     """Variables for logs that this file does not have: they may be meant for another file."""
 
+    def log(self, name: str) -> Resolved:
+        """The log of that name. Raises `ConfigError` that names what there is."""
+        if name not in self.logs:
+            raise config_error(f"{self.file}: log={name!r}: no such log{did_you_mean(name, self.logs)}")
+        return self.logs[name]
+
 
 def open_config(
     file: str | os.PathLike[str],
@@ -79,9 +85,7 @@ def load_config(
     overridden(None, overrides)
     if not isinstance(log, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise config_error(f"{examined.file}: log={log!r}: the name of a log of this file, as str")
-    if log not in examined.logs:
-        raise config_error(f"{examined.file}: log={log!r}: no such log{did_you_mean(log, examined.logs)}")
-    return configured(examined.file, examined.logs[log], path, overrides)
+    return configured(examined.file, examined.log(log), path, overrides)
 
 
 def examine(file: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Examined:

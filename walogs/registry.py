@@ -37,6 +37,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
     "command": {
         "append": ("walogs.cli.app:append", None, ""),
         "backup": ("walogs.cli.inspection:backup", None, ""),
+        "bench": ("walogs.cli.bench:bench", None, ""),
         "cat": ("walogs.cli.app:cat", None, ""),
         "config": ("walogs.cli.config:commands", None, ""),
         "conformance": ("walogs.cli.conformance:conformance", None, ""),

@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
@@ -21,6 +20,7 @@ from walogs.assembly import open as open_log
 from walogs.cli import config as configuration
 from walogs.cli import demo as demonstration
 from walogs.cli import inspection, plugins, reading, show
+from walogs.cli.bench import bench
 from walogs.cli.conformance import conformance
 from walogs.cli.doctor import doctor
 from walogs.cli.entries import as_line, standard_output
@@ -28,6 +28,7 @@ from walogs.cli.facts import facts_of
 from walogs.cli.lines import append_lines, opened_lines, print_lines, progress_bar
 from walogs.cli.log_argument import LogArgument, on_a_log
 from walogs.cli.picture import draw
+from walogs.cli.release import release
 from walogs.cli.status import CORRUPT, DONE, USAGE, status_of, told_lines
 from walogs.config import WalConfig
 from walogs.errors import WalError
@@ -46,13 +47,6 @@ STATUSES: Final = (
     "Exit status: 0 done, 1 the log or the system refused, 2 wrong usage, 3 the log is open elsewhere, 4 the log is"
     " corrupt or of an unknown format, 130 interrupted."
 )
-
-
-def release() -> str:
-    try:
-        return version("walogs")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
 
 
 app = App(
@@ -186,6 +180,7 @@ for command, text in inspection.HELP.items():
 app.command(configuration.commands)
 app.command(conformance)
 app.command(on_a_log(doctor))
+app.command(bench)
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -13,7 +13,6 @@ from cyclopts import App, Parameter
 from walogs.cli.log_argument import nearest
 from walogs.cli.show import counted
 from walogs.cli.status import DONE, FAILED, printable
-from walogs.config import config_error, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,9 +64,7 @@ def show(
 
     examined, mistakes = looked_at(file)
     refuse(mistakes)
-    if log is not None and log not in examined.logs:
-        raise config_error(f"{examined.file}: log={log!r}: no such log{did_you_mean(log, examined.logs)}")
-    logs = [one for name, one in examined.logs.items() if log in (None, name)]
+    logs = [examined.log(log)] if log is not None else list(examined.logs.values())
     if as_json:
         told = {one.name: [setting_facts(setting) for setting in one.settings] for one in logs}
         print(json.dumps({"file": examined.file, "logs": told, "notes": examined.notes}, indent=2))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from typing import BinaryIO, NoReturn
 
+    from rich.progress import Progress, ProgressColumn
+
     from walogs.wal import Wal
 
 READ_BYTES: Final = 1 << 20
@@ -113,14 +115,13 @@ def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
 def progress_bar(what: str, *, at_once: bool = False) -> Iterator[Callable[[int, int], object] | None]:
     """A function that is told (bytes done, bytes in all): it moves a bar on a terminal, once there is enough to do.
     *at_once*: shown until the end, for work that does not tell how far it is. None: nobody watches."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not is_watched():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn(what), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = bar_of(*columns)
     task = bar.add_task("", total=None)
 
     def advance(done: int, total: int) -> None:
@@ -137,17 +138,42 @@ def progress_bar(what: str, *, at_once: bool = False) -> Iterator[Callable[[int,
 
 
 @contextlib.contextmanager
+def step_bar(steps: int) -> Iterator[Callable[[str], object]]:
+    """A function that is told the name of each step as it begins: it moves a bar, with seconds, on a terminal. Nothing
+    moves in between: a thread that did it would be part of what is measured."""
+    if not is_watched():
+        yield lambda step: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with bar_of(*columns, auto_refresh=False) as bar:
+        task = bar.add_task("", total=steps, completed=-1)
+        yield lambda step: bar.update(task, advance=1, description=step, refresh=True)
+
+
+@contextlib.contextmanager
 def progress(source: FileIO) -> Iterator[Callable[[int], object]]:
     """A function that is told how many bytes are done: it moves a bar, for a big file on a terminal."""
     status = os.fstat(source.fileno())
-    is_watched = sys.stderr is not None and sys.stderr.isatty()
-    if not (is_watched and stat.S_ISREG(status.st_mode) and status.st_size >= WORTH_A_BAR):
+    if not (is_watched() and stat.S_ISREG(status.st_mode) and status.st_size >= WORTH_A_BAR):
         yield lambda read_bytes: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("appending"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    with bar_of(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=status.st_size)
         yield lambda read_bytes: bar.advance(task, read_bytes)
+
+
+def is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def bar_of(*columns: ProgressColumn, auto_refresh: bool = True) -> Progress:
+    """On standard error, and gone when it ends."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=auto_refresh)

@@ -92,11 +92,17 @@ def in_directory(path: Path) -> NamedLog:
 def configured(config: Path | None, log: str | None) -> NamedLog:
     from walogs.config_file import load_config
 
+    file, name = file_and_name(config, log)
+    path, wal_config = load_config(file, log=name)
+    return NamedLog(path, wal_config, path if path is not None else f"{file}: {name}")
+
+
+def file_and_name(config: Path | None, log: str | None) -> tuple[str, str]:
+    """Of --config and --log, one of which is there. Raises `WrongUsage` where it is not enough."""
     file = os.fspath(config) if config is not None else nearest()
     if log is None:
         raise WrongUsage(f"--config {file}: which of its logs? Say --log NAME; `walogs config show` lists them")
-    path, wal_config = load_config(file, log=log)
-    return NamedLog(path, wal_config, path if path is not None else f"{file}: {log}")
+    return file, log
 
 
 def nearest() -> str:

@@ -39,6 +39,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "backup": ("walogs.cli.inspection:backup", None, ""),
         "bench": ("walogs.cli.bench:bench", None, ""),
         "cat": ("walogs.cli.app:cat", None, ""),
+        "completion": ("walogs.cli.app:completion", None, ""),
         "config": ("walogs.cli.config:commands", None, ""),
         "conformance": ("walogs.cli.conformance:conformance", None, ""),
         "demo": ("walogs.cli.app:demo", None, ""),

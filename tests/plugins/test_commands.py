@@ -73,6 +73,15 @@ def test_help_lists_the_commands_of_plugins_without_importing_them(tokens: tuple
     assert "greeting_commands" not in sys.modules
 
 
+@pytest.mark.usefixtures("greeting")
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_the_names_of_their_commands_without_importing_them(shell: str, command: Walogs) -> None:
+    told = command("completion", shell)
+    assert (told.status, told.error) == (0, "")
+    assert b"greet-all" in told.out
+    assert "greeting_commands" not in sys.modules
+
+
 def test_a_command_of_walogs_loads_no_plugin(greeting: Site, command: Walogs, tmp_path: Path) -> None:
     log = made(tmp_path / "x.wal", b"a")
     assert command("cat", log).out == b"a\n"
@@ -84,7 +93,8 @@ def test_a_command_of_walogs_loads_no_plugin(greeting: Site, command: Walogs, tm
 @pytest.mark.usefixtures("greeting")
 def test_nothing_stays_behind_in_the_commands_of_walogs(command: Walogs) -> None:
     before = set(app.app)
-    for tokens in (("greet", "you"), ("greet-all", "twice", "you"), ("--help",), ("grete",), ("greet-badly",)):
+    asked = (("greet", "you"), ("greet-all", "twice", "you"), ("--help",), ("grete",), ("greet-badly",))
+    for tokens in (*asked, ("completion", "bash")):
         command(*tokens)
         assert set(app.app) == before
 

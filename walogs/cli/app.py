@@ -173,6 +173,24 @@ def info(log: LogArgument, /, *, as_json: AsJson = False, verify: Verify = "full
     return DONE if facts.ok else CORRUPT
 
 
+@app.command
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell that is to complete.")], /
+) -> int:
+    """Print the script by which a shell completes commands and options; those of plugins by their names.
+
+    - bash: `eval "$(walogs completion bash)"` in ~/.bashrc, or the script as a file:
+      `walogs completion bash > ~/.local/share/bash-completion/completions/walogs`
+    - zsh: `walogs completion zsh > ~/.zfunc/_cyclopts_walogs`, under just that name, and before `compinit` in ~/.zshrc:
+      `fpath=(~/.zfunc $fpath)`
+    - fish: `walogs completion fish > ~/.config/fish/completions/walogs.fish`
+    """
+    plugins.list_commands(app)  # `run` forgets them
+    with standard_output() as out:
+        out.write(app.generate_completion(shell=shell).encode())
+    return DONE
+
+
 app.command(plugins.plugins)
 
 for command, text in inspection.HELP.items():

@@ -139,9 +139,10 @@ def forgetful(log: Path) -> Opened:
     return found._replace(entries=found.entries[1:]) if "torn" in log.name else found
 
 
-def trusting(log: Path) -> Opened:
-    """Does not heed the witness."""
-    (log / "DURABLE").unlink(missing_ok=True)
+def trusting_the_damaged(log: Path) -> Opened:
+    """Does not heed the witness of a damaged log."""
+    if "damaged" in log.name:
+        (log / "DURABLE").unlink(missing_ok=True)
     return OPENED(log)
 
 
@@ -157,10 +158,50 @@ def test_a_planted_recovery_is_seen(
 
 
 def test_damage_that_is_not_refused_is_seen(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "opened", lambda log: trusting(log) if "damaged" in log.name else OPENED(log))
+    monkeypatch.setattr(demo, "opened", trusting_the_damaged)
     status, shown = told(command)
     assert status == 1
     assert "wrong: it was opened, with" in shown
+
+
+def test_its_json_has_the_facts_and_standard_output_nothing_else(command: Walogs, temporary: Path) -> None:
+    told = command("demo", "--json")
+    assert (told.status, told.error) == (0, "")
+    facts = told.json()
+    kill, cut, damage = facts["kill"], facts["power_cut"], facts["damage"]
+    assert facts["ok"] is True
+    assert 0 < kill["acknowledged"] <= kill["recovered"] <= kill["acknowledged"] + 1
+    assert kill["tail_state"]["state"] in ("Clean", "TruncatedAt")
+    assert cut["recovered"] == kill["recovered"] - 1
+    assert (cut["tail_state"]["state"], cut["tail_state"]["segment"]) == ("TruncatedAt", 1)
+    assert cut["appended_lsn"] == damage["lsn"] == kill["recovered"]
+    assert f"(entry {kill['recovered']})" in damage["refused"]
+    assert [part["wrong"] for part in (kill, cut, damage)] == [None, None, None]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "wrong"),
+    [
+        (altered, {"kill": "acknowledged entries are missing"}),
+        (forgetful, {"kill": None, "power_cut": "what is before the cut did not come back as it was"}),
+        (trusting_the_damaged, {"kill": None, "power_cut": None, "damage": "it was opened, with"}),
+    ],
+)
+def test_its_json_says_what_was_wrong_and_has_no_later_part(
+    planted: Callable[[Path], Opened],
+    wrong: dict[str, str | None],
+    command: Walogs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo, "opened", planted)
+    told = command("demo", "--json")
+    facts = told.json()
+    assert (told.status, facts.pop("ok")) == (1, False)
+    assert {name for name, part in facts.items() if part is not None} == set(wrong)
+    for name, why in wrong.items():
+        found = facts[name]["wrong"]
+        assert found is None if why is None else found.startswith(why)
 
 
 def test_a_writer_that_dies_by_itself_is_an_error(

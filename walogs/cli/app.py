@@ -61,13 +61,13 @@ app = App(
 
 
 @app.command
-def demo() -> int:
+def demo(*, as_json: AsJson = False) -> int:
     """Kill a writer in the middle of writing, cut the power (simulated), and see what a log gives back.
 
     A child process appends a real file's lines to a log in a temporary directory, and is killed with SIGKILL. Exit
     status 0: every entry that was acknowledged came back; 1: not so. Nothing is left behind.
     """
-    return demonstration.run()
+    return demonstration.run(as_json=as_json)
 
 
 @app.command

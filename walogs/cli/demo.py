@@ -7,6 +7,7 @@ exit status 1.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import random
@@ -15,18 +16,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.console import Console
-from rich.text import Text
 
 from walogs.assembly import open as open_log
-from walogs.cli import demo_writer
-from walogs.cli.status import DONE, FAILED, printable
+from walogs.cli import demo_story, demo_writer
+from walogs.cli.demo_facts import Damage, Demonstration, Kill, PowerCut
+from walogs.cli.status import DONE, FAILED
 from walogs.errors import Corrupt
 from walogs.types import Clean, TailState
 
@@ -52,60 +52,47 @@ class Opened(NamedTuple):
     """Offset in its only segment where its last frame ends."""
 
 
-def run() -> int:
+def run(*, as_json: bool = False) -> int:
     """The demonstration; its exit status."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=as_json)
     logger = logging.getLogger("walogs")
     level = logger.level
     logger.setLevel(logging.ERROR)  # what recovery warns of is what is being shown
     try:
         with tempfile.TemporaryDirectory(prefix="walogs-demo-") as directory:
-            is_good = demonstrate(console, Path(directory))
+            shown = demonstrate(console, Path(directory))
     finally:
         logger.setLevel(level)
-    return DONE if is_good else FAILED
+    if as_json:
+        print(json.dumps(shown.as_json(), indent=2))
+    return DONE if shown.ok else FAILED
 
 
-def demonstrate(console: Console, directory: Path) -> bool:
-    """The three parts, up to the first that did not show what it should; whether all did."""
+def demonstrate(console: Console, directory: Path) -> Demonstration:
+    """The three parts, up to the first that did not show what it should; each is told as it comes."""
     log = directory / "killed.wal"
-    heading(console, "1. A writer is killed")
-    prose(
-        console,
-        f"A child process appends the lines of {demo_writer.FILE_NAME}, each an entry, and tells each LSN that append"
-        " returned. In the middle of it the child is killed with SIGKILL. Then the log is opened again.",
-    )
+    demo_story.before_kill(console)
     acknowledged = acknowledged_before_the_kill(console, log)
     recovered = opened(log)
-    if not show_kill(console, acknowledged, recovered):
-        return False
+    kill = kill_judged(acknowledged, recovered)
+    demo_story.after_kill(console, kill)
+    if kill.wrong is not None:
+        return Demonstration(kill)
 
-    heading(console, "2. The power is cut (simulated)")
-    prose(
-        console,
-        "A kill tears nothing: what the process had written is in the kernel's page cache, and survives it. So that you"
-        " can see a torn end, a copy of the log loses the second half of its last frame, as in a power cut before the"
-        " last sync had returned.",
-    )
+    demo_story.before_power_cut(console)
     torn = copied(log, directory / "torn.wal", SEGMENT)
     cut_in_last_frame(torn, recovered)
-    if not show_power_cut(console, recovered, opened(torn), torn):
-        return False
+    power_cut = power_cut_judged(recovered, torn)
+    demo_story.after_power_cut(console, power_cut)
+    if power_cut.wrong is not None:
+        return Demonstration(kill, power_cut)
 
-    heading(console, "3. The same bytes are missing, and had been synced")
-    prose(
-        console,
-        f"Beside the segment lies the witness, {WITNESS}: it says how far the log was synced. The copy above was made"
-        " without it, since it would have told on the cut. With it, the same cut is no torn end but damage:",
-    )
+    demo_story.before_damage(console, WITNESS)
     damaged = copied(log, directory / "damaged.wal", SEGMENT, WITNESS)
     cut_in_last_frame(damaged, recovered)
-    if not show_damage(console, damaged):
-        return False
-
-    console.print()
-    console.print(Text("Every acknowledged entry came back. Nothing is left on your disk.", style="bold green"))
-    return True
+    damage = damage_judged(damaged)
+    demo_story.after_damage(console, damage)
+    return Demonstration(kill, power_cut, damage)
 
 
 # The writer
@@ -191,84 +178,42 @@ def cut_in_last_frame(log: Path, recovered: Opened) -> None:
         segment.write(bytes(half))
 
 
-# What is shown
+# What was found
 
 
-def show_kill(console: Console, acknowledged: list[int], recovered: Opened) -> bool:
+def kill_judged(acknowledged: list[int], recovered: Opened) -> Kill:
     """Whether every acknowledged entry, and at most the one in flight besides, came back byte for byte."""
     told, found = len(acknowledged), len(recovered.entries)
-    fact(console, "acknowledged", f"{told} entries, before the kill")
-    fact(console, "recovered", f"{found} entries, {recovered.tail_state}")
     is_same = recovered.entries == list(islice(cycle(demo_writer.lines()), found))
+    wrong = None
     if acknowledged != list(range(1, told + 1)) or found < told or not is_same:
-        return complaint(console, "acknowledged entries are missing, or not what was appended")
-    if found > told + 1:
-        return complaint(console, "more entries came back than can have been appended")
-    if found > told:
-        good(console, "all that were acknowledged, and one more: the kill came before the child could tell its LSN")
-    else:
-        good(console, "all that were acknowledged, byte for byte; never fewer, at times one more")
-    if not isinstance(recovered.tail_state, Clean):
-        prose(console, "The kill came while the kernel was still taking over the bytes of one write: that was cut.")
-    return True
+        wrong = "acknowledged entries are missing, or not what was appended"
+    elif found > told + 1:
+        wrong = "more entries came back than can have been appended"
+    return Kill(told, found, recovered.tail_state, wrong)
 
 
-def show_power_cut(console: Console, recovered: Opened, cut: Opened, log: Path) -> bool:
+def power_cut_judged(recovered: Opened, log: Path) -> PowerCut:
     """Whether everything before the cut came back, and the log goes on from there."""
-    fact(console, "recovered", f"{len(cut.entries)} entries, {cut.tail_state}")
+    cut = opened(log)
+    lsn, wrong = None, None
     if cut.entries != recovered.entries[:-1] or isinstance(cut.tail_state, Clean):
-        return complaint(console, "what is before the cut did not come back as it was")
-    with open_log(log) as wal:
-        lsn = wal.append(recovered.entries[-1])
-    again = opened(log)
-    if again.entries != recovered.entries or not isinstance(again.tail_state, Clean):
-        return complaint(console, "the log did not go on after the cut")
-    good(console, f"all before the cut; then the lost line was appended again, and read back as entry {lsn}")
-    return True
+        wrong = "what is before the cut did not come back as it was"
+    else:
+        with open_log(log) as wal:
+            lsn = wal.append(recovered.entries[-1])
+        again = opened(log)
+        if again.entries != recovered.entries or not isinstance(again.tail_state, Clean):
+            wrong = "the log did not go on after the cut"
+    return PowerCut(len(cut.entries), cut.tail_state, lsn, wrong)
 
 
-def show_damage(console: Console, log: Path) -> bool:
+def damage_judged(log: Path) -> Damage:
     """Whether the log was refused, and not a byte of it changed."""
     before = (log / SEGMENT).read_bytes()
     try:
         found = opened(log)
     except Corrupt as error:
-        fact(console, "refused", f"Corrupt: {printable(str(error))}")
-    else:
-        return complaint(console, f"it was opened, with {len(found.entries)} entries")
-    if (log / SEGMENT).read_bytes() != before:
-        return complaint(console, "the segment was changed")
-    good(console, "nothing acknowledged is dropped in silence")
-    return True
-
-
-def heading(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(text, style="bold"))
-
-
-def prose(console: Console, text: str) -> None:
-    indented(console, "", text, "")
-
-
-def fact(console: Console, label: str, value: str) -> None:
-    indented(console, f"{label:<14}", value, "cyan")
-
-
-def good(console: Console, text: str) -> None:
-    indented(console, "→ ", text, "bold green")
-
-
-def complaint(console: Console, text: str) -> bool:
-    indented(console, "→ wrong: ", text, "bold red")
-    return False
-
-
-def indented(console: Console, label: str, text: str, style: str) -> None:
-    """The label, and the text beside it in lines that fit."""
-    margin = "   "
-    width = min(console.width, 100) - len(margin) - len(label)
-    first, *rest = textwrap.wrap(text, max(width, 20), break_on_hyphens=False)
-    console.print(Text.assemble(margin, (label, style), first), soft_wrap=True)
-    for line in rest:
-        console.print(Text(f"{margin}{'':<{len(label)}}{line}"), soft_wrap=True)
+        is_same = (log / SEGMENT).read_bytes() == before
+        return Damage(str(error), error.lsn, None if is_same else "the segment was changed")
+    return Damage(None, None, f"it was opened, with {len(found.entries)} entries")

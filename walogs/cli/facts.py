@@ -85,9 +85,11 @@ class NextOpen:
     """That it took to find out."""
 
     def as_json(self) -> dict[str, Any]:
-        told = asdict(self)
-        told["tail_state"] = {"state": type(self.tail_state).__name__, **told["tail_state"]}
-        return told
+        return {**asdict(self), "tail_state": tail_as_json(self.tail_state)}
+
+
+def tail_as_json(tail: TailState) -> dict[str, Any]:
+    return {"state": type(tail).__name__, **asdict(tail)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from walogs.cli.show import counted, sized
+from walogs.cli.diagnosis import MEMORY
+from walogs.cli.show import counted, lasted, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from walogs.cli.bench_rows import Figures, Latencies, Rate
     from walogs.protocols import Promise
-
-IN_MEMORY: Final = frozenset({"ramfs", "tmpfs"})
-"""File systems without a disk."""
 
 
 class Measured(NamedTuple):
@@ -40,7 +38,7 @@ class Measured(NamedTuple):
 
     @property
     def is_in_memory(self) -> bool:
-        return self.file_system in IN_MEMORY
+        return self.file_system in MEMORY
 
 
 # In lines
@@ -99,15 +97,6 @@ def told(latencies: Latencies) -> str:
 def rate_of(rate: Rate, what: str) -> str:
     number = rate.per_second
     return f"{number:,.{0 if number >= 100 else 1}f} {what}/s"
-
-
-def lasted(seconds: float) -> str:
-    """Three digits or so, in the largest unit of which there is one."""
-    unit, length = next((unit for unit in UNITS if seconds >= unit[1]), UNITS[-1])
-    return f"{seconds / length:.{1 if seconds < 100 * length else 0}f} {unit}"
-
-
-UNITS: Final = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
 # As JSON

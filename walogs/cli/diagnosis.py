@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from walogs.cli.show import listed, sized
+from walogs.cli.show import lasted, listed, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ COPYING: Final = frozenset({"bcachefs", "btrfs", "nilfs2", "zfs"})
 by reflink, which a log never does."""
 
 QUICKEST_SECONDS: Final = 5e-6
-"""No disk is quicker: one behind a battery takes some 10 us for a flush, and the call alone, on a file system in memory
+"""No disk is quicker: one behind a battery takes some 10 µs for a flush, and the call alone, on a file system in memory
 or under libeatmydata, less than one."""
 SLOW_SECONDS: Final = 20e-3
 SPACE_BYTES_MIN: Final = 128 << 20
@@ -167,7 +167,7 @@ def writing(probe: Probe) -> Finding:
 def sync_latency(seconds: tuple[float, ...]) -> Finding:
     middle = median(seconds)
     p99 = quantiles(seconds, n=100, method="inclusive")[98] if len(seconds) > 1 else middle
-    told = f"{timed(middle)}, and {timed(p99)} for one in a hundred"
+    told = f"{lasted(middle)}, and {lasted(p99)} for one in a hundred"
     if middle < QUICKEST_SECONDS:
         why = f"{told}: no disk is so quick. Something drops flushes: memory, libeatmydata, a host"
         return Finding("fdatasync", "bad", f"{why}. A power cut loses acknowledged entries")
@@ -190,11 +190,3 @@ def lock_holder(lock: Lock) -> Finding:
     if lock.holders:
         return Finding("lock", "held", f"held by process {listed(lock.holders)}{signature}")
     return Finding("lock", "good", "free, as far as can be seen from this process's container")
-
-
-def timed(seconds: float) -> str:
-    """In the unit that leaves a number before the point."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.1f} {unit}"
-    return f"{seconds * 1e6:.1f} us"

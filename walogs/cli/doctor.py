@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from cyclopts import Parameter
 
 from walogs.assembly import store_of
+from walogs.cli import show
 from walogs.cli.diagnosis import Grade, findings, status_grade
 from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.place import Place, observed
@@ -19,7 +21,8 @@ from walogs.config import config_error
 from walogs.defaults.local_store import LocalStore
 
 if TYPE_CHECKING:
-    from walogs.cli.diagnosis import Finding
+    from walogs.cli import show
+from walogs.cli.diagnosis import Finding
 
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
 
@@ -40,8 +43,10 @@ def doctor(log: LogArgument, /, *, as_json: AsJson = False) -> int:
         print(json.dumps({**told, "place": place_facts(place)}, indent=2))
     else:
         width = max(len(finding.check) for finding in found)
+        encoding = sys.stdout.encoding if sys.stdout is not None else None
         for finding in found:
-            print(printable(f"{finding.grade:<4}  {finding.check:<{width}}  {finding.message}"))
+            line = printable(f"{finding.grade:<4}  {finding.check:<{width}}  {finding.message}")
+            print(show.encodable(line, encoding))
     return STATUSES[status_grade(found)]
 
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from cyclopts import App, Parameter
 
 from walogs import registry
 from walogs.cli import show
+from walogs.cli.release import release
 from walogs.cli.status import DONE, FAILED, printable, told
 from walogs.errors import ConfigError
 
@@ -68,10 +68,7 @@ def problems_of(plugin: Plugin, *, check: bool) -> list[str]:
 
 
 def built_in_rows() -> Iterator[Row]:
-    try:
-        own = version("walogs")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        own = "?"
+    own = release()
     for kind in LISTED:
         for name, (_, _, summary) in registry.BUILT_IN[kind].items():
             yield Row(kind, name, "walogs", own, summary)

@@ -119,6 +119,15 @@ def sized(size_bytes: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
+def lasted(seconds: float) -> str:
+    """Three digits or so, in the largest unit of which there is one."""
+    unit, length = next((unit for unit in UNITS if seconds >= unit[1]), UNITS[-1])
+    return f"{seconds / length:.{1 if seconds < 100 * length else 0}f} {unit}"
+
+
+UNITS: Final = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
 def at_utc(unix_ns: int | None) -> str:
     if unix_ns is None:
         return "-"

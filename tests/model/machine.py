@@ -31,6 +31,8 @@ from walogs.testing.oracle import Oracle
 from walogs.types import BackupReport
 
 SECTOR = 512
+COMMIT_STEPS_MAX = 10_000
+"""More than one rule of the machine can give the commit thread to do."""
 MEANWHILE = ("append", "append_batch", "checkpoint", "rotate", "close and reopen")
 """What a writer may do in the middle of a backup."""
 UNRECOVERED = ("after a kill", "after a power cut", "after a checkpoint")
@@ -236,8 +238,10 @@ class LogMachine(RuleBasedStateMachine):
 
     def step(self, wal: walogs.Wal) -> None:
         try:
-            while wal._commits.step():
-                pass
+            for _ in range(COMMIT_STEPS_MAX):
+                if not wal._commits.step():
+                    return
+            raise AssertionError("the commit thread finds something to do for ever")
         finally:
             self.learn()
 

@@ -92,7 +92,7 @@ def base_not_durable(plant: Plant) -> None:
 
 def rotated_before_synced(plant: Plant) -> None:
     def pending(self: AppendableWriter, barrier: str) -> None:
-        self.durable_lsn, self._pending = self.next_lsn - 1, NOTHING_PENDING
+        self.durable_lsn, self._pending, self.sync_by_ns = self.next_lsn - 1, NOTHING_PENDING, None
 
     plant.setattr(AppendableWriter, "_sync_pending", pending)
 
@@ -139,6 +139,17 @@ def base_of_a_chain_not_durable(plant: Plant) -> None:
 
 def deadline_forgotten(plant: Plant) -> None:
     plant.setattr(GroupCommit, "_is_sync_due", lambda self: False)
+
+
+def commit_thread_never_rests(plant: Plant) -> None:
+    whole = AppendableWriter._all_durable
+
+    def all_durable(self: AppendableWriter, active: Any) -> None:
+        by_ns = self.sync_by_ns
+        whole(self, active)
+        self.sync_by_ns = by_ns
+
+    plant.setattr(AppendableWriter, "_all_durable", all_durable)
 
 
 def cancelled_committed(plant: Plant) -> None:
@@ -207,6 +218,7 @@ BUGS: dict[Callable[[Plant], None], str] = {
     rotated_before_synced: "disk",
     window_not_synced: "disk",
     deadline_forgotten: "disk",
+    commit_thread_never_rests: "disk",
     cancelled_committed: "disk",
     backup_past_what_is_durable: "disk",
     backup_ends_one_frame_early: "disk",

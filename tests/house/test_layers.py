@@ -17,7 +17,6 @@ from tests.house.source import dotted, module_name, sources
 LAYERS: Final = (  # from the top down
     {"walogs"},
     {"walogs.cli"},
-    {"walogs.aio"},
     {"walogs.inspection", "walogs.config_file"},
     {"walogs.assembly"},
     {"walogs.config_log"},

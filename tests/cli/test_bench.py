@@ -199,6 +199,14 @@ def test_a_store_with_options_gets_the_new_place(
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_log_whose_directories_are_not_there_yet_is_measured_above_them(tmp_path: Path, command: Walogs) -> None:
+    file = written(tmp_path, "[log.a]\npath = 'deep/er/a.wal'\n")
+    told = command("bench", "--config", file, "--log", "a", *SHORT, "--json")
+    assert told.status == 0, told.error
+    assert told.json()["directory"] == str(tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+
+
 # No figure without its check
 
 ITER: Final = Wal.iter

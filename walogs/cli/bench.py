@@ -23,6 +23,7 @@ from walogs.cli.bench_report import Measured, facts_of, lines_of
 from walogs.cli.bench_rows import OTHER_STEPS, Asked, measured
 from walogs.cli.lines import step_bar
 from walogs.cli.log_argument import CONFIG, LOG, file_and_name
+from walogs.cli.place import nearest
 from walogs.cli.release import release
 from walogs.cli.status import DONE, WrongUsage, printable
 from walogs.config import WalConfig, config_error
@@ -148,7 +149,7 @@ def plain_place(directory: Path | None) -> Place:
 
 
 def configured_place(directory: Path | None, config: Path | None, log: str | None) -> Place:
-    """Beside that log. Raises `WrongUsage`, and what a configuration file is refused with."""
+    """Beside that log, or, until there is one, in the nearest directory above it. Raises `WrongUsage`, and what a configuration file is refused with."""
     if directory is not None:
         raise WrongUsage(f"the place is named twice: {os.fspath(directory)!r}, and by --config or --log; leave one out")
     from walogs.config_file import examine, load_config, pathless, refuse
@@ -162,7 +163,7 @@ def configured_place(directory: Path | None, config: Path | None, log: str | Non
         refuse([pathless(file, found)])
     elif not ADDRESS.fullmatch(found.path):
         load = partial(load_config, file, log=name, observers=(), verify="full")
-        return Place(Path(found.path).parent, name, found.components["store"].name, lambda path: load(path=path))
+        return Place(Path(nearest(os.path.dirname(found.path))), name, found.components["store"].name, lambda path: load(path=path))
     raise config_error(f"{file}: {found.key}.path={found.path!r}: on no disk of this machine; name a DIR, not --log")
 
 

@@ -458,7 +458,7 @@ def test_what_cannot_be_measured_is_told_and_makes_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     written(
-        tmp_path, "[log.a]\npath='a'\n[log.far]\npath='s3://b/x'\n[log.placeless]\n[log.below]\npath='new/er/a.wal'\n"
+        tmp_path, "[log.a]\npath='a'\n[log.far]\npath='s3://b/x'\n[log.placeless]\n[log.below]\npath='file/er/a.wal'\n"
     )
     told = command("bench", *tokens, "--seconds", "5ms")
     assert (told.status, told.out) == (1, b"")

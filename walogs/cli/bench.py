@@ -149,7 +149,8 @@ def plain_place(directory: Path | None) -> Place:
 
 
 def configured_place(directory: Path | None, config: Path | None, log: str | None) -> Place:
-    """Beside that log, or, until there is one, in the nearest directory above it. Raises `WrongUsage`, and what a configuration file is refused with."""
+    """Beside that log; until there is such a directory, in the nearest above it. Raises `WrongUsage`, and what a
+    configuration file is refused with."""
     if directory is not None:
         raise WrongUsage(f"the place is named twice: {os.fspath(directory)!r}, and by --config or --log; leave one out")
     from walogs.config_file import examine, load_config, pathless, refuse
@@ -163,7 +164,8 @@ def configured_place(directory: Path | None, config: Path | None, log: str | Non
         refuse([pathless(file, found)])
     elif not ADDRESS.fullmatch(found.path):
         load = partial(load_config, file, log=name, observers=(), verify="full")
-        return Place(Path(nearest(os.path.dirname(found.path))), name, found.components["store"].name, lambda path: load(path=path))
+        beside = Path(nearest(os.path.dirname(found.path)))
+        return Place(beside, name, found.components["store"].name, lambda path: load(path=path))
     raise config_error(f"{file}: {found.key}.path={found.path!r}: on no disk of this machine; name a DIR, not --log")
 
 

@@ -64,8 +64,8 @@ def test_nothing_that_was_checkpointed_is_missed_by_any_reading_path(verify: str
 def test_a_path_that_wants_what_is_gone_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     examine_older = recovery.examine_older
 
-    def from_the_beginning(source: Any, numbers: Any, newest: Any, base_lsn: int, verify: Any) -> Any:
-        return examine_older(source, numbers, newest, 1, verify)
+    def from_the_beginning(source: Any, numbers: Any, newest: Any, base_lsn: int, *rest: Any) -> Any:
+        return examine_older(source, numbers, newest, 1, *rest)
 
     monkeypatch.setattr(recovery, "examine_older", from_the_beginning)
     with pytest.raises(walogs.Corrupt, match="missing"):

@@ -122,12 +122,12 @@ def test_a_missing_segment_is_named_and_refused(tmp_path: Path) -> None:
 def test_a_missing_segment_passed_over_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examine_older = recovery.examine_older
 
-    def what_is_there(source: Any, numbers: Sequence[int], newest: Any, base_lsn: int, verify: Any) -> Any:
+    def what_is_there(source: Any, numbers: Sequence[int], newest: Any, base_lsn: int, *rest: Any) -> Any:
         at = len(numbers) - 1
         while at and numbers[at - 1] == numbers[at] - 1:
             at -= 1
         oldest = newest if numbers[at] == newest.number else source.header(numbers[at])
-        return examine_older(source, numbers[at:], newest, max(base_lsn, oldest.first_lsn), verify)
+        return examine_older(source, numbers[at:], newest, max(base_lsn, oldest.first_lsn), *rest)
 
     monkeypatch.setattr(recovery, "examine_older", what_is_there)
     with pytest.raises(AssertionError, match="opened without segment"):

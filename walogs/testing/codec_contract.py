@@ -374,8 +374,8 @@ class CodecContract(Contract):
             must_raise(self.refusals, f"decode() of {size} bytes of it", codec.decode, stored[:size], FRAME)
 
     def test_what_needs_no_key_is_refused(self) -> None:
-        """`RefusesOtherCodecs`: "Whoever can write to the log could stamp [a segment] with a codec that needs no
-        key"."""
+        """`RefusesOtherCodecs`: "segments of other codecs are not read beside its own". Whoever can write to the log
+        could stamp one with a codec that needs no key."""
         if not self.authenticates:
             raise NotOffered("authenticates is not declared")
         codec = self.codec()

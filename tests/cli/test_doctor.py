@@ -106,6 +106,13 @@ def test_a_lock_that_a_child_of_its_writer_has_inherited_is_found(tmp_path: Path
         os.kill(child, 9)
 
 
+@pytest.mark.timeout(20)
+def test_what_lies_in_the_place_of_the_lock_is_not_waited_for(tmp_path: Path, command: Walogs) -> None:
+    (tmp_path / "log").mkdir()
+    os.mkfifo(tmp_path / "log" / "LOCK")
+    assert "lock" not in grades(command("doctor", tmp_path / "log", "--json"))
+
+
 @needs_linux
 def test_memory_is_no_disk(command: Walogs) -> None:
     told = command("doctor", "/dev/shm/walogs-doctor-test", "--json")

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import tempfile
 import time
 from dataclasses import dataclass
@@ -227,11 +228,18 @@ def lock_of(path: str, mount: Mount | None) -> Lock | None:
     """Without taking it: a writer that comes in this moment must not find it taken."""
     file = os.path.join(path, LOCK)
     try:
-        status = os.lstat(file)
-        with open(file, "rb") as opened:
-            signature = opened.read(512).decode("utf-8", "replace").strip()
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
     except OSError:
         return None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        signature = os.pread(fd, 512, 0).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
     found = holders(mount, status.st_ino) if mount is not None else None
     ended = tuple(pid for pid in found or () if not is_alive(pid))
     return Lock(found, ended, openers(status) if ended else (), signature)

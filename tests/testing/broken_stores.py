@@ -15,7 +15,7 @@ from hypothesis import Phase
 from typing_extensions import Buffer
 
 from tests.testing.kit_places import InACloud, OnADisk
-from walogs.errors import Exists, Locked, Missing, NoSpace
+from walogs.errors import Exists, Locked, Missing, NoSpace, Unavailable
 from walogs.protocols import Barrier, StoreCapabilities
 from walogs.testing import WITNESS, MemoryChainStore, MemoryCloud, MemoryStore, StoreContract
 from walogs.testing.memory_store import _write_all
@@ -511,7 +511,99 @@ class ReplaceAsItReads(MemoryStore):
             super().replace(number, kept)
 
 
+# What is refused half way
+
+
+class WriteThatSwallows(MemoryStore):
+    """A cache is no place to fail, it thinks."""
+
+    def write(self, number: int, offset: int, data: Buffer) -> None:
+        with contextlib.suppress(OSError):
+            super().write(number, offset, data)
+
+
+class ExtendThatSwallows(MemoryStore):
+    """A window is only an optimization, it thinks."""
+
+    def extend(self, number: int, size: int) -> None:
+        try:
+            super().extend(number, size)
+        except NoSpace:
+            raise
+        except OSError:
+            pass
+
+
+class TrimThatSwallows(MemoryStore):
+    def trim(self, number: int, size: int) -> None:
+        with contextlib.suppress(OSError):
+            super().trim(number, size)
+
+
+class CutThatSwallows(MemoryStore):
+    def cut(self, number: int, offset: int) -> None:
+        with contextlib.suppress(OSError):
+            super().cut(number, offset)
+
+
+class RemoveThatSwallows(MemoryStore):
+    """What is not removed now is removed next time, it thinks."""
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        with contextlib.suppress(OSError):
+            super().remove(numbers)
+
+
+class WitnessDroppedPerhaps(MemoryStore):
+    """Advisory, as it is written: so nothing is said."""
+
+    def drop_witness(self) -> None:
+        with contextlib.suppress(OSError):
+            super().drop_witness()
+
+
+class AcquireThatKeepsTheLockWhenItFails(MemoryStore):
+    """What comes after the lock may fail too."""
+
+    def acquire(self) -> None:
+        if self._holds_lock or not self.process.lock():
+            raise Locked(self.name)
+        self.process.sync_directory()
+        self._holds_lock = True
+
+
+class CreateThatTripsOverItsLeftovers(MemoryStore):
+    """Its temporary file is created exclusively, and nobody removes that of a process that died."""
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        for name in {self.segment_name(number) for number in numbers} & set(self.process.names()):
+            self.process.unlink(name)
+        self.process.sync_directory()
+
+    def create(self, number: int, data: Buffer) -> None:
+        if f"{self.segment_name(number)}.tmp" in self.process.names():
+            raise FileExistsError(f"{self.segment_name(number)}.tmp")
+        super().create(number, data)
+
+
 # Chains
+
+
+class ChainThatTriesAgain(MemoryChainStore):
+    """The first try was not answered, the second meets a segment: its own, it thinks."""
+
+    def create(self, number: int, data: Buffer) -> None:
+        try:
+            super().create(number, data)
+        except Unavailable:
+            with contextlib.suppress(Exists):
+                super().create(number, data)
+
+
+class ChainThatSwallows(MemoryChainStore):
+    def create(self, number: int, data: Buffer) -> None:
+        with contextlib.suppress(Unavailable):
+            super().create(number, data)
 
 
 class ChainCreateThatOverwrites(MemoryChainStore):
@@ -657,6 +749,16 @@ BROKEN: Final[list[Broken]] = [
     on_disk(ReplaceOfWhatIsEmptyByThen, "test_replace_puts_exactly_these_bytes"),
     on_disk(ReplaceInPlace, "test_replace_is_all_or_nothing"),
     on_disk(ReplaceAsItReads, "test_replace_by_pieces_that_raise_changes_nothing"),
+    on_disk(WriteThatSwallows, "test_what_returns_has_happened"),
+    on_disk(ExtendThatSwallows, "test_what_returns_has_happened"),
+    on_disk(TrimThatSwallows, "test_what_returns_has_happened"),
+    on_disk(CutThatSwallows, "test_what_returns_has_happened"),
+    on_disk(RemoveThatSwallows, "test_what_returns_has_happened"),
+    on_disk(WitnessDroppedPerhaps, "test_a_witness_that_cannot_be_dropped_raises"),
+    on_disk(AcquireThatKeepsTheLockWhenItFails, "test_an_acquire_that_fails_holds_nothing"),
+    on_disk(CreateThatTripsOverItsLeftovers, "test_what_an_interrupted_create_left_is_no_hindrance"),
+    in_cloud(ChainThatTriesAgain, "test_a_refused_create_claims_nothing"),
+    in_cloud(ChainThatSwallows, "test_what_returns_has_happened"),
     in_cloud(OneNameForAll, "test_names_tell_segments_apart"),
     in_cloud(ChainCreateThatOverwrites, "test_create_is_exclusive"),
     in_cloud(ChainThatKeepsTheCallersBuffer, "test_create_takes_exactly_these_bytes"),

@@ -1,0 +1,173 @@
+"""What a store owes that is refused something half way: what returns has happened, and what raises holds nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from walogs.protocols import is_appendable
+from walogs.testing.contract import NotOffered, breaks, must, must_not_raise, rests_on
+from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from walogs.protocols import AppendableStore, SegmentStore
+
+__all__ = ["RefusalChecks"]
+
+REFUSED_STEPS: Final = 9
+"""More steps than most calls take. A call that returns may have tried again: it is no sign that there is no more."""
+SEEDS: Final = 4
+SIZE: Final = 6000
+
+
+class Change(NamedTuple):
+    """One call, and what is there when it has returned."""
+
+    told: str
+    call: Callable[[], object]
+    segments: dict[int, bytes]
+    is_durable: bool = True
+    """On return; without a sync."""
+
+
+class RefusalChecks(StorePlaces):
+    """Holds of `SegmentStore`, and of `AppendableStore` where it is one; needs the fault `EIO` or `die`."""
+
+    @rests_on(
+        "test_create_takes_exactly_these_bytes",
+        "test_create_is_durable_with_its_name",
+        "test_remove_takes_what_it_is_told",
+        "test_remove_is_durable",
+        "test_extend_adds_zeros",
+        "test_extend_is_durable",
+        "test_write_puts_bytes_where_it_is_told",
+        "test_cut_zeroes_to_the_very_end",
+        "test_trim_keeps_the_front",
+        "test_trim_is_durable",
+    )
+    def test_what_returns_has_happened(self) -> None:
+        """`AppendableStore.write`: "All of them, or it raises."
+        Each call that changes something, refused at each of its steps."""
+        self.faulty("EIO")
+        for which in range(len(self.changes(self.writer(self.place())))):
+            for step in range(1, REFUSED_STEPS):
+                for seed in range(SEEDS):
+                    place, rng = self.place(), random.Random(f"{which} {step} {seed}")
+                    change = self.changes(self.writer(place))[which]
+                    if self.interrupted(place, "EIO", step, rng, change.call):
+                        continue
+                    when = f"{change.told} was refused at step {step}, and returned"
+                    must_have(self.at(place), change.segments, when)
+                    if self.can_crash and change.is_durable:
+                        self.crash(place, rng)
+                        must_have(self.at(place), change.segments, f"{when}; after a power cut")
+
+    @rests_on("test_dropping_the_witness_is_durable", "test_a_dropped_witness_is_gone")
+    def test_a_witness_that_cannot_be_dropped_raises(self) -> None:
+        """`AppendableStore.drop_witness`: "raises `OSError` otherwise".
+        One that stays is believed by the next open, which has cut what it vouches for."""
+        self.faulty("EIO")
+        for step in range(1, REFUSED_STEPS):
+            for seed in range(SEEDS):
+                place, rng = self.place(), random.Random(f"{step} {seed}")
+                store = self.appender(place)
+                store.create(1, self.segment(SIZE))
+                store.write_witness(self.segment(64), durable=True)
+                if self.interrupted(place, "EIO", step, rng, store.drop_witness):
+                    continue
+                told = f"drop_witness() was refused at step {step}, and returned"
+                must(cast("AppendableStore", self.at(place)).read_witness() is None, f"{told}: there is one")
+                if self.can_crash:
+                    self.crash(place, rng)
+                    beside = cast("AppendableStore", self.at(place))
+                    must(beside.read_witness() is None, f"{told}: after a power cut there is one")
+
+    @rests_on("test_create_is_exclusive", "test_what_returns_has_happened")
+    def test_a_refused_create_claims_nothing(self) -> None:
+        """`SegmentStore.create`: "Raises `Exists` (nothing changed)".
+        Also who tries again, and takes another's segment for its own first try."""
+        self.faulty("EIO")
+        whole = self.segment(SIZE)
+        for step in range(1, REFUSED_STEPS):
+            for seed in range(SEEDS):
+                place, rng = self.place(), random.Random(f"{step} {seed}")
+                rival = self.writer(place)
+                rival.create(1, whole)
+                store = rival if rival.capabilities.exclusion == "lock" else self.writer(place)
+                raised = self.interrupted(place, "EIO", step, rng, store.create, 1, self.segment(900))
+                must(raised, f"create() was refused at step {step}, and claims a segment that another has created")
+                must_hold(self.at(place), 1, whole, "after a create() that was refused")
+
+    @rests_on("test_a_refused_acquire_holds_nothing", "test_acquire_keeps_a_second_writer_out")
+    def test_an_acquire_that_fails_holds_nothing(self) -> None:
+        """`SegmentStore.acquire`: "whatever it raises, it holds nothing that it did not hold before".
+        Nobody closes it after that."""
+        self.faulty("EIO")
+        for step in range(1, STEPS_MAX):
+            place = self.place()
+            before = self.at(place)
+            if before.capabilities.exclusion != "lock":
+                raise NotOffered("its exclusion is not a lock: create() decides")
+            before.acquire()  # the place is there, as it is for most opens
+            before.close()
+            failed = self.at(place)
+            if not self.interrupted(place, "EIO", step, random.Random(step), failed.acquire):
+                return
+            told = f"acquire() by another, after one that failed at step {step}"
+            must_not_raise(told, self.at(place).acquire)
+        breaks(f"acquire() takes more than {STEPS_MAX} steps")
+
+    @rests_on("test_create_is_whole_or_not_at_all")
+    def test_what_an_interrupted_create_left_is_no_hindrance(self) -> None:
+        """`SegmentStore.remove`: "whatever else an interrupted `create` left behind goes as well".
+        The next process creates that number."""
+        self.faulty("die")
+        whole = self.segment(SIZE)
+        for step in range(1, STEPS_MAX):
+            for seed in range(SEEDS):
+                place, rng = self.place(), random.Random(f"{step} {seed}")
+                first = self.writer(place)
+                died = self.interrupted(place, "die", step, rng, first.create, 1, whole)
+                if not died:
+                    return
+                again = self.writer(place)
+                again.remove([])
+                if 1 in again.segments():
+                    continue
+                told = f"create() of a number whose creator died at step {step}"
+                must_not_raise(told, again.create, 1, self.segment(900))
+                must_hold(self.at(place), 1, self.segment(900), told)
+        breaks(f"create() takes more than {STEPS_MAX} steps")
+
+    # For the checks
+
+    def changes(self, store: SegmentStore) -> list[Change]:
+        """Every call that changes segments; of these, 1 and 2 are there."""
+        one, two, new = self.segment(SIZE, 1), self.segment(SIZE, 2), self.segment(900)
+        store.create(1, one)
+        store.create(2, two)
+        every = [
+            Change("create()", lambda: store.create(3, new), {1: one, 2: two, 3: new}),
+            Change("remove()", lambda: store.remove([1]), {2: two}),
+        ]
+        if is_appendable(store):
+            grown = two + bytes(SIZE)
+            every += [
+                Change("extend()", lambda: store.extend(2, 2 * SIZE), {1: one, 2: grown}),
+                Change("trim()", lambda: store.trim(2, 1000), {1: one, 2: two[:1000]}),
+                Change("cut()", lambda: store.cut(2, 1000), {1: one, 2: two[:1000] + bytes(SIZE - 1000)}, False),
+                Change("write()", lambda: store.write(2, 1000, new), {1: one, 2: two[:1000] + new + two[1900:]}, False),
+            ]
+        return every
+
+
+def must_have(store: SegmentStore, segments: dict[int, bytes], when: str) -> None:
+    """There are these and no others; one that has grown may be larger than was asked for, by zeros."""
+    got = list(store.segments())
+    must(got == list(segments), f"{when}: there are {got}, not {list(segments)}")
+    for number, expected in segments.items():
+        content = store.read(number)
+        fits = content[: len(expected)] == expected and not content[len(expected) :].strip(b"\0")
+        must(fits, f"{when}: segment {number} is not what it should have become")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from walogs.errors import Exists, Missing
+from walogs.errors import Exists, Missing, NoSpace
 from walogs.protocols import RepairableStore
-from walogs.testing.contract import NotOffered, breaks, must, must_raise, rests_on
+from walogs.testing.contract import NotOffered, breaks, must, must_not_raise, must_raise, rests_on
 from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
 
 if TYPE_CHECKING:
@@ -85,6 +85,31 @@ class RepairChecks(StorePlaces):
                     continue
                 must_hold(beside, 1, new if beside.read(1) == new else whole, f"after replace() died at step {step}")
         breaks(f"replace() takes more than {STEPS_MAX} steps")
+
+    @rests_on("test_what_is_set_aside_is_no_segment")
+    def test_what_is_set_aside_is_durable(self) -> None:
+        """`RepairableStore.set_aside`: "is there under *name* too, durably, on return". So the name is taken."""
+        for rng in self.crashes():
+            place, store, _ = self.repairable()
+            store.set_aside(1, ASIDE)
+            self.crash(place, rng)
+            again = cast("RepairableStore", self.appender(place))
+            told = "set_aside() under a name that was taken before a power cut"
+            must_raise(Exists, told, again.set_aside, 1, ASIDE)
+
+    @rests_on("test_replace_is_all_or_nothing", "test_replace_puts_exactly_these_bytes")
+    def test_refused_room_replaces_nothing(self) -> None:
+        """`RepairableStore.replace`: "Raises `NoSpace`, and what *pieces* raise: nothing changed". And it works once
+        there is room."""
+        place, store, whole = self.repairable()
+        new = self.segment(300_000, 9)
+        for free in (0, 100_000):
+            self.room(place, free)
+            must_raise(NoSpace, f"replace() with {free} bytes of room", store.replace, 1, [new[:50_000], new[50_000:]])
+            must_hold(self.at(place), 1, whole, f"after replace() with {free} bytes of room")
+        self.room(place, None)
+        must_not_raise("replace() once there is room again", store.replace, 1, [new])
+        must_hold(self.at(place), 1, new, "once there was room again")
 
     def repairable(self) -> tuple[Path, RepairableStore, bytes]:
         """(place, its writer, the bytes of segment 1); there is a segment 2 as well."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 
 from walogs.errors import Exists, Locked, Missing, NoSpace
 from walogs.protocols import AppendableStore, SegmentStore, StoreCapabilities, is_appendable
-from walogs.testing.contract import NotOffered, breaks, is_text, must, must_not_raise, must_raise, rests_on
+from walogs.testing.contract import NotOffered, breaks, is_text, must, must_not_raise, must_raise, rests_on, shortened
 from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class SegmentChecks(StorePlaces):
         "test_places_are_apart",
         "test_close_frees_the_log",
         "test_reading_needs_no_acquire",
+        "test_the_listing_is_a_sequence",
         "test_the_listing_is_fresh",
         "test_a_read_gives_the_bytes_it_is_asked_for",
         "test_a_read_is_never_short",
@@ -138,6 +140,16 @@ class SegmentChecks(StorePlaces):
         got = list(store.segments())
         must(got == numbers, f"it lists {got}, not {numbers}")
 
+    def test_the_listing_is_a_sequence(self) -> None:
+        """`SegmentStore.segments`: "The numbers that are there, ascending". It can be counted, indexed and read
+        twice."""
+        store = self.writer(self.place())
+        for number in (1, 2, 3):
+            store.create(number, self.segment(SMALL, number))
+        numbers: object = store.segments()
+        must(isinstance(numbers, Sequence), f"segments() gives {shortened(numbers)}: a Sequence")
+        must(all(type(number) is int for number in store.segments()), f"it lists {shortened(numbers)}: each an int")
+
     def test_the_listing_is_fresh(self) -> None:
         """`SegmentStore.segments`: "reflects every `create` and `remove` that has returned". Whoever made the call."""
         place = self.place()
@@ -158,6 +170,25 @@ class SegmentChecks(StorePlaces):
             writer.remove([number])
             there.remove(number)
             look(f"remove([{number}])")
+
+    @rests_on("test_removed_numbers_are_as_declared", "test_what_is_not_there_is_missing")
+    def test_what_was_read_before_is_read_anew(self) -> None:
+        """`SegmentStore.segments`: "reflects every `create` and `remove` that has returned". `size` and `read` do as
+        well."""
+        place = self.place()
+        store, beside = self.writer(place), self.at(place)
+        for number in (1, 2):
+            store.create(number, self.segment(SMALL, number))
+        for looking in (store, beside):
+            must_hold(looking, 2, self.segment(SMALL, 2), "before it is removed")
+        store.remove([2])
+        for who, looking in (("the writer", store), ("a store beside it", beside)):
+            must_raise(Missing, f"{who}, which has read it before: size() of a segment removed", looking.size, 2)
+            must_raise(Missing, f"{who}, which has read it before: read() of a segment removed", looking.read, 2)
+        if store.capabilities.numbers_reused:
+            store.create(2, self.segment(900))
+            for looking in (store, beside):
+                must_hold(looking, 2, self.segment(900), "after a number that was read before was created again")
 
     # Reading
 
@@ -504,6 +535,16 @@ class SegmentChecks(StorePlaces):
             store = self.at(place)
             must_not_raise("acquire() after the holder has closed", store.acquire)
             store.close()
+
+    @rests_on("test_acquire_keeps_a_second_writer_out", "test_close_frees_the_log")
+    def test_a_readers_close_frees_nothing(self) -> None:
+        """`SegmentStore.close`: "Let go of everything, the lock too". Its own, and not that of the writer beside it."""
+        place = self.place()
+        store, beside = self.locking(place), self.at(place)
+        store.acquire()
+        beside.segments()
+        beside.close()
+        must_raise(Locked, "acquire() after a reader beside the holder has closed", self.at(place).acquire)
 
     def test_close_changes_no_byte(self) -> None:
         """`SegmentStore.close`: "changes no byte". The windows of zeros stay as they are."""

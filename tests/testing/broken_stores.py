@@ -511,6 +511,116 @@ class ReplaceAsItReads(MemoryStore):
             super().replace(number, kept)
 
 
+class ListingToBeReadOnce(MemoryStore):
+    def segments(self) -> Sequence[int]:
+        return iter(super().segments())  # type: ignore[return-value]
+
+
+class SizeRemembered(MemoryStore):
+    """Asked for once: what is complete does not grow, it thinks, and its own changes it knows of."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._sizes: dict[int, int] = {}
+
+    def size(self, number: int) -> int:
+        if number not in self._sizes or self._holds_lock:
+            self._sizes[number] = super().size(number)
+        return self._sizes[number]
+
+
+class PagesRemembered(MemoryStore):
+    """What was read from a segment of that size is what is there, it thinks."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._pages: dict[tuple[int, int, int, int | None], bytes] = {}
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        page = (self.size(number), number, start, end)
+        if page not in self._pages or self._holds_lock:
+            self._pages[page] = super().read(number, start, end)
+        return self._pages[page]
+
+
+class SyncOfWhatItHasWritten(MemoryStore):
+    """What is not dirty needs no sync; and of what others wrote it knows nothing."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._dirty: set[int] = set()
+
+    def write(self, number: int, offset: int, data: Buffer) -> None:
+        self._dirty.add(number)
+        super().write(number, offset, data)
+
+    def cut(self, number: int, offset: int) -> None:
+        self._dirty.add(number)
+        super().cut(number, offset)
+
+    def sync(self, number: int, barrier: Barrier) -> None:
+        if number in self._dirty:
+            super().sync(number, barrier)
+            self._dirty.discard(number)
+
+
+class SyncOfTheNewest(MemoryStore):
+    """Who syncs one that is not the newest is sealing it, it thinks, and that has time."""
+
+    def sync(self, number: int, barrier: Barrier) -> None:
+        if number == self.segments()[-1]:
+            super().sync(number, barrier)
+
+
+class OnePositionForReadsAndWrites(MemoryStore):
+    """Seek, then write: and in between, another thread reads."""
+
+    _position = 0
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        self._position = start
+        return super().read(number, start, end)
+
+    def write(self, number: int, offset: int, data: Buffer) -> None:
+        self._position = offset
+        if threading.active_count() > 1:
+            time.sleep(0.0005)
+        super().write(number, self._position, data)
+
+
+class LockThatAnybodyFrees(MemoryStore):
+    """A key in a table; whoever closes deletes it."""
+
+    def acquire(self) -> None:
+        super().acquire()
+        self.disk.__dict__["holder"] = self.process
+
+    def close(self) -> None:
+        holder = self.disk.__dict__.pop("holder", None)
+        if holder is not None and holder.is_alive:
+            holder.unlock()
+        super().close()
+
+
+class SetAsideWithoutDirectorySync(MemoryStore):
+    def set_aside(self, number: int, name: str) -> None:
+        self._open(number)
+        if name in self.process.names():
+            raise Exists(name)
+        self.process.link(self.segment_name(number), name)
+
+
+class ReplaceThatMakesRoom(MemoryStore):
+    """Where there is none, the old bytes are in the way."""
+
+    def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        try:
+            super().replace(number, pieces)
+        except NoSpace:
+            self._open(number).truncate(0)
+            raise
+
+
 # What is refused half way
 
 
@@ -749,6 +859,15 @@ BROKEN: Final[list[Broken]] = [
     on_disk(ReplaceOfWhatIsEmptyByThen, "test_replace_puts_exactly_these_bytes"),
     on_disk(ReplaceInPlace, "test_replace_is_all_or_nothing"),
     on_disk(ReplaceAsItReads, "test_replace_by_pieces_that_raise_changes_nothing"),
+    on_disk(ListingToBeReadOnce, "test_the_listing_is_a_sequence"),
+    on_disk(SizeRemembered, "test_what_was_read_before_is_read_anew"),
+    on_disk(PagesRemembered, "test_a_reader_beside_sees_every_change"),
+    on_disk(SyncOfWhatItHasWritten, "test_sync_of_what_another_process_wrote"),
+    on_disk(SyncOfTheNewest, "test_sync_is_of_the_segment_it_is_told"),
+    on_disk(OnePositionForReadsAndWrites, "test_readers_do_not_disturb_the_writer"),
+    on_disk(LockThatAnybodyFrees, "test_a_readers_close_frees_nothing"),
+    on_disk(SetAsideWithoutDirectorySync, "test_what_is_set_aside_is_durable"),
+    on_disk(ReplaceThatMakesRoom, "test_refused_room_replaces_nothing"),
     on_disk(WriteThatSwallows, "test_what_returns_has_happened"),
     on_disk(ExtendThatSwallows, "test_what_returns_has_happened"),
     on_disk(TrimThatSwallows, "test_what_returns_has_happened"),

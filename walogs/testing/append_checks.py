@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from walogs.errors import NoSpace
@@ -10,6 +11,7 @@ from walogs.testing.contract import NotOffered, must, must_not_raise, must_raise
 from walogs.testing.store_places import StorePlaces, must_hold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from walogs.protocols import AppendableStore
@@ -135,6 +137,35 @@ class AppendChecks(StorePlaces):
             expected = whole[:512] + self.segment(3000, 3) + whole[3512:]
             must_hold(beside, 1, expected, "after sync() by a later process and a power cut")
 
+    @rests_on("test_sync_makes_written_bytes_durable", "test_both_newest_segments_can_be_written")
+    def test_sync_is_of_the_segment_it_is_told(self) -> None:
+        """`AppendableStore.sync`: "every byte written to the segment before the call is durable".
+        Also where another one has been written since."""
+        for rng in self.crashes():
+            for synced in (1, 2):
+                place, store, whole = self.with_segment()
+                store.create(2, whole)
+                for number in (1, 2, synced, 3 - synced):
+                    store.write(number, 600 + 10 * number, self.segment(3000, number))
+                store.sync(synced, "data")
+                self.crash(place, rng)
+                start = 600 + 10 * synced
+                expected = whole[:start] + self.segment(3000, synced) + whole[start + 3000 :]
+                must_hold(self.at(place), synced, expected, f"after writes to 1 and 2, sync({synced}) and a power cut")
+
+    @rests_on("test_sync_of_a_segment_of_another_process")
+    def test_sync_of_what_another_process_wrote(self) -> None:
+        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery".
+        Of what a process wrote that is dead; this one has written nothing."""
+        for rng in self.crashes():
+            place, store, whole = self.with_segment()
+            store.write(1, 512, self.segment(3000, 3))
+            store.close()
+            self.appender(place).sync(1, "full")
+            self.crash(place, rng)
+            expected = whole[:512] + self.segment(3000, 3) + whole[3512:]
+            must_hold(self.at(place), 1, expected, "after sync() of what a dead process wrote, and a power cut")
+
     @rests_on("test_sync_makes_written_bytes_durable")
     def test_a_failed_sync_raises(self) -> None:
         """`AppendableStore.sync`: "after it raised: then any of those bytes may be on disk or not". It must raise."""
@@ -144,6 +175,69 @@ class AppendChecks(StorePlaces):
             store.write(1, 600, self.segment(2000, 1))
             self.arm(place, "failed sync", 1, random.Random(0))
             must_raise(Exception, f"sync(1, {barrier!r}) that the system refused", store.sync, 1, barrier)
+
+    # Beside a writer
+
+    @rests_on(
+        "test_what_was_read_before_is_read_anew",
+        "test_extend_adds_zeros",
+        "test_write_puts_bytes_where_it_is_told",
+        "test_cut_zeroes_to_the_very_end",
+        "test_trim_keeps_the_front",
+    )
+    def test_a_reader_beside_sees_every_change(self) -> None:
+        """`SegmentStore`: "The reading methods are called from any thread at any time, beside a writing one".
+        What one has seen before is not what is there now."""
+        place, store, whole = self.with_segment()
+        beside, grown = self.at(place), whole + bytes(WINDOW - SIZE)
+        written = grown[:600] + self.segment(SIZE, 1) + grown[600 + SIZE :]
+        steps: tuple[tuple[str, Callable[[], None], bytes], ...] = (
+            ("create()", lambda: None, whole),
+            ("extend()", lambda: store.extend(1, WINDOW), grown),
+            ("write()", lambda: store.write(1, 600, self.segment(SIZE, 1)), written),
+            ("cut()", lambda: store.cut(1, 5000), written[:5000] + bytes(WINDOW - 5000)),
+            ("trim()", lambda: store.trim(1, 5000), written[:5000]),
+        )
+        for told, change, expected in steps:
+            change()
+            for who, looking in (("the writer", store), ("a store that has looked before", beside)):
+                size = looking.size(1)
+                is_whole = size >= len(expected) and not looking.read(1)[len(expected) :].strip(b"\0")
+                must(is_whole, f"after {told}, {who} says that segment 1 has {size} bytes")
+                for start, end in ((0, None), (500, 800), (0, len(expected))):
+                    must(
+                        looking.read(1, start, end)[: len(expected) - start] == expected[start:end],
+                        f"after {told}, {who} reads with read(1, {start}, {end}) what was there before",
+                    )
+
+    @rests_on("test_any_thread_may_read_beside_the_writer", "test_write_puts_bytes_where_it_is_told")
+    def test_readers_do_not_disturb_the_writer(self) -> None:
+        """`AppendableStore.write`: "These bytes are at *offset*". Whatever other threads read with the same object."""
+        place, store, whole = self.with_segment()
+        done, complaints = threading.Event(), list[str]()
+
+        def look(start: int) -> None:
+            try:
+                while not done.is_set():
+                    must(store.read(1, start, start + 100) == whole[start : start + 100], "it reads other bytes")
+            except Exception as error:  # noqa: BLE001 told below
+                complaints.append(f"{type(error).__name__}: {error}")
+
+        threads = [threading.Thread(target=look, args=(start,)) for start in (0, 300, 450)]
+        for thread in threads:
+            thread.start()
+        written = [(at, self.segment(150, at)) for at in range(600, SIZE - 150, 150)]
+        try:
+            for at, data in written:
+                store.write(1, at, data)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        must(not complaints, f"beside a writer: {'; '.join(complaints)}")
+        end = written[-1][0] + 150
+        expected = whole[:600] + b"".join(data for _, data in written) + whole[end:]
+        must_hold(self.at(place), 1, expected, "after writes beside threads that read")
 
     # Cutting and trimming
 

@@ -41,7 +41,7 @@ def test_a_codec_that_passes(command: Walogs) -> None:
     assert lines[1].startswith('         `Codec`: "Body into stored bytes and back')
     assert "skipped  no nonce comes twice" in lines
     assert "         because: encrypts is not declared" in lines
-    assert lines[-1] == "codec crc32: 18 passed, 0 failed, 9 skipped"
+    assert lines[-1] == "codec crc32: 20 passed, 0 failed, 11 skipped"
     assert told.error == ""
 
 
@@ -163,10 +163,14 @@ def test_a_store_is_given_its_path_and_its_options(
 
 
 def test_a_component_that_needs_more_says_so(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def codec(*, bucket: str) -> Any:
-        return Crc32Codec()
+    class Stamped(Crc32Codec):
+        def __init__(self, *, bucket: str) -> None:
+            self.bucket = bucket
 
-    install(monkeypatch, "codec", "theirs", codec, TheirOptions)
+        def parameters(self) -> dict[str, object]:
+            return {"bucket": self.bucket}
+
+    install(monkeypatch, "codec", "theirs", Stamped, TheirOptions)
     told = command("conformance", "theirs")
     assert told.status == 1
     assert "codec='theirs' cannot be made" in told.line

@@ -9,13 +9,14 @@ import random
 import threading
 import time
 import zlib
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 from zlib import crc32
 
 from typing_extensions import Buffer
 
-from tests.codecs import DeflateCodec, place
+from tests.codecs import KeptCodec, LevelCodec, place
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.protocols import Codec, FrameContext
 from walogs.testing import CodecContract
@@ -39,7 +40,7 @@ class OfCrc32(CodecContract):
 class OfDeflate(OfCrc32):
     """A codec that compresses."""
 
-    codec_type: ClassVar[type[Codec]] = DeflateCodec
+    codec_type: ClassVar[type[Codec]] = LevelCodec
     refusals = (ValueError, zlib.error)
 
 
@@ -57,6 +58,11 @@ class SealingCodec:
 
     def parameters(self) -> Mapping[str, object]:
         return {"key_id": "k1"}
+
+    def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
+        if parameters != self.parameters():
+            raise ValueError(f"there is no key for {parameters}")
+        return type(self)(self.key)
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
         return NONCE_BYTES + body_bytes + TAG_BYTES
@@ -119,10 +125,17 @@ class BelievesPlainSegments(SealingCodec):
         return "" if name == "crc32" else super().refuses_codec(name)
 
 
+class BelievesWhatItDoesNotKnow(SealingCodec):
+    """It has heard of one other codec."""
+
+    def refuses_codec(self, name: str) -> str:
+        return super().refuses_codec(name) if name == "crc32" else ""
+
+
 # Checks
 
 
-class CheckOfThePayloadOnly(DeflateCodec):
+class CheckOfThePayloadOnly(LevelCodec):
     """The digest of the place, which it puts before the payload, is not covered."""
 
     def check(self, seed: int, stored: Buffer) -> bytes:
@@ -146,7 +159,7 @@ class CheckOfHalfTheSeed(Crc32Codec):
         return super().check(seed & 0xFFFF, stored)
 
 
-class CheckThatDecodes(DeflateCodec):
+class CheckThatDecodes(LevelCodec):
     """What does not decode is damaged, it thinks."""
 
     def check(self, seed: int, stored: Buffer) -> bytes:
@@ -159,7 +172,7 @@ class CheckThatDecodes(DeflateCodec):
         return super().check(seed, stored)
 
 
-class CheckThatDecompresses(DeflateCodec):
+class CheckThatDecompresses(LevelCodec):
     """What does not decompress is damaged, whatever it is: without the decompressor, nobody can tell."""
 
     def check(self, seed: int, stored: Buffer) -> bytes:
@@ -189,6 +202,22 @@ class CheckWithAPinch(Crc32Codec):
         return crc32(stored, seed ^ self.pinch).to_bytes(4, "little")
 
 
+class CheckOfTheFront(Crc32Codec):
+    """The first 64 KiB will do."""
+
+    def check(self, seed: int, stored: Buffer) -> bytes:
+        return super().check(seed, memoryview(stored)[: 1 << 16])
+
+
+class CheckThatAdds(Crc32Codec):
+    """A sum does not know what came first."""
+
+    def check(self, seed: int, stored: Buffer) -> bytes:
+        data = bytes(stored)
+        words = array("I", data + bytes(-len(data) % 4))
+        return (seed + sum(words) & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
 # What it says of itself
 
 
@@ -196,19 +225,19 @@ class NameTooLong(Crc32Codec):
     name = "größer" * 10
 
 
-class ParametersTooLarge(DeflateCodec):
+class ParametersTooLarge(LevelCodec):
     def parameters(self) -> Mapping[str, object]:
         return {"dictionary": "x" * 400}
 
 
-class ParametersThatAreNoJson(DeflateCodec):
+class ParametersThatAreNoJson(LevelCodec):
     """A tuple comes back as a list: the stamp is never what is given."""
 
     def parameters(self) -> Mapping[str, object]:
         return {"levels": (1, 6)}
 
 
-class ParametersOfTheMoment(DeflateCodec):
+class ParametersOfTheMoment(LevelCodec):
     counter: ClassVar[Any] = itertools.count()
 
     def parameters(self) -> Mapping[str, object]:
@@ -220,8 +249,47 @@ class ParametersWithTheKey(SealingCodec):
         return {"key": self.key.hex()}
 
 
-class IdentityThatIsNone(DeflateCodec):
+class IdentityThatIsNone(LevelCodec):
     identity = True
+
+
+class OptionThatIsNotStamped(LevelCodec):
+    """What it is turned by, only who has made it knows: by its name alone, others read something else."""
+
+    def __init__(self, level: int = 6, by: int = 0) -> None:
+        super().__init__(level)
+        self.by = by
+
+    def encode(self, body: bytes, frame: FrameContext) -> bytes:
+        return super().encode(body.translate(turned(self.by)), frame)
+
+    def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
+        return super().decode(stored, frame).translate(turned(-self.by))
+
+
+def turned(by: int) -> bytes:
+    return bytes((byte + by) % 256 for byte in range(256))
+
+
+class ParametersThatMakeNone(LevelCodec):
+    """What is told of it is no option of it."""
+
+    def parameters(self) -> Mapping[str, object]:
+        return {"level": self.level, "what": "größer"}
+
+
+class ParametersThatAreTakenForItsOwn(KeptCodec):
+    """Whatever older segments were written with, it gives itself."""
+
+    def with_parameters(self, parameters: Mapping[str, object]) -> KeptCodec:
+        return self
+
+
+class ParametersThatAreNotLookedAt(KeptCodec):
+    """A stamp of a later release is a KeyError, or a TypeError."""
+
+    def with_parameters(self, parameters: Mapping[str, object]) -> KeptCodec:
+        return KeptCodec(parameters["level"] + 0)  # type: ignore[operator]
 
 
 class NoMembers:
@@ -233,7 +301,7 @@ class NoMembers:
 # Bodies
 
 
-class EmptyIsNothing(DeflateCodec):
+class EmptyIsNothing(LevelCodec):
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
         body = super().decode(stored, frame)
         if not body:
@@ -241,14 +309,14 @@ class EmptyIsNothing(DeflateCodec):
         return body
 
 
-class BoundOfRandomBytes(DeflateCodec):
+class BoundOfRandomBytes(LevelCodec):
     """Compressed is never larger, it thinks."""
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
         return body_bytes + 8
 
 
-class OneForItself(DeflateCodec):
+class OneForItself(LevelCodec):
     """What it has stored, only this object decodes."""
 
     def __init__(self) -> None:
@@ -267,7 +335,7 @@ class OneForItself(DeflateCodec):
         return super().decode(memoryview(stored)[8:], frame)
 
 
-class OneThreadAtATime(DeflateCodec):
+class OneThreadAtATime(LevelCodec):
     """The body on its way is kept in the object."""
 
     def encode(self, body: bytes, frame: FrameContext) -> bytes:
@@ -276,7 +344,7 @@ class OneThreadAtATime(DeflateCodec):
         return super().encode(self.body, frame)
 
 
-class DecoderThatOverAllocates(DeflateCodec):
+class DecoderThatOverAllocates(LevelCodec):
     """It looks at the size once it has the body."""
 
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
@@ -289,12 +357,12 @@ class DecoderThatOverAllocates(DeflateCodec):
         return body
 
 
-class DecoderWithoutALimit(DeflateCodec):
+class DecoderWithoutALimit(LevelCodec):
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
         return super().decode(stored, frame._replace(body_bytes_max=1 << 30))
 
 
-class LimitThatIsNotReached(DeflateCodec):
+class LimitThatIsNotReached(LevelCodec):
     """One byte below it is the end."""
 
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
@@ -309,7 +377,7 @@ class LimitIsPartOfTheFrame(SealingCodec):
         return repr(frame).encode()
 
 
-class GarbageIsFatal(DeflateCodec):
+class GarbageIsFatal(LevelCodec):
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
         try:
             return super().decode(stored, frame)
@@ -317,7 +385,7 @@ class GarbageIsFatal(DeflateCodec):
             raise SystemExit(str(error)) from None
 
 
-class GarbageIsAKeyError(DeflateCodec):
+class GarbageIsAKeyError(LevelCodec):
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
         kinds = {120: super().decode}
         return kinds[memoryview(stored)[8]](stored, frame) if memoryview(stored).nbytes > 8 else b""
@@ -340,6 +408,18 @@ class NonceThatCounts(SealingCodec):
 
     def nonce(self, frame: FrameContext) -> bytes:
         return next(self.count).to_bytes(NONCE_BYTES, "big")
+
+
+class NonceOfTheClock(SealingCodec):
+    def nonce(self, frame: FrameContext) -> bytes:
+        return time.time_ns().to_bytes(NONCE_BYTES, "big")
+
+
+class NonceOfASeed(SealingCodec):
+    """Of the module random, which processes share that were forked."""
+
+    def nonce(self, frame: FrameContext) -> bytes:
+        return random.randbytes(NONCE_BYTES)
 
 
 class FrameNotAssociated(SealingCodec):
@@ -385,6 +465,13 @@ def of(base: type[OfCrc32], codec: Any, check: str) -> Broken:
     return type(f"Of{codec.__name__}", (base,), {"codec_type": codec}), check
 
 
+class OfAnOption(OfDeflate):
+    """With an option that is not its default."""
+
+    def codec(self) -> Codec:
+        return OptionThatIsNotStamped(by=13)
+
+
 BROKEN: Final[list[Broken]] = [
     of(OfDeflate, CheckOfThePayloadOnly, "test_a_check_sees_every_flipped_bit"),
     of(OfCrc32, CheckThatIgnoresTheFrame, "test_a_check_is_started_from_the_frames_header"),
@@ -400,6 +487,15 @@ BROKEN: Final[list[Broken]] = [
     of(OfDeflate, ParametersThatAreNoJson, "test_its_parameters_are_small_json"),
     of(OfDeflate, ParametersOfTheMoment, "test_its_parameters_are_stable"),
     of(OfSealing, ParametersWithTheKey, "test_its_parameters_hold_no_secret"),
+    of(OfCrc32, CheckOfTheFront, "test_a_check_sees_all_of_a_large_body_and_its_order"),
+    of(OfCrc32, CheckThatAdds, "test_a_check_sees_all_of_a_large_body_and_its_order"),
+    (OfAnOption, "test_its_parameters_are_enough"),
+    of(OfDeflate, ParametersThatMakeNone, "test_its_parameters_are_enough"),
+    of(OfDeflate, ParametersThatAreTakenForItsOwn, "test_parameters_that_it_does_not_know_are_refused"),
+    of(OfDeflate, ParametersThatAreNotLookedAt, "test_parameters_that_it_does_not_know_are_refused"),
+    of(OfSealing, NonceOfTheClock, "test_a_nonce_is_random_and_no_time"),
+    of(OfSealing, NonceOfASeed, "test_a_nonce_is_random_and_no_time"),
+    of(OfSealing, BelievesWhatItDoesNotKnow, "test_what_needs_no_key_is_refused"),
     of(OfDeflate, IdentityThatIsNone, "test_identity_is_what_it_says"),
     of(OfCrc32, NoMembers, "test_it_has_the_members"),
     of(OfDeflate, EmptyIsNothing, "test_a_body_comes_back"),

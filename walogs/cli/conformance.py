@@ -137,7 +137,11 @@ def contract_of(
             }
             contract = type("NamedStore", (StoreContract,), own)
         case "codec":
-            contract = type("NamedCodec", (CodecContract,), {"codec": lambda self: factory(**keywords)})
+            own = {
+                "codec": lambda self: factory(**keywords),
+                "made_with": lambda self, parameters: factory(**parameters),
+            }
+            contract = type("NamedCodec", (CodecContract,), own)
         case "sync":
             contract = type("NamedPolicy", (SyncPolicyContract,), {"policy": lambda self: factory(**keywords)})
     try:

@@ -6,13 +6,15 @@ import base64
 import json
 import random
 import threading
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from unittest import mock
 
 from walogs.assembly import open as open_log
 from walogs.errors import WalError
 from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX
-from walogs.protocols import Codec, FrameContext, RefusesOtherCodecs
+from walogs.protocols import Codec, FrameContext, ReadsOtherParameters, RefusesOtherCodecs
 from walogs.testing.contract import (
     Contract,
     NotOffered,
@@ -30,7 +32,7 @@ from walogs.testing.memory_store import MemoryStore
 from walogs.testing.memory_use import peak_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["CodecContract"]
 
@@ -73,6 +75,11 @@ class CodecContract(Contract):
     def without_key(self) -> Codec:
         """The same, with another key or none: what `verify` has, and recovery."""
         raise NotOffered("needs without_key(): the same codec with another key")
+
+    def made_with(self, parameters: Mapping[str, object]) -> Codec:
+        """What its factory makes with these as options. Asked where it has no `with_parameters`; to be overridden
+        where the factory is not the codec's class."""
+        return type(self.codec())(**parameters)
 
     def secrets(self) -> Iterable[bytes]:
         """What must not be found in what the codec tells of itself: its keys."""
@@ -122,6 +129,50 @@ class CodecContract(Contract):
         codec.decode(codec.encode(b"a body", FRAME), FRAME)
         must(dict(codec.parameters()) == before, "they differ once it has been used")
         must(dict(self.codec().parameters()) == before, "another object with the same options has others")
+
+    @rests_on("test_its_parameters_are_small_json", "test_its_parameters_are_stable", "test_another_object_decodes")
+    def test_its_parameters_are_enough(self) -> None:
+        """`Codec.parameters`: "A codec made with them as options has the same parameters, and reads the segment."
+        Who opens a log by its stamp alone has nothing else."""
+        codec = self.codec()
+        stamped = json.loads(json.dumps(dict(codec.parameters())))
+        remade = must_not_raise(f"a codec made with {shortened(stamped)}", self.remade, codec, stamped)
+        must(remade.name == codec.name, f"made with its parameters it has the name {remade.name!r}")
+        must(dict(remade.parameters()) == stamped, f"made with them it has others: {shortened(remade.parameters())}")
+        for body in bodies():
+            told = f"decode() of a body of {len(body)} bytes, by a codec made with its parameters"
+            got = must_not_raise(told, remade.decode, codec.encode(body, FRAME), FRAME)
+            must(got == body, f"{told}, gives another body")
+
+    def remade(self, codec: Codec, parameters: Mapping[str, object]) -> Codec:
+        """What walogs makes for a segment that is stamped with these parameters."""
+        if isinstance(codec, ReadsOtherParameters):
+            return codec.with_parameters(parameters)
+        return self.made_with(parameters)
+
+    def test_parameters_that_it_does_not_know_are_refused(self) -> None:
+        """`ReadsOtherParameters.with_parameters`: "Raises `ValueError`: there is none, and why." Whatever a stamp
+        says."""
+        codec = self.codec()
+        if not isinstance(codec, ReadsOtherParameters):
+            raise NotOffered("it has no with_parameters(): it is made anew, by its name")
+        own: dict[str, object] = dict(codec.parameters())
+        others: list[dict[str, object]] = [
+            {**own, "walogs-conformance": 1},
+            {"walogs-conformance": "of another release"},
+        ]
+        others += [{**own, key: {"walogs-conformance": [own[key]]}} for key in own]
+        others += [{key: own[key] for key in own if key != without} for without in own]
+        for parameters in others:
+            try:
+                made = codec.with_parameters(parameters)
+            except ValueError as refused:
+                must(str(refused), f"with_parameters({shortened(parameters)}) is refused without a word")
+                continue
+            except Exception as error:  # noqa: BLE001 told
+                breaks(f"with_parameters({shortened(parameters)}) raises {type(error).__name__}: {error}")
+            told = f"with_parameters({shortened(parameters)}) gives a codec that has others"
+            must(dict(made.parameters()) == parameters, told)
 
     def test_its_parameters_hold_no_secret(self) -> None:
         """`Codec.parameters`: "Never a secret." Nor its name, nor its repr: both stand in messages."""
@@ -254,6 +305,22 @@ class CodecContract(Contract):
             lost = stored[:start] + bytes(min(512, len(stored) - start)) + stored[start + 512 :]
             must(lost == stored or codec.check(0, lost) != check, f"a lost sector at byte {start} was not seen")
 
+    @rests_on("test_a_check_sees_every_flipped_bit")
+    def test_a_check_sees_all_of_a_large_body_and_its_order(self) -> None:
+        """`Codec.check`: "Proof over what is stored". To its very end, and of where each sector is."""
+        stored = self.codec().encode(random.Random(2).randbytes(1 << 20), FRAME)
+        codec, size = self.codec(), len(stored)
+        check, rng = codec.check(7, stored), random.Random(3)
+        for bit in (size * 8 - 1, *(rng.randrange(size * 8) for _ in range(20))):
+            must(codec.check(7, flipped(stored, bit)) != check, f"bit {bit} of {size} bytes was flipped, unseen")
+        for _ in range(10):
+            one, other = sorted(rng.sample(range(size // 512), 2))
+            moved = bytearray(stored)
+            moved[one * 512 : one * 512 + 512] = stored[other * 512 : other * 512 + 512]
+            moved[other * 512 : other * 512 + 512] = stored[one * 512 : one * 512 + 512]
+            told = f"sectors {one} and {other} have changed places, and nobody sees it"
+            must(codec.check(7, bytes(moved)) != check, told)
+
     @rests_on("test_a_check_needs_no_decoding")
     def test_a_check_is_started_from_the_frames_header(self) -> None:
         """`Codec.check`: "a body must not verify under another frame's header". Nor one of no bytes at all."""
@@ -382,8 +449,9 @@ class CodecContract(Contract):
         told = "it is no RefusesOtherCodecs: a segment of another codec, which it authenticates nothing of, is believed"
         if not isinstance(codec, RefusesOtherCodecs):
             breaks(told)
-        why: object = codec.refuses_codec("crc32")
-        must(type(why) is str and bool(why), f"refuses_codec('crc32') gives {why!r}: the reason and the next move")
+        for name in ("crc32", "zstd", "walogs-conformance"):  # the built-in one, and whatever is installed beside it
+            why: object = codec.refuses_codec(name)
+            must(type(why) is str and bool(why), f"refuses_codec({name!r}) gives {why!r}: the reason and the next move")
 
     def test_no_nonce_comes_twice(self) -> None:
         """`FrameContext`: "A nonce is never made from it: LSN, salt and offset can all come twice." Nor from a
@@ -400,6 +468,23 @@ class CodecContract(Contract):
         constant = [at for at in range(min(map(len, seen))) if len({stored[at] for stored in seen}) == 1]
         rest = min(map(len, seen)) - len(constant)
         must(rest > len(body), f"only {rest} stored bytes differ from one time to the next; the body has {len(body)}")
+
+    @rests_on("test_no_nonce_comes_twice")
+    def test_a_nonce_is_random_and_no_time(self) -> None:
+        """`Codec`: "Pure: no I/O, no clock." Two processes can ask the clock at one moment, and inherit one seed."""
+        if not self.encrypts:
+            raise NotOffered("encrypts is not declared")
+        body, seen = sample(64), set[bytes]()
+        before, now_ns = random.getstate(), time.time_ns()
+        try:
+            for _ in range(4):
+                random.seed(1)  # as after a fork
+                with stopped_clocks(now_ns):
+                    stored = self.codec().encode(body, FRAME)
+                must(stored not in seen, "at one time, or with one seed of the module random, nonces are the same")
+                seen.add(stored)
+        finally:
+            random.setstate(before)
 
     def test_the_body_does_not_show(self) -> None:
         """`Codec.encode`: "What is stored for this body (compressed, encrypted, ...)." Encrypted means that none of
@@ -436,6 +521,16 @@ class CodecContract(Contract):
                 wal = open_log(store=MemoryStore(disk), codec=codec)
             with wal:
                 must(list(wal) == expected, "what was appended is not what is there")
+
+
+@contextmanager
+def stopped_clocks(now_ns: int) -> Iterator[None]:
+    """Every clock of `time` says the same, for as long as this lasts."""
+    with ExitStack() as stack:
+        for clock in ("time", "monotonic", "perf_counter"):
+            stack.enter_context(mock.patch.object(time, clock, return_value=now_ns / 1e9))
+            stack.enter_context(mock.patch.object(time, f"{clock}_ns", return_value=now_ns))
+        yield
 
 
 class ContractBrokenByDecoding(Exception):

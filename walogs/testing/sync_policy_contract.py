@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import random
+import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, get_args
@@ -94,7 +95,9 @@ class SyncPolicyContract(Contract):
         must(answers(self.policy(), asked) == first, "another object with the same options answers something else")
         with ExitStack() as stack:
             for clock in CLOCKS:
-                stack.enter_context(mock.patch.object(time, clock, side_effect=RuntimeError(f"time.{clock} was asked")))
+                refusal = mock.Mock(side_effect=RuntimeError(f"time.{clock} was asked"))
+                for holder, name in holders_of(getattr(time, clock), policy):
+                    stack.enter_context(mock.patch.object(holder, name, refusal))
             frozen = must_not_raise("decide() without a clock", answers, policy, asked)
         must(frozen == first, "without a clock, decide() answers something else")
         must(said == (policy.name, policy.promise, policy.barrier), "its name, promise or barrier has changed")
@@ -159,6 +162,15 @@ class SyncPolicyContract(Contract):
         policy = self.policy()
         for pending in pendings():
             yield pending, policy.decide(pending)
+
+
+def holders_of(clock: object, policy: object) -> Iterator[tuple[object, str]]:
+    """Where *clock* is found: in `time`, and under any name in the modules of the policy's class and its bases."""
+    modules = {owner.__module__ for owner in type(policy).__mro__} - {"builtins", "typing"}
+    for holder in [time, *(sys.modules[name] for name in sorted(modules) if name in sys.modules)]:
+        for name, value in list(vars(holder).items()):
+            if value is clock:
+                yield holder, name
 
 
 def pendings() -> Iterator[Pending]:

@@ -7,13 +7,13 @@ must be right, whichever log is asked for; every mistake is in one `ConfigError`
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from walogs import registry
 from walogs.assembly import open as open_log
 from walogs.config import Overrides, WalConfig, config_error, did_you_mean, overridden
-from walogs.config_log import Chosen, Resolved, resolve
+from walogs.config_log import Chosen, Resolved, resolve, said_of
 from walogs.config_tables import Mistake, overlaid, read
 from walogs.config_values import ABSENT, converter_for
 from walogs.errors import ConfigError
@@ -148,10 +148,9 @@ def component(file: str, chosen: Chosen, *place: str) -> Any:
     """Its name; with options, the object that whoever gives an object makes."""
     if chosen.options is None:
         return chosen.name
-    keywords = {key.name: getattr(chosen.options, key.name) for key in fields(chosen.options) if key.init}
     try:
-        return registry.factory(chosen.kind, chosen.name)(*place, **keywords)
-    except (TypeError, ValueError) as error:
-        problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-        refuse(Mistake(file, chosen.key, chosen.name, problem) for problem in problems or (str(error),))
+        return registry.made(chosen.kind, chosen.name, *place, options=chosen.options)
+    except ConfigError as error:
+        problems = error.problems or (str(error),)
+        refuse(Mistake(file, chosen.key, chosen.name, said_of(text, chosen.kind, chosen.name)) for text in problems)
         raise

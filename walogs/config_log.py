@@ -190,7 +190,7 @@ def chosen_by(
     try:
         dataclass = registry.options(kind, use.value)
     except WalError as error:
-        mistakes.append(use.mistake(said_of(error, kind, use.value)))
+        mistakes.append(use.mistake(said_of(str(error), kind, use.value)))
         return None
     resolved.settings.append(setting(key, use.value, use))
     chosen = Chosen(component.key, kind, use.value)
@@ -245,9 +245,9 @@ def nameless(component: Component) -> Mistake:
 KIND_NAMES: Final = {"store": "a store", "codec": "a codec", "sync": "a sync policy", "observer": "an observer"}
 
 
-def said_of(error: WalError, kind: str, name: str) -> str:
+def said_of(text: str, kind: str, name: str) -> str:
     """Without what a mistake says already."""
-    return str(error).removeprefix(f"{kind}={name!r}: ")
+    return text.removeprefix(f"{kind}={name!r}: ")
 
 
 def unknown_key(log: Log, key: str) -> str:

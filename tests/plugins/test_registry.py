@@ -43,6 +43,46 @@ def test_a_component_of_a_plugin_is_chosen_by_its_name(site: Site) -> None:
     assert (plugin.components, plugin.problems) == ((("codec", spec),), ())
 
 
+OPTIONS = """
+from dataclasses import dataclass
+import walogs
+from walogs.defaults.crc32_codec import Crc32Codec
+
+@dataclass
+class Options:
+    by: int = 1
+
+class Codec(Crc32Codec):
+    name = "another"
+    def __init__(self, by):
+        if by == 2:
+            raise RuntimeError("no entropy")
+        if by == 3:
+            raise TypeError("no such shift")
+
+@walogs.hookimpl
+def walogs_codecs():
+    return [walogs.CodecSpec("shift", "walogs_shift:Codec", "walogs_shift:Options")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("by", "phrase"),
+    [(1, "the codec made calls itself 'another'"), (2, "RuntimeError: no entropy"), (3, "TypeError: no such shift")],
+)
+def test_what_a_plugin_makes_wrongly_is_refused_from_a_file_as_from_open(
+    by: int, phrase: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = site.add("walogs-shift", {"shift": "walogs_shift"}, walogs_shift=OPTIONS).registry()
+    monkeypatch.setattr(registry, "current", names)
+    file = tmp_path / "walogs.toml"
+    file.write_text(f'[log.a]\npath = "a"\ncodec = {{ use = "shift", by = {by} }}\n')
+    with pytest.raises(walogs.PluginError, match="walogs-shift") as error:
+        walogs.open_config(file, log="a")
+    assert phrase in str(error.value)
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("store", ["directory", "memory"])
 def test_a_log_written_with_a_plugins_codec_reopens_and_goes_on(
     store: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -162,6 +162,7 @@ class CodecContract(Contract):
             {"walogs-conformance": "of another release"},
         ]
         others += [{**own, key: {"walogs-conformance": [own[key]]}} for key in own]
+        others += [{**own, key: None} for key in own if own[key] is not None]
         others += [{key: own[key] for key in own if key != without} for without in own]
         for parameters in others:
             try:

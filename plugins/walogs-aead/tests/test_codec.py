@@ -274,6 +274,7 @@ def test_older_segments_are_read_with_their_own_keys() -> None:
         {},
         {"key_id": "1"},
         {"cipher": "rot13", "key_id": "1"},
+        {"cipher": None, "key_id": "1"},
         {"cipher": "AES-256-GCM-SIV", "key_id": ""},
         {"cipher": "AES-256-GCM-SIV", "key_id": 1},
         {"cipher": "AES-256-GCM-SIV", "key_id": "1", "key_file": "/dev/zero"},

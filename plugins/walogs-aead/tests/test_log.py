@@ -178,6 +178,20 @@ def test_another_key_id_is_refused_unless_it_is_asked_for(log: LogOnDisk) -> Non
     LogOnDisk(log.path, codec=codec("2")).goes_on(numbered(1, TEXT, b"with the new key"))
 
 
+def test_a_key_file_is_relative_to_the_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "service"
+    where.mkdir()
+    (where / "keys").write_text("11" * 32)
+    (where / "walogs.toml").write_text('[log.a]\npath = "a"\ncodec = { use = "aead", key_file = "keys" }\n')
+    monkeypatch.chdir(tmp_path)
+    with walogs.open_config(where / "walogs.toml", log="a") as wal:
+        wal.append(b"under the key beside the file")
+        assert wal.read(1) == b"under the key beside the file"
+    (where / "walogs.toml").write_text('[log.a]\npath = "a"\ncodec = { use = "aead", key_file = "~/keys" }\n')
+    with pytest.raises(walogs.ConfigError, match="~ stands for no directory"):
+        walogs.load_config(where / "walogs.toml", log="a")
+
+
 def test_a_plain_log_goes_on_encrypted_where_the_codec_may_read_it(tmp_path: Path) -> None:
     log = LogOnDisk(tmp_path / "log").append(b"plain")
     log.refuses(walogs.UnsupportedFormat, "codec 'crc32'", "reads=('crc32',)", codec=codec(), change_codec=True)

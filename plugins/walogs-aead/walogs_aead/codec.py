@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from walogs import Corrupt, UnsupportedFormat, crc32
 from walogs_aead.errors import WrongKey
@@ -17,6 +17,7 @@ from walogs_aead.sealing import OVERHEAD, Forged, SealingKey, best_cipher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -46,12 +47,13 @@ class AeadCodec:
         keys: Keys | None = None,
         key_id: str = "1",
         key_env: str | None = None,
-        key_file: str | None = None,
+        key_file: Path | str | None = None,
         cipher: Cipher | None = None,
         compression: Compression = "none",
         reads: Sequence[str] = (),
     ) -> None:
-        options = AeadOptions(key_id, key_env, key_file, cipher, compression, reads)
+        at: Any = key_file  # the options say Path, so that a configuration file's is relative to that; text is as good
+        options = AeadOptions(key_id, key_env, at, cipher, compression, reads)
         self._take(source_of(keys, options), options)
 
     def _take(self, source: KeySource, options: AeadOptions) -> None:
@@ -77,6 +79,8 @@ class AeadCodec:
         """The codec of an older segment, with the keys of this one. Raises `ValueError`."""
         if parameters.keys() != self.parameters().keys():  # a stamp does not say where keys are
             raise ValueError(f"parameters that this release does not know: {', '.join(sorted(parameters))}")
+        if parameters["cipher"] is None:  # an option's default, and no name of what was used
+            raise ValueError("cipher: a stamp names one")
         stamped = AeadOptions(**parameters)  # type: ignore[arg-type]
         other = object.__new__(type(self))
         other._take(self._source, stamped)

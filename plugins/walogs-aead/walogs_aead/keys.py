@@ -101,7 +101,7 @@ def from_variable(name: str, own_id: str) -> KeySource:
     return KeySource(told, parsed(text, own_id, told).get) if text.strip() else unusable(told, "it is not set")
 
 
-def from_file(path: str, own_id: str) -> KeySource:
+def from_file(path: Path | str, own_id: str) -> KeySource:
     told = f"file {path}"
     try:
         if not Path(path).is_file():  # a pipe or a device could keep an open waiting for ever

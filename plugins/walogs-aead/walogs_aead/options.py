@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
 Cipher: TypeAlias = Literal["AES-256-GCM-SIV", "ChaCha20-Poly1305"]
@@ -23,8 +24,8 @@ class AeadOptions:
     """Which key new entries are encrypted with; stamped in every segment, so no secret."""
     key_env: str | None = None
     """The environment variable that holds the keys. None, and no `key_file` either: WALOGS_AEAD_KEY."""
-    key_file: str | None = None
-    """The file that holds the keys."""
+    key_file: Path | None = None
+    """The file that holds the keys; in a configuration file, relative to that."""
     cipher: Cipher | None = None
     """Stamped in every segment. None: AES-256-GCM-SIV where OpenSSL has it, else ChaCha20-Poly1305."""
     compression: Compression = "none"
@@ -42,7 +43,7 @@ class AeadOptions:
         if self.key_env is not None and self.key_file is not None:
             raise ValueError("key_env and key_file: one of them, or neither")
         check_place(self.key_env, "key_env")
-        check_place(self.key_file, "key_file")
+        check_place(str(self.key_file) if isinstance(self.key_file, Path) else self.key_file, "key_file")
         if isinstance(self.reads, str):  # a sequence of letters
             raise ValueError(f"reads={self.reads!r}: names of codecs, in a list")  # noqa: TRY004 (as all of the options are refused)
 

@@ -696,7 +696,27 @@ class CreateThatTripsOverItsLeftovers(MemoryStore):
         super().create(number, data)
 
 
+class MissingWhatItCannotRead(MemoryStore):
+    """Every error is that there is none."""
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        try:
+            return super().read(number, start, end)
+        except OSError as error:
+            raise Missing(self.segment_name(number)) from error
+
+
 # Chains
+
+
+class ChainThatListsNothing(MemoryChainStore):
+    """Who does not answer has nothing, it thinks."""
+
+    def segments(self) -> Sequence[int]:
+        try:
+            return super().segments()
+        except Unavailable:
+            return []
 
 
 class ChainThatTriesAgain(MemoryChainStore):
@@ -876,6 +896,8 @@ BROKEN: Final[list[Broken]] = [
     on_disk(WitnessDroppedPerhaps, "test_a_witness_that_cannot_be_dropped_raises"),
     on_disk(AcquireThatKeepsTheLockWhenItFails, "test_an_acquire_that_fails_holds_nothing"),
     on_disk(CreateThatTripsOverItsLeftovers, "test_what_an_interrupted_create_left_is_no_hindrance"),
+    on_disk(MissingWhatItCannotRead, "test_what_cannot_be_read_is_not_missing"),
+    in_cloud(ChainThatListsNothing, "test_what_cannot_be_read_is_not_missing"),
     in_cloud(ChainThatTriesAgain, "test_a_refused_create_claims_nothing"),
     in_cloud(ChainThatSwallows, "test_what_returns_has_happened"),
     in_cloud(OneNameForAll, "test_names_tell_segments_apart"),

@@ -25,10 +25,12 @@ DISK_FAULTS: Final = {
     "die": Fault("crash", only=CHANGES),
     "EIO": Fault(errno.EIO, only=CHANGES),
     "failed sync": FAILED_SYNC,
+    "failed read": Fault(errno.EIO, only={"open", "names", "read"}),
 }
 CLOUD_FAULTS: Final = {
     "die": CloudFault("crash", only={"create", "remove"}),
     "EIO": CloudFault("unavailable", only={"create", "remove"}),
+    "failed read": CloudFault("unavailable", only={"segments", "size", "read"}),
 }
 IN_MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """For places that are keys only: removing a directory costs a disk more than most checks."""

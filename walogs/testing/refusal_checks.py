@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from walogs.errors import Missing, Unavailable
 from walogs.protocols import is_appendable
-from walogs.testing.contract import NotOffered, breaks, must, must_not_raise, rests_on
+from walogs.testing.contract import ContractBroken, NotOffered, breaks, must, must_not_raise, rests_on
 from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
 
 if TYPE_CHECKING:
@@ -141,6 +142,31 @@ class RefusalChecks(StorePlaces):
                 must_hold(self.at(place), 1, self.segment(900), told)
         breaks(f"create() takes more than {STEPS_MAX} steps")
 
+    @rests_on("test_a_read_is_never_short", "test_what_is_not_there_is_missing")
+    def test_what_cannot_be_read_is_not_missing(self) -> None:
+        """`SegmentStore.read`: "Fewer bytes than `size()` says are there is an `OSError`, never a short answer".
+        Nor `Missing`, nor an empty listing: that is a log with nothing in it."""
+        self.faulty("failed read")
+        whole = self.segment(SIZE)
+        for step in range(1, REFUSED_STEPS):
+            for seed in range(SEEDS):
+                place, rng = self.place(), random.Random(f"{step} {seed}")
+                writer = self.writer(place)
+                for number in (1, 2):
+                    writer.create(number, whole)
+                for store in (writer, self.at(place)):
+                    calls = reads(store, whole)
+                    for told, (call, expected) in calls.items():
+                        self.arm(place, "failed read", step, rng)
+                        try:
+                            must(call() == expected, f"{told}, which failed at step {step}, gives something else")
+                        except Missing as error:
+                            raise ContractBroken(f"{told}, which failed at step {step}, says Missing") from error
+                        except (OSError, Unavailable):
+                            pass
+                        finally:
+                            self.disarm(place)
+
     # For the checks
 
     def changes(self, store: SegmentStore) -> list[Change]:
@@ -161,6 +187,16 @@ class RefusalChecks(StorePlaces):
                 Change("write()", lambda: store.write(2, 1000, new), {1: one, 2: two[:1000] + new + two[1900:]}, False),
             ]
         return every
+
+
+def reads(store: SegmentStore, whole: bytes) -> dict[str, tuple[Callable[[], object], object]]:
+    """Calls that only look, and what each of them sees where segments 1 and 2 hold *whole*."""
+    return {
+        "segments()": (lambda: list(store.segments()), [1, 2]),
+        "size(2)": (lambda: store.size(2), len(whole)),
+        "read(2)": (lambda: store.read(2), whole),
+        "read(2, 600, 900)": (lambda: store.read(2, 600, 900), whole[600:900]),
+    }
 
 
 def must_have(store: SegmentStore, segments: dict[int, bytes], when: str) -> None:

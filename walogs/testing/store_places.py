@@ -30,7 +30,7 @@ class StorePlaces(Contract):
     """`store` must be given; every other member unlocks the checks that need it, which are skipped by name without."""
 
     faults: ClassVar[frozenset[str]] = frozenset()
-    """Which faults `arm` knows: any of `die`, `EIO`, `failed sync`."""
+    """Which faults `arm` knows: any of `die`, `EIO`, `failed sync`, `failed read`."""
 
     def store(self, place: Path) -> SegmentStore:
         """A new store object for *place*, not acquired. Called again with the same place it is another process's way
@@ -49,7 +49,8 @@ class StorePlaces(Contract):
         """Let *fault* happen once, at the *step*-th change of the place from now (1: the next).
 
         `die`: the process dies of `SimulatedCrash`. `EIO`: the step fails, `OSError`. `failed sync`: of syncs, the
-        *step*-th fails, and what it should have written may be there or not, while it goes on being read.
+        *step*-th fails, and what it should have written may be there or not, while it goes on being read. `failed
+        read`: of what is only looked at, the *step*-th look fails.
         """
         raise NotOffered("needs arm(place, fault, step, rng)")
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from walogs import registry
-from walogs.config import Overrides, WalConfig, config_error, overridden
+from walogs.config import Overrides, WalConfig, config_error, overridden, path_text
 from walogs.engine.appendable import AppendableWriter, open_appendable
 from walogs.engine.chain import ChainWriter, open_chain
 from walogs.engine.commit import GroupCommit
@@ -97,7 +97,8 @@ def open_reader(
 
     if upto not in ("durable", "written"):
         raise config_error(f"upto={upto!r}: 'durable' or 'written'")
-    return WalReader(None if path is None else os.fspath(path), source_of(path, overridden(config, overrides)), upto)
+    source = source_of(path, overridden(config, overrides))
+    return WalReader(None if path is None else os.fspath(path), source, upto)
 
 
 def source_of(path: str | os.PathLike[str] | None, config: WalConfig) -> Source:
@@ -166,12 +167,11 @@ def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> 
     if isinstance(store, str):
         if path is None:
             raise config_error(f"store={store!r} needs a path")
-        if not isinstance(os.fspath(path), str) or not os.fspath(path):
-            raise config_error(f"path={path!r}: the name of a directory, as str or pathlib.Path")
+        path_text(path)
         made: SegmentStore = registry.made("store", store, path)
         return made
     if path is not None:
-        raise config_error(f"path={os.fspath(path)!r}: with a store object there is no path")
+        raise config_error(f"path={path!r}: with a store object there is no path")
     kept: SegmentStore = component("store", store, SegmentStore)
     return kept
 

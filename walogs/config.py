@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 
@@ -112,6 +113,14 @@ def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> Wal
         raise config_error(f"config={config!r}: a WalConfig; its keys can be keywords too")
     base = config if config is not None else WalConfig()
     return replace(base, **overrides) if overrides else base  # type: ignore[arg-type]
+
+
+def path_text(path: object) -> str:
+    """A path, as text. Raises `ConfigError`."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise config_error(f"path={path!r}: the name of a directory, as str or pathlib.Path")
+    return text
 
 
 def config_error(problem: str) -> ConfigError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from walogs import registry
 from walogs.assembly import open as open_log
-from walogs.config import Overrides, WalConfig, config_error, did_you_mean, overridden
+from walogs.config import Overrides, WalConfig, config_error, did_you_mean, overridden, path_text
 from walogs.config_log import Chosen, Resolved, resolve, said_of
 from walogs.config_tables import Mistake, overlaid, read
 from walogs.config_values import ABSENT, converter_for
@@ -125,7 +125,7 @@ def pathless(file: str, log: Resolved) -> Mistake:
 def configured(
     file: str, log: Resolved, path: str | os.PathLike[str] | None, overrides: Mapping[str, Any]
 ) -> ConfiguredLog:
-    place = log.path if path is None else os.fspath(path)
+    place = log.path if path is None else path_text(path)
     values: dict[str, Any] = {**log.values, **overrides}
     for kind, chosen in log.components.items():
         if kind not in overrides and kind != "store":

@@ -23,6 +23,10 @@ PREFIX: Final = "WALOGS_LOG__"
 LOG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*", re.ASCII)
 """In a variable, - is written _, and __ ends the name."""
 BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+KEY_LIKE: Final = re.compile(
+    r"(?=.*[a-fA-F])[0-9a-fA-F]{32,}|(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+/_-]{40,}={0,2}", re.ASCII
+)
+"""16 bytes or more in hexadecimal, or 30 in base64."""
 SHOWN_MAX: Final = 80
 """So many characters of a wrong value are shown."""
 SYNTAX_PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -46,7 +50,7 @@ class Mistake(NamedTuple):
         where = "environment" if self.file is None else self.file
         if self.key is None:
             return f"{where}: {self.why}"
-        value = "" if self.value is ABSENT else f"={shown(self.value)}"
+        value = "" if self.value is ABSENT else f"={shown(unsecret(self.value))}"
         return f"{where}: {self.key}{value}: {self.why}"
 
 
@@ -307,6 +311,13 @@ def variable_part(name: str) -> str:
 def bare(key: str) -> str:
     """A key as a dotted path shows it."""
     return key if BARE_KEY.fullmatch(key) else shown(key)
+
+
+def unsecret(value: object) -> object:
+    """The same, unless it looks like a key that somebody has written where none belongs: logs keep what errors say."""
+    if isinstance(value, str) and KEY_LIKE.fullmatch(value):
+        return f"({len(value)} characters, like a key: not shown)"
+    return value
 
 
 def shown(value: object) -> str:

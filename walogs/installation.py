@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from walogs import entry_points
-from walogs.config import config_error
+from walogs.config import config_error, near
 from walogs.plugins import Plugin, clash, load
 
 if TYPE_CHECKING:
@@ -110,12 +110,10 @@ def clashes_of(plugin: Plugin, plugins: Sequence[Plugin]) -> Iterator[PluginErro
 
 def suggestion(kind: Kind, name: str, there: Sequence[str]) -> str:
     """The name that was meant, or what to install for it."""
-    from difflib import get_close_matches  # 3 ms that only a mistake has to pay
-
     packages = {known: package for (has, known), package in PACKAGES.items() if has == kind and known not in there}
     if name in packages:
         return f" here: pip install {packages[name]}"
-    close = get_close_matches(name, (*there, *packages), n=1)
-    if not close:
+    close = near(name, (*there, *packages))
+    if close is None:
         return ""
-    return f"; did you mean {close[0]!r}?" + (f" (pip install {packages[close[0]]})" if close[0] in packages else "")
+    return f"; did you mean {close!r}?" + (f" (pip install {packages[close]})" if close in packages else "")

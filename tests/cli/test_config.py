@@ -117,6 +117,23 @@ def test_a_file_that_is_not_there_is_named(command: Walogs, tmp_path: Path) -> N
     assert (told.status, told.line) == (1, "walogs: none.toml: there is no such file.")
 
 
+KEYS = ("4f3c" * 16, "kJ7x0Yl3Qm9+Zb/2Vt8sWcRf1uHdEaGoPiLnTyKeDw0=")
+
+
+@pytest.mark.parametrize("line", ['key = "{}"', 'codec = "{}"', 'codec = {{ use = "crc32", key = "{}" }}'])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_that_is_written_where_none_belongs_is_not_shown(
+    tmp_path: Path, command: Walogs, line: str, key: str
+) -> None:
+    file = written(tmp_path, f'[log.a]\npath = "a"\n{line.format(key)}\n')
+    for told in (command("config", "check", file), command("config", "check", file, "--json")):
+        assert told.status == 1
+        assert key.encode() not in told.out
+        assert f"({len(key)} characters, like a key: not shown)".encode() in told.out
+    told = command("cat", "--config", file, "--log", "a")
+    assert (told.status, key in told.error) == (1, False)
+
+
 # Showing
 
 

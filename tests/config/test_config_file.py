@@ -295,6 +295,18 @@ def test_a_store_object_needs_no_path_and_takes_none(tmp_path: Path) -> None:
     assert walogs.load_config(file, log="a", path="x").path == "x"
 
 
+@pytest.mark.parametrize("path", [5, b"log", "", "a\0b", True, ["log"]])
+def test_a_path_that_is_none_is_refused_by_all_that_take_one(tmp_path: Path, path: Any) -> None:
+    file = written(tmp_path, '[log.a]\npath = "a"\n')
+    told = f"path={path!r}: the name of a directory, as str or pathlib.Path"
+    for opening in (walogs.open, walogs.reader, walogs.verify):
+        with pytest.raises(walogs.ConfigError) as error:
+            opening(path)
+        assert str(error.value) == told
+    assert str(refused(file, log="a", path=path)) == told
+    assert list(tmp_path.iterdir()) == [file]
+
+
 @pytest.mark.parametrize(
     ("keywords", "phrase"),
     [
@@ -444,6 +456,7 @@ DURATION: Final = "a duration: a number of seconds, 0 or more, or text with a un
         ('verify = ["full"]', "verify=['full']", "'full' or 'last'"),
         ("sync = 5", "sync=5", "the name of a sync policy, or a table with `use` and options beside it (there are: "),
         ('sync = "fdatasnyc"', "sync='fdatasnyc'", "no such sync; did you mean 'fdatasync'?"),
+        ('sync = "FSYNC"', "sync='FSYNC'", "no such sync; did you mean 'fsync'?"),
         ('sync = "sometimes"', "sync='sometimes'", "(there are: fdatasync, fsync, interval, none)"),
         ('sync = { time = "5ms" }', "sync.use", "missing: the name of a sync policy (there are: fdatasync, fsync, "),
         ("sync = { use = 5 }", "sync.use=5", "the name of a sync policy, in quotes (there are: fdatasync, "),

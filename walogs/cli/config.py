@@ -104,9 +104,10 @@ def shown_lines(examined: Examined, logs: list[Resolved]) -> Iterator[str]:
 
 
 def mistake_facts(mistake: Mistake) -> dict[str, Any]:
+    from walogs.config_tables import unsecret
     from walogs.config_values import ABSENT
 
-    written = None if mistake.value is ABSENT else as_json_value(mistake.value)
+    written = None if mistake.value is ABSENT else as_json_value(unsecret(mistake.value))
     return {**mistake._asdict(), "value": written, "message": str(mistake)}
 
 

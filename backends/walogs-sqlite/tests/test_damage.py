@@ -10,6 +10,8 @@ import pytest
 
 import walogs
 from tests.system.children import seed_of
+from walogs.formats.native import MAGIC
+from walogs_sqlite.database import TABLE
 
 ENTRIES = [b"entry %03d " % number * (3 + number % 40 * 8) for number in range(60)]
 
@@ -65,6 +67,40 @@ def test_wherever_a_byte_is_damaged_what_is_read_is_what_was_appended(path: Path
     print(dict(seen))
     assert seen["Corrupt"] > tries / 5
     assert seen["whole"] > 0
+
+
+@pytest.mark.guarantee("G6", "G16")
+def test_any_flipped_bit_in_the_description_of_the_table_is_refused(path: Path, whole: bytes) -> None:
+    start = whole.index(TABLE.encode())
+    for at in range(start, start + len(TABLE)):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            for opening in (walogs.open, walogs.reader):
+                with pytest.raises(walogs.Corrupt):
+                    opening(path, store="sqlite").close()
+            for left in path.parent.glob(f"{path.name}-*"):
+                left.unlink()
+
+
+@pytest.mark.guarantee("G6", "G16")
+def test_any_flipped_bit_around_a_row_is_told(path: Path, whole: bytes) -> None:
+    """Its key, its length, and the type of what it holds: SQLite believes them."""
+    kinds = Counter[str]()
+    for segment in (1, 30, len(ENTRIES)):
+        data = whole.index(ENTRIES[segment - 1][:20])
+        for at in range(whole.rindex(MAGIC, 0, data) - 12, whole.rindex(MAGIC, 0, data)):
+            for bit in range(8):
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+                try:
+                    with walogs.open(path, store="sqlite") as wal:
+                        found = [data for _, data in wal]
+                    assert found == ENTRIES[: len(found)], (at, bit)
+                    kinds["opened"] += 1
+                except walogs.Corrupt:
+                    kinds["Corrupt"] += 1
+                for left in path.parent.glob(f"{path.name}-*"):
+                    left.unlink()
+    assert kinds["Corrupt"] > 50, kinds
 
 
 def test_a_table_that_sqlite_itself_finds_damaged_is_corrupt(path: Path, whole: bytes) -> None:

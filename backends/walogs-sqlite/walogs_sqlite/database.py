@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from walogs import Missing, Unavailable, Unsafe, UnsupportedFormat
+from walogs import Corrupt, Missing, Unavailable, Unsafe, UnsupportedFormat
 from walogs_sqlite import places
 from walogs_sqlite.failures import code_of, explained
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x77616C67
 USER_VERSION: Final = 1
-TABLE: Final = """
+TABLE: Final = """\
 CREATE TABLE segment (
     number INTEGER PRIMARY KEY CHECK (number > 0),
     data BLOB NOT NULL CHECK (typeof(data) = 'blob')
 )"""
 WHOSE: Final = """
 SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
-       (SELECT count(*) FROM sqlite_master)"""
+       (SELECT count(*) FROM sqlite_master), (SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = 'segment')"""
 """One statement, so that nobody's set-up is seen half done."""
 
 ROW_BYTES: Final = 16
@@ -109,8 +109,9 @@ def connect_to_write(path: str, busy_seconds: float) -> sqlite3.Connection:
 
 
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:
-    """False: it is nobody's. Raises `Unsafe`: somebody else's; `UnsupportedFormat`: a later release's."""
-    application, version, tables = connection.execute(WHOSE).fetchone()
+    """False: it is nobody's. Raises `Unsafe`: somebody else's; `UnsupportedFormat`: a later release's;
+    `Corrupt`: it was ours."""
+    application, version, tables, table = connection.execute(WHOSE).fetchone()
     if (application, version, tables) == (0, 0, 0):
         return False
     if application != APPLICATION_ID:
@@ -121,6 +122,9 @@ def is_ours(connection: sqlite3.Connection, path: str) -> bool:
             " nothing was changed.",
             found=f"sqlite {version}",
         )
+    if table != TABLE.encode():  # text that SQLite parses anew each time: a column of another name is another column
+        move = "Nothing was changed. Restore it from a copy"
+        raise Corrupt(f"{path}: the description of its table is not what walogs has written. {move}.")
     return True
 
 

@@ -47,6 +47,13 @@ def explained(name: str, segment: int | None = None) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise meaning(error, name, segment) from error
+    except UnicodeDecodeError as error:  # SQLite's message quotes what is damaged, and Python cannot read it
+        raise damaged(f"{name}: its description of itself is no text", segment) from error
+
+
+def damaged(what: str, segment: int | None) -> Corrupt:
+    move = "Nothing was changed. Restore it from a copy, or read around the damage with walogs.salvage"
+    return Corrupt(f"{what}. {move}.", segment=segment)
 
 
 def meaning(error: sqlite3.Error, name: str, segment: int | None) -> StoreError | OSError | Corrupt | sqlite3.Error:
@@ -65,8 +72,7 @@ def meaning(error: sqlite3.Error, name: str, segment: int | None) -> StoreError 
         case sqlite3.SQLITE_NOTADB:
             return Unsafe(f"{name} is no SQLite database. Name another file; nothing was changed.")
         case sqlite3.SQLITE_CORRUPT:
-            move = "Nothing was changed. Restore it from a copy, or read around the damage with walogs.salvage"
-            return Corrupt(f"{what}. {move}.", segment=segment)
+            return damaged(what, segment)
         case sqlite3.SQLITE_READONLY:
             return PermissionError(errno.EACCES, "cannot be written to; nothing was changed", name)
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

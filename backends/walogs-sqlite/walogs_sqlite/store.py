@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from walogs import Locked, Missing, StoreCapabilities, StoreError, Unavailable
 from walogs_sqlite import database
 from walogs_sqlite.connections import Connection
-from walogs_sqlite.failures import code_of, explained, is_harmless
+from walogs_sqlite.failures import code_of, damaged, explained, is_harmless
 from walogs_sqlite.options import BUSY_SECONDS, SqliteOptions
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ class SqliteStore:
     def size(self, number: int) -> int:
         """Bytes in the segment. Raises `Missing`."""
         with self._reading.turn() as connection, explained(self.name, number):
-            row = connection.execute("SELECT length(data) FROM segment WHERE number = ?", (number,)).fetchone()
+            row = connection.execute(
+                "SELECT length(data), typeof(data) FROM segment WHERE number = ?", (number,)
+            ).fetchone()
         if row is None:
             raise self._missing(number)
-        return int(row[0])
+        size, kind = row
+        if kind != "blob":
+            raise damaged(f"{self.name}: segment {number} is of type {kind}", number)
+        return int(size)
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         """The bytes [start, end); what is not asked for is not loaded. Raises `Missing`."""
@@ -82,9 +87,11 @@ class SqliteStore:
             try:
                 data = connection.blobopen("segment", "data", number, readonly=True)
             except sqlite3.OperationalError as error:
-                if code_of(error) == sqlite3.SQLITE_ERROR and not database.is_row(connection, number):
+                if code_of(error) != sqlite3.SQLITE_ERROR:
+                    raise
+                if not database.is_row(connection, number):
                     raise self._missing(number) from None
-                raise
+                raise damaged(f"{self.name}: segment {number}: {error}", number) from error
             with data:
                 wanted = max(len(data) if end is None else min(end, len(data)), start) - start
                 data.seek(min(start, len(data)))

@@ -20,7 +20,10 @@ from tests.requirements import require
 from tests.system.children import forked
 from walogs.assembly import source_of
 from walogs.cli import facts as observing
+from walogs.cli import show
+from walogs.cli.facts import facts_of
 from walogs.config import WalConfig
+from walogs.testing import MemoryChainStore, MemoryCloud
 
 NOBODY: Final = 65534
 FRAME: Final = 144
@@ -87,6 +90,7 @@ def test_every_fact_is_in_the_json_and_has_its_type(log: Path, command: Walogs) 
         "is_active": "bool",
         "state": "str",
         "frees": "int",
+        "is_fence": "bool",
         "damaged_at": "list",
     }
     assert set(told["findings"][0]) == {"kind", "is_damage", "segment", "offset", "lsn", "message"}
@@ -259,6 +263,35 @@ def test_a_log_of_which_only_damage_is_left_is_told(tmp_path: Path, command: Wal
     told = command("info", log)
     assert (told.status, told.error) == (4, "")
     assert b"segment        wal-000001.log, LSNs ? to ?, 0 B, last commit -, damaged at byte 0\n" in told.out
+
+
+# In a store whose segments appear whole
+
+
+def test_a_chain_has_no_seals_no_active_segment_and_fences_that_stay() -> None:
+    cloud = MemoryCloud()
+    for _ in range(3):
+        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+            wal.append_batch([b"one", b"two"])
+    source = source_of(None, walogs.WalConfig(store=MemoryChainStore(cloud)))
+    facts = facts_of("chain", source, "full")
+    assert (facts.ok, facts.is_closed, facts.findings) == (True, None, ())
+    assert [segment.state for segment in facts.segments] == ["fence", "complete"] * 3
+    assert (facts.recovery.removed_segments, facts.recovery.unsealed_segments) == (0, ())
+    text = "\n".join(show.lines_of(facts, 0))
+    assert not any(word in text for word in ("writer", "below base", "not sealed", "active"))
+    frees = [segment.frees for segment in facts.segments]
+    assert [size is None for size in frees] == [True, False] * 2 + [True, True]
+    before = sum(map(len, cloud.objects.values()))
+    with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        opened = sum(map(len, cloud.objects.values()))
+        wal.checkpoint(4)
+        made = len(cloud.objects[max(cloud.objects)])
+        assert opened + made - sum(map(len, cloud.objects.values())) == frees[3]
+    assert opened - before == 512
+    after = facts_of("chain", source_of(None, walogs.WalConfig(store=MemoryChainStore(cloud))), "last")
+    assert (after.ok, after.first_lsn, after.findings) == (True, 5, ())
+    assert {segment.state for segment in after.segments} == {"fence", "complete"}
 
 
 # Beside a writer

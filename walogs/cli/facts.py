@@ -12,13 +12,14 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from walogs.engine.beside import believed, look_beside
-from walogs.engine.recovery import read_witness, synced_by
+from walogs.engine.recovery import is_kept_fence, read_witness, synced_by
 from walogs.engine.segments import find_seal, scanned, sealed
 from walogs.engine.walk import RestScan, SegmentScan
 from walogs.errors import Corrupt
 from walogs.inspection.intact import base_of
 from walogs.inspection.salvage import header_if_intact
 from walogs.inspection.verify import verified
+from walogs.protocols import is_appendable
 from walogs.types import Clean, TailState, TruncatedAt
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from walogs.formats.witness import Witness
     from walogs.types import Finding, Verification
 
-State: TypeAlias = Literal["active", "sealed", "not sealed", "below base", "damaged"]
+State: TypeAlias = Literal["active", "sealed", "not sealed", "complete", "fence", "below base", "damaged"]
+"""complete, fence: of a store whose segments appear whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class SegmentFacts:
     frees: int | None = None
     """Bytes that a checkpoint at last_lsn frees: this segment and all before it. None: it is never freed, or nothing
     tells its last entry."""
+    is_fence: bool = False
+    """An open has made it, it holds no entry, and no checkpoint removes it."""
     damaged_at: tuple[int, ...] = ()
     """Byte offsets where it is damaged, as far as each has one."""
 
@@ -108,8 +112,8 @@ class LogFacts:
     next_lsn: int | None
     """None: it does not open."""
     size: int
-    is_closed: bool
-    """Its writer has closed it. If not, one has it open, or was killed."""
+    is_closed: bool | None
+    """Its writer has closed it. If not, one has it open, or was killed. None: in its store nobody can tell."""
     recovery: NextOpen
     findings: tuple[Finding, ...]
     segments: tuple[SegmentFacts, ...]
@@ -129,7 +133,8 @@ class Observed(NamedTuple):
     base_lsn: int
     bytes_end: int
     """Offset in the newest segment after its last byte that is not zero; 0: only zeros follow its intact frames."""
-    is_closed: bool
+    is_closed: bool | None
+    is_appendable: bool
     segments: tuple[SegmentFacts, ...]
     missing: tuple[MissingSegments, ...]
 
@@ -185,10 +190,15 @@ def observe(source: Source) -> Observed:
     last, bytes_end = active(source, numbers[-1], newest, witness)
     segments.append(last)
     base_lsn = base_of(source, numbers)
+    has_witness = source.format.traits.has_witness and is_appendable(source.store)
+    if not is_appendable(source.store):
+        segments = [replace(s, is_active=False, is_fence=is_kept_fence(source, s.number)) for s in segments]
+    is_clean = witness is not None and newest is not None and witness.is_clean and synced_by(witness, newest) > 0
     return Observed(
         base_lsn=base_lsn,
         bytes_end=bytes_end,
-        is_closed=witness is not None and newest is not None and witness.is_clean and synced_by(witness, newest) > 0,
+        is_closed=is_clean if has_witness else None,
+        is_appendable=is_appendable(source.store),
         segments=tuple(segments),
         missing=tuple(missing(segments, base_lsn, newest, witness)),
     )
@@ -287,23 +297,27 @@ def judged(observed: Observed, findings: Iterable[Finding]) -> Iterator[SegmentF
     """Each segment with its state, and what a checkpoint at its last entry frees."""
     damage = [finding for finding in findings if finding.is_damage]
     successors = (*observed.segments[1:], None)
-    freed = accumulate(segment.size for segment in observed.segments)
+    freed = accumulate(0 if segment.is_fence else segment.size for segment in observed.segments)
     for segment, successor, frees in zip(observed.segments, successors, freed, strict=True):
         here = [finding.offset for finding in damage if finding.segment == segment.number]
-        is_free = not segment.is_active and segment.last_lsn is not None
+        is_free = successor is not None and segment.last_lsn is not None and not segment.is_fence
         yield replace(
             segment,
-            state="damaged" if here else state_of(segment, successor, observed.base_lsn),
+            state="damaged" if here else state_of(segment, successor, observed),
             frees=frees if is_free else None,
             damaged_at=tuple(sorted({offset for offset in here if offset is not None})),
         )
 
 
-def state_of(segment: SegmentFacts, successor: SegmentFacts | None, base_lsn: int) -> State:
+def state_of(segment: SegmentFacts, successor: SegmentFacts | None, observed: Observed) -> State:
     if segment.is_active:
         return "active"
-    if successor is not None and successor.first_lsn is not None and successor.first_lsn <= base_lsn:
+    if segment.is_fence:
+        return "fence"
+    if successor is not None and successor.first_lsn is not None and successor.first_lsn <= observed.base_lsn:
         return "below base"
+    if not observed.is_appendable:
+        return "complete"
     return "sealed" if segment.is_sealed else "not sealed"
 
 

@@ -38,6 +38,8 @@ UNBOUNDED: Final = 10_000
 STYLES: Final = {
     "active": "bold cyan",
     "sealed": "green",
+    "complete": "green",
+    "fence": "bright_black",
     "not sealed": "yellow",
     "below base": "bright_black",
     "damaged": "bold red",

@@ -51,7 +51,8 @@ def summary_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
     if facts.next_lsn is not None:
         yield "next LSN", str(facts.next_lsn)
     yield "size", f"{sized(facts.size)} in {counted(len(facts.segments), 'segment', 'segments')}"
-    yield "writer", "has closed it" if facts.is_closed else "has it open, or ended without closing it"
+    if facts.is_closed is not None:
+        yield "writer", "has closed it" if facts.is_closed else "has it open, or ended without closing it"
     what = "every byte" if facts.verify == "full" else "headers, SEALs and the newest segment"
     found = "good" if facts.ok else f"DAMAGED in {counted(len(facts.damage), 'place', 'places')}"
     yield "checked", f"{what}, in {facts.recovery.duration_seconds:.3f} s: {found}"

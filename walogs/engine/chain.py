@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from walogs.engine.reading import Extent, context_of
-from walogs.engine.recovery import Examined, Mode, Verify, examine
+from walogs.engine.recovery import Examined, Mode, Verify, examine, is_kept_fence
 from walogs.engine.segments import ActiveSegment, CompletedSegment, scanned, superseded
 from walogs.engine.writer import NEXT_MOVE, WriterState, uuid_bytes
 from walogs.errors import EntryTooLarge, Exists, Fenced, Missing, NoSpace, Unavailable
@@ -62,7 +62,7 @@ class ChainWriter(WriterState):
 
     def finish_checkpoint(self) -> None:
         """Remove what an interrupted checkpoint left below the base (G11)."""
-        self._leftover = tuple(number for number in self._below_base if not self._is_fence(number))
+        self._leftover = tuple(number for number in self._below_base if not is_kept_fence(self._source, number))
         self._source.store.remove(self._leftover)
         self.removed_segments, self._leftover = len(self._leftover), ()
 
@@ -190,16 +190,7 @@ class ChainWriter(WriterState):
         return len(removable)
 
     def _is_kept(self, header: SegmentHeader) -> bool:
-        """A slow opener may still put its FENCE at a number that a removal freed: then there would be two histories."""
         return header.is_fence and self._source.store.capabilities.numbers_reused
-
-    def _is_fence(self, number: int) -> bool:
-        if not self._source.store.capabilities.numbers_reused:
-            return False
-        try:
-            return self._source.header(number).is_fence
-        except Missing:
-            return True
 
     def close(self) -> None:
         """Nothing is pending, ever."""

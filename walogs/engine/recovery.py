@@ -186,6 +186,17 @@ def examine_older(
     return kept[::-1], remaining
 
 
+def is_kept_fence(source: Source, number: int) -> bool:
+    """Whether the segment is one that no checkpoint removes: a slow opener may still put its FENCE at a number that a
+    removal has freed, and then there would be two histories."""
+    if is_appendable(source.store) or not source.store.capabilities.numbers_reused:
+        return False
+    try:
+        return source.header(number).is_fence
+    except Missing:
+        return True
+
+
 def gone(source: Source, successor: SegmentHeader, base_lsn: int, remaining: Sequence[int]) -> Exception:
     name = source.store.segment_name(successor.number - 1)
     have = f"the segment before it that is there is {remaining[-1]}" if remaining else "no older segment is there"

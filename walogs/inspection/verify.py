@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from walogs.assembly import source_of
 from walogs.config import overridden
 from walogs.engine.beside import look_beside
-from walogs.engine.recovery import check_completed, examine
+from walogs.engine.recovery import check_completed, examine, is_kept_fence
 from walogs.errors import Checkpointed, Corrupt, Missing
 from walogs.inspection.intact import base_of
 from walogs.inspection.salvage import entries_counted, intact_commits
@@ -134,7 +134,7 @@ def tail_findings(source: Source, examined: Examined) -> Iterator[Finding]:
     if examined.verdict == "torn":
         what = "an unfinished write, never known to be durable: the next open cuts it"
         yield note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
-    for number in examined.below_base:
+    for number in (number for number in examined.below_base if not is_kept_fence(source, number)):
         what = "lies below the base: an interrupted checkpoint left it, and the next open removes it"
         yield note("below base", number, None, f"{source.store.segment_name(number)} {what}.")
 

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from struct import pack
 from typing import Final
 
@@ -221,3 +222,29 @@ def test_any_bytes_are_decoded_or_refused_and_never_more_than_the_limit() -> Non
             assert len(CODEC.decode(stored, limit)) <= 5000
         except walogs.Corrupt:
             pass
+
+
+LATER_PYTHON = """
+import sys, types
+from backports import zstd
+package = types.ModuleType("compression")
+package.zstd = zstd
+sys.modules |= {"compression": package, "compression.zstd": zstd, "backports": None}
+sys.version_info = (3, 14, 0, "final", 0)
+from walogs_zstd import ZstdCodec, codec
+from walogs import FrameContext
+assert codec.zstd is zstd
+frame = FrameContext(bytes(16), 1, 2, 512, 1, 1, 1 << 20)
+body = b"one tea, " * 1000
+assert ZstdCodec().decode(ZstdCodec(level=3).encode(body, frame), frame) == body
+print("by the standard library")
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="it is what every other test uses there")
+def test_from_python_3_14_on_it_takes_the_standard_librarys(tmp_path: Path) -> None:
+    """Which has the same names: backports.zstd is its copy for older ones."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LATER_PYTHON], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert ran.stdout == "by the standard library\n", ran.stderr

@@ -35,6 +35,8 @@ COMMIT_STEPS_MAX = 10_000
 """More than one rule of the machine can give the commit thread to do."""
 MEANWHILE = ("append", "append_batch", "checkpoint", "rotate", "close and reopen")
 """What a writer may do in the middle of a backup."""
+OVERTAKEN = "overtaken by a checkpoint"
+"""A backup of several segments, of which all but the newest are removed when it has read the first piece."""
 UNRECOVERED = ("after a kill", "after a power cut", "after a checkpoint")
 seeds = st.integers(0, 2**32 - 1)
 
@@ -344,7 +346,10 @@ class LogMachine(RuleBasedStateMachine):
     def checkpoint(self, seed: int) -> None:
         assert self.wal is not None
         rng = random.Random(seed)
-        lsn = rng.choice((0, self.oracle.next_lsn + 5, rng.randint(0, self.oracle.next_lsn)))
+        self.checkpoint_at(rng.choice((0, self.oracle.next_lsn + 5, rng.randint(0, self.oracle.next_lsn))))
+
+    def checkpoint_at(self, lsn: int) -> None:
+        assert self.wal is not None
         before = self.oracle.base
         self.oracle.base_max = max(self.oracle.base_max, min(lsn + 1, self.oracle.next_lsn))
         done = self.attempt("checkpoint", [], lambda wal: (wal.checkpoint(lsn), 1))
@@ -410,12 +415,17 @@ class LogMachine(RuleBasedStateMachine):
 
     # Backups
 
-    @rule(seed=seeds, when=st.sampled_from((None, None, *UNRECOVERED, *MEANWHILE)))
+    @rule(seed=seeds, when=st.sampled_from((None, None, OVERTAKEN, *UNRECOVERED, *MEANWHILE)))
     def back_up(self, seed: int, when: str | None) -> None:
         """As the writer left it, while it does something, or before anybody has recovered it; and what the copy holds,
         the log holds when it is next opened (G4)."""
         if when is None or when in MEANWHILE:
             self.back_up_now(seed, when if self.wal is not None else None)
+            return
+        if when == OVERTAKEN:
+            for verb in ("append", "rotate", "append", "rotate", "append"):
+                self.do(verb, random.Random(seed))
+            self.back_up_now(seed, OVERTAKEN if self.wal is not None else None)
             return
         if when == "after a checkpoint":  # whose base the witness may not have vouched for
             for verb in ("append", "rotate", "append", "checkpoint"):
@@ -475,7 +485,7 @@ class LogMachine(RuleBasedStateMachine):
         self, copy: str, said: list[tuple[int, int]], rng: random.Random, meanwhile: str | None
     ) -> BackupReport | None:
         """Back it up, beside a reader that has begun; None: a fault was in its way."""
-        armed, moment = self.world.is_armed(), rng.randint(1, 4)
+        armed, moment = self.world.is_armed(), 1 if meanwhile == OVERTAKEN else rng.randint(1, 4)
 
         def progress(*done: int) -> None:
             nonlocal moment
@@ -520,6 +530,8 @@ class LogMachine(RuleBasedStateMachine):
             self.append_batch(seed, rng.randint(1, 4))
         elif verb == "checkpoint":
             self.checkpoint(seed)
+        elif verb == OVERTAKEN:
+            self.checkpoint_at(self.oracle.next_lsn + 5)
         elif verb == "rotate":
             self.rotate()
         else:

@@ -294,6 +294,17 @@ def test_a_chain_has_no_seals_no_active_segment_and_fences_that_stay() -> None:
     assert {segment.state for segment in after.segments} == {"fence", "complete"}
 
 
+def test_a_damaged_header_of_a_chain_is_told_and_not_raised() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        for _ in range(3):
+            wal.append(b"entry")
+    cloud.objects[2] = b"?" + cloud.objects[2][1:]
+    facts = facts_of("chain", source_of(None, walogs.WalConfig(store=MemoryChainStore(cloud))), "full")
+    assert not facts.ok
+    assert [segment.state for segment in facts.segments] == ["fence", "damaged", "complete", "complete"]
+
+
 # Beside a writer
 
 

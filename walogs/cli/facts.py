@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from walogs.engine.beside import believed, look_beside
-from walogs.engine.recovery import is_kept_fence, read_witness, synced_by
+from walogs.engine.recovery import is_kept, read_witness, synced_by
 from walogs.engine.segments import find_seal, scanned, sealed
 from walogs.engine.walk import RestScan, SegmentScan
 from walogs.errors import Corrupt
@@ -192,7 +192,8 @@ def observe(source: Source) -> Observed:
     base_lsn = base_of(source, numbers)
     has_witness = source.format.traits.has_witness and is_appendable(source.store)
     if not is_appendable(source.store):
-        segments = [replace(s, is_active=False, is_fence=is_kept_fence(source, s.number)) for s in segments]
+        fences = {number for number, header in headers.items() if header is not None and is_kept(source, header)}
+        segments = [replace(s, is_active=False, is_fence=s.number in fences) for s in segments]
     is_clean = witness is not None and newest is not None and witness.is_clean and synced_by(witness, newest) > 0
     return Observed(
         base_lsn=base_lsn,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from walogs.engine.reading import Extent, context_of
-from walogs.engine.recovery import Examined, Mode, Verify, examine, is_kept_fence
+from walogs.engine.recovery import Examined, Mode, Verify, examine, is_kept, is_kept_fence
 from walogs.engine.segments import ActiveSegment, CompletedSegment, scanned, superseded
 from walogs.engine.writer import NEXT_MOVE, WriterState, uuid_bytes
 from walogs.errors import EntryTooLarge, Exists, Fenced, Missing, NoSpace, Unavailable
@@ -169,7 +169,7 @@ class ChainWriter(WriterState):
         """Remove the segments that hold nothing after *lsn*, never the newest; how many went (G11)."""
         self.refuse_if_poisoned()
         count = superseded(self.completed[:-1], lsn)
-        removable = tuple(s.header.number for s in self.completed[:count] if not self._is_kept(s.header))
+        removable = tuple(s.header.number for s in self.completed[:count] if not is_kept(self._source, s.header))
         if any(s.last_lsn >= s.header.first_lsn for s in self.completed[:count]):
             before, self.base_lsn = self.base_lsn, self.completed[count].header.first_lsn
             header = self._next_header(base=True)
@@ -188,9 +188,6 @@ class ChainWriter(WriterState):
             self._source.store.remove(self._leftover)
             self._leftover = ()
         return len(removable)
-
-    def _is_kept(self, header: SegmentHeader) -> bool:
-        return header.is_fence and self._source.store.capabilities.numbers_reused
 
     def close(self) -> None:
         """Nothing is pending, ever."""

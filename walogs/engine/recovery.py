@@ -186,13 +186,18 @@ def examine_older(
     return kept[::-1], remaining
 
 
-def is_kept_fence(source: Source, number: int) -> bool:
+def is_kept(source: Source, header: SegmentHeader) -> bool:
     """Whether the segment is one that no checkpoint removes: a slow opener may still put its FENCE at a number that a
     removal has freed, and then there would be two histories."""
+    return header.is_fence and source.store.capabilities.numbers_reused
+
+
+def is_kept_fence(source: Source, number: int) -> bool:
+    """`is_kept`, of a segment whose header nobody has read yet."""
     if is_appendable(source.store) or not source.store.capabilities.numbers_reused:
         return False
     try:
-        return source.header(number).is_fence
+        return is_kept(source, source.header(number))
     except Missing:
         return True
 

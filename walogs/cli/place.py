@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from walogs.defaults.local_store import LOCK, sync_data, sync_full, write_all
 from walogs.defaults.mounts import ask_for_nocow, is_nocow, mounts
+from walogs.inspection.backup import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,14 +195,6 @@ def timed_syncs(fd: int) -> Iterator[float]:
         yield ended - began
         if time.monotonic() - started > SYNCS_SECONDS:
             return
-
-
-def sync_directory(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_full(fd)
-    finally:
-        os.close(fd)
 
 
 def has_locks(fd: int) -> bool:

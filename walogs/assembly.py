@@ -13,7 +13,7 @@ from walogs.engine.chain import ChainWriter, open_chain
 from walogs.engine.commit import GroupCommit
 from walogs.engine.recovery import Examined, look
 from walogs.engine.source import Environment, Source
-from walogs.errors import ConfigError, UnsupportedFormat, WalError
+from walogs.errors import UnsupportedFormat, WalError
 from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
 from walogs.protocols import (
     Codec,
@@ -210,7 +210,7 @@ def parameters_of(codec: Codec) -> bytes:
     if not 0 < len(codec.name.encode()) <= CODEC_NAME_MAX:
         problems.append(f"codec={codec.name!r}: a name is 1 to {CODEC_NAME_MAX} bytes of UTF-8")
     if problems:
-        raise ConfigError("; ".join(problems), problems=tuple(problems))
+        raise config_error(*problems)
     return encoded
 
 

@@ -55,7 +55,7 @@ class WalConfig:
             f"{key}={value!r}: {allowed}" for key, value, allowed in refused({key: getattr(self, key) for key in KEYS})
         )
         if problems:
-            raise ConfigError("; ".join(problems), problems=problems)
+            raise config_error(*problems)
 
 
 def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
@@ -108,7 +108,7 @@ def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> Wal
     """*config* (None: the defaults) with *overrides*. Raises `ConfigError` for a key that is not one."""
     unknown = tuple(f"{key}: no such key{did_you_mean(key, KEYS)}" for key in overrides if key not in KEYS)
     if unknown:
-        raise ConfigError("; ".join(unknown), problems=unknown)
+        raise config_error(*unknown)
     if config is not None and not isinstance(config, WalConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise config_error(f"config={config!r}: a WalConfig; its keys can be keywords too")
     base = config if config is not None else WalConfig()
@@ -123,9 +123,9 @@ def path_text(path: object) -> str:
     return text
 
 
-def config_error(problem: str) -> ConfigError:
-    """For one mistake."""
-    return ConfigError(problem, problems=(problem,))
+def config_error(*problems: str) -> ConfigError:
+    """For every mistake, at once."""
+    return ConfigError("; ".join(problems), problems=problems)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

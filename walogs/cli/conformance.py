@@ -83,7 +83,7 @@ def factories(name: str, kind: Kind | None) -> list[tuple[Kind, Any]]:
         except ConfigError as unknown:
             problems += unknown.problems or (str(unknown),)
     if not found:
-        raise ConfigError("; ".join(problems), problems=tuple(problems))
+        raise config_error(*problems)
     return found
 
 
@@ -117,7 +117,7 @@ def keywords_of(kind: Kind, name: str, given: tuple[str, ...]) -> dict[str, Any]
             f"--option {'.'.join(wrong.path) or name}={texts.get(wrong.path[0], '') if wrong.path else ''}: {wrong.why}"
             for wrong in options
         )
-        raise ConfigError("; ".join(problems), problems=problems)
+        raise config_error(*problems)
     return {key: getattr(options, key) for key in texts}
 
 

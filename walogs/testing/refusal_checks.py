@@ -11,7 +11,8 @@ from walogs.testing.contract import ContractBroken, NotOffered, breaks, must, mu
 from walogs.testing.store_places import STEPS_MAX, StorePlaces, must_hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from walogs.protocols import AppendableStore, SegmentStore
 
@@ -53,37 +54,33 @@ class RefusalChecks(StorePlaces):
         Each call that changes something, refused at each of its steps."""
         self.faulty("EIO")
         for which in range(len(self.changes(self.writer(self.place())))):
-            for step in range(1, REFUSED_STEPS):
-                for seed in range(SEEDS):
-                    place, rng = self.place(), random.Random(f"{which} {step} {seed}")
-                    change = self.changes(self.writer(place))[which]
-                    if self.interrupted(place, "EIO", step, rng, change.call):
-                        continue
-                    when = f"{change.told} was refused at step {step}, and returned"
-                    must_have(self.at(place), change.segments, when)
-                    if self.can_crash and change.is_durable:
-                        self.crash(place, rng)
-                        must_have(self.at(place), change.segments, f"{when}; after a power cut")
+            for step, place, rng in self.tries(REFUSED_STEPS):
+                change = self.changes(self.writer(place))[which]
+                if self.interrupted(place, "EIO", step, rng, change.call):
+                    continue
+                when = f"{change.told} was refused at step {step}, and returned"
+                must_have(self.at(place), change.segments, when)
+                if self.can_crash and change.is_durable:
+                    self.crash(place, rng)
+                    must_have(self.at(place), change.segments, f"{when}; after a power cut")
 
     @rests_on("test_dropping_the_witness_is_durable", "test_a_dropped_witness_is_gone")
     def test_a_witness_that_cannot_be_dropped_raises(self) -> None:
         """`AppendableStore.drop_witness`: "raises `OSError` otherwise".
         One that stays is believed by the next open, which has cut what it vouches for."""
         self.faulty("EIO")
-        for step in range(1, REFUSED_STEPS):
-            for seed in range(SEEDS):
-                place, rng = self.place(), random.Random(f"{step} {seed}")
-                store = self.appender(place)
-                store.create(1, self.segment(SIZE))
-                store.write_witness(self.segment(64), durable=True)
-                if self.interrupted(place, "EIO", step, rng, store.drop_witness):
-                    continue
-                told = f"drop_witness() was refused at step {step}, and returned"
-                must(cast("AppendableStore", self.at(place)).read_witness() is None, f"{told}: there is one")
-                if self.can_crash:
-                    self.crash(place, rng)
-                    beside = cast("AppendableStore", self.at(place))
-                    must(beside.read_witness() is None, f"{told}: after a power cut there is one")
+        for step, place, rng in self.tries(REFUSED_STEPS):
+            store = self.appender(place)
+            store.create(1, self.segment(SIZE))
+            store.write_witness(self.segment(64), durable=True)
+            if self.interrupted(place, "EIO", step, rng, store.drop_witness):
+                continue
+            told = f"drop_witness() was refused at step {step}, and returned"
+            must(cast("AppendableStore", self.at(place)).read_witness() is None, f"{told}: there is one")
+            if self.can_crash:
+                self.crash(place, rng)
+                beside = cast("AppendableStore", self.at(place))
+                must(beside.read_witness() is None, f"{told}: after a power cut there is one")
 
     @rests_on("test_create_is_exclusive", "test_what_returns_has_happened")
     def test_a_refused_create_claims_nothing(self) -> None:
@@ -91,15 +88,13 @@ class RefusalChecks(StorePlaces):
         Also who tries again, and takes another's segment for its own first try."""
         self.faulty("EIO")
         whole = self.segment(SIZE)
-        for step in range(1, REFUSED_STEPS):
-            for seed in range(SEEDS):
-                place, rng = self.place(), random.Random(f"{step} {seed}")
-                rival = self.writer(place)
-                rival.create(1, whole)
-                store = rival if rival.capabilities.exclusion == "lock" else self.writer(place)
-                raised = self.interrupted(place, "EIO", step, rng, store.create, 1, self.segment(900))
-                must(raised, f"create() was refused at step {step}, and claims a segment that another has created")
-                must_hold(self.at(place), 1, whole, "after a create() that was refused")
+        for step, place, rng in self.tries(REFUSED_STEPS):
+            rival = self.writer(place)
+            rival.create(1, whole)
+            store = rival if rival.capabilities.exclusion == "lock" else self.writer(place)
+            raised = self.interrupted(place, "EIO", step, rng, store.create, 1, self.segment(900))
+            must(raised, f"create() was refused at step {step}, and claims a segment that another has created")
+            must_hold(self.at(place), 1, whole, "after a create() that was refused")
 
     @rests_on("test_a_refused_acquire_holds_nothing", "test_acquire_keeps_a_second_writer_out")
     def test_an_acquire_that_fails_holds_nothing(self) -> None:
@@ -126,20 +121,18 @@ class RefusalChecks(StorePlaces):
         The next process creates that number."""
         self.faulty("die")
         whole = self.segment(SIZE)
-        for step in range(1, STEPS_MAX):
-            for seed in range(SEEDS):
-                place, rng = self.place(), random.Random(f"{step} {seed}")
-                first = self.writer(place)
-                died = self.interrupted(place, "die", step, rng, first.create, 1, whole)
-                if not died:
-                    return
-                again = self.writer(place)
-                again.remove([])
-                if 1 in again.segments():
-                    continue
-                told = f"create() of a number whose creator died at step {step}"
-                must_not_raise(told, again.create, 1, self.segment(900))
-                must_hold(self.at(place), 1, self.segment(900), told)
+        for step, place, rng in self.tries(STEPS_MAX):
+            first = self.writer(place)
+            died = self.interrupted(place, "die", step, rng, first.create, 1, whole)
+            if not died:
+                return
+            again = self.writer(place)
+            again.remove([])
+            if 1 in again.segments():
+                continue
+            told = f"create() of a number whose creator died at step {step}"
+            must_not_raise(told, again.create, 1, self.segment(900))
+            must_hold(self.at(place), 1, self.segment(900), told)
         breaks(f"create() takes more than {STEPS_MAX} steps")
 
     @rests_on("test_a_read_is_never_short", "test_what_is_not_there_is_missing")
@@ -148,26 +141,30 @@ class RefusalChecks(StorePlaces):
         Nor `Missing`, nor an empty listing: that is a log with nothing in it."""
         self.faulty("failed read")
         whole = self.segment(SIZE)
-        for step in range(1, REFUSED_STEPS):
-            for seed in range(SEEDS):
-                place, rng = self.place(), random.Random(f"{step} {seed}")
-                writer = self.writer(place)
-                for number in (1, 2):
-                    writer.create(number, whole)
-                for store in (writer, self.at(place)):
-                    calls = reads(store, whole)
-                    for told, (call, expected) in calls.items():
-                        self.arm(place, "failed read", step, rng)
-                        try:
-                            must(call() == expected, f"{told}, which failed at step {step}, gives something else")
-                        except Missing as error:
-                            raise ContractBroken(f"{told}, which failed at step {step}, says Missing") from error
-                        except (OSError, Unavailable):
-                            pass
-                        finally:
-                            self.disarm(place)
+        for step, place, rng in self.tries(REFUSED_STEPS):
+            writer = self.writer(place)
+            for number in (1, 2):
+                writer.create(number, whole)
+            for store in (writer, self.at(place)):
+                calls = reads(store, whole)
+                for told, (call, expected) in calls.items():
+                    self.arm(place, "failed read", step, rng)
+                    try:
+                        must(call() == expected, f"{told}, which failed at step {step}, gives something else")
+                    except Missing as error:
+                        raise ContractBroken(f"{told}, which failed at step {step}, says Missing") from error
+                    except (OSError, Unavailable):
+                        pass
+                    finally:
+                        self.disarm(place)
 
     # For the checks
+
+    def tries(self, steps: int) -> Iterator[tuple[int, Path, random.Random]]:
+        """(step that is to fail, a new place, what decides there), some of each below *steps*."""
+        for step in range(1, steps):
+            for seed in range(SEEDS):
+                yield step, self.place(), random.Random(f"{step} {seed}")
 
     def changes(self, store: SegmentStore) -> list[Change]:
         """Every call that changes segments; of these, 1 and 2 are there."""

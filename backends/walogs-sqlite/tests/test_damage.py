@@ -18,6 +18,17 @@ from walogs_sqlite.database import TABLE
 ENTRIES = [b"entry %03d " % number * (3 + number % 40 * 8) for number in range(60)]
 
 
+def put(path: Path, data: bytes) -> None:
+    """The database, and nothing of an earlier one beside it."""
+    for left in path.parent.glob(f"{path.name}-*"):
+        left.unlink()
+    path.write_bytes(data)
+
+
+def flipped(whole: bytes, at: int, bit: int) -> bytes:
+    return whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+
+
 @pytest.fixture
 def whole(path: Path) -> bytes:
     """A closed log of sixty entries."""
@@ -55,8 +66,7 @@ def test_wherever_a_byte_is_damaged_what_is_read_is_what_was_appended(path: Path
     rng, seen = random.Random(seed_of("damage")), Counter[str]()
     for _ in range(tries):
         at = rng.randrange(len(whole))
-        damaged = whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
-        path.write_bytes(damaged)
+        put(path, flipped(whole, at, rng.randrange(8)))
         try:
             with walogs.open(path, store="sqlite") as wal:
                 found = [data for _, data in wal]
@@ -64,8 +74,6 @@ def test_wherever_a_byte_is_damaged_what_is_read_is_what_was_appended(path: Path
             seen["whole" if len(found) == len(ENTRIES) else "less"] += 1
         except (walogs.WalError, OSError) as error:
             seen[type(error).__name__] += 1
-        for left in path.parent.glob(f"{path.name}-*"):
-            left.unlink()
     print(dict(seen))
     assert seen["Corrupt"] > tries / 5
     assert seen["whole"] > 0
@@ -82,12 +90,10 @@ def test_any_flipped_bit_in_the_description_of_the_table_is_refused(
     start = whole.index(TABLE.encode())
     for at in range(start, start + len(TABLE)):
         for bit in bits:
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            put(path, flipped(whole, at, bit))
             for opening in (walogs.open, walogs.reader):
                 with pytest.raises(walogs.Corrupt):
                     opening(path, store="sqlite").close()
-            for left in path.parent.glob(f"{path.name}-*"):
-                left.unlink()
 
 
 @pytest.mark.guarantee("G6", "G16")
@@ -99,7 +105,7 @@ def test_any_flipped_bit_around_a_row_is_told(path: Path, whole: bytes, bits: It
         data = whole.index(ENTRIES[segment - 1][:20])
         for at in range(whole.rindex(MAGIC, 0, data) - 12, whole.rindex(MAGIC, 0, data)):
             for bit in bits:
-                path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+                put(path, flipped(whole, at, bit))
                 try:
                     with walogs.open(path, store="sqlite") as wal:
                         found = [data for _, data in wal]
@@ -107,8 +113,6 @@ def test_any_flipped_bit_around_a_row_is_told(path: Path, whole: bytes, bits: It
                     kinds["opened"] += 1
                 except walogs.Corrupt:
                     kinds["Corrupt"] += 1
-                for left in path.parent.glob(f"{path.name}-*"):
-                    left.unlink()
     assert kinds["Corrupt"] > 5, kinds
 
 

@@ -1,10 +1,7 @@
-"""The distributions of the workspace are what is tested here: their plugins are there, by name."""
+"""What is tested here are the distributions of the workspace, so their plugins are enabled."""
 
 from __future__ import annotations
 
-import pytest
+from tests.kit.workspace import plugins_are_there
 
-
-@pytest.fixture(autouse=True)
-def plugins_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
+__all__ = ["plugins_are_there"]

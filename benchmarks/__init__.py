@@ -1,1 +1,1 @@
-"""What walogs costs, as ratios to the bare thing and to what a Python user would take instead. See README.md."""
+"""Measure what walogs costs, beside bare system calls and beside what people use instead. See README.md."""

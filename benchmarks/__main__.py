@@ -14,7 +14,7 @@ from benchmarks.appending import append, batch
 from benchmarks.callers import callers
 from benchmarks.following import follow
 from benchmarks.inspecting import inspect
-from benchmarks.machine import described, load
+from benchmarks.machine import describe_machine, load
 from benchmarks.measure import FULL, QUICK, Row, Scale, table
 from benchmarks.memory import memory
 from benchmarks.peers import peers
@@ -37,7 +37,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
 
 
 def run(names: Sequence[str], scale: Scale, above: Path) -> list[Row]:
-    """The rows of these benchmarks, each measured in an empty directory below *above*. Raises `Differs`."""
+    """Return the rows of these benchmarks. Each is measured in an empty directory below *above*. Raise `Differs`."""
     above.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for name in names:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(options.only) - BENCHMARKS.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     options.directory.mkdir(parents=True, exist_ok=True)
-    print(described(options.directory), end="\n\n", flush=True)
+    print(describe_machine(options.directory), end="\n\n", flush=True)
     rows = run(options.only or list(BENCHMARKS), QUICK if options.quick else FULL, options.directory)
     print(table(rows), f"At the end: {load()}", sep="\n\n")
     missed = [row.name for row in rows if row.figure is not None and row.limit and not row.limit.holds(row.figure)]

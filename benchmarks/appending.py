@@ -1,8 +1,7 @@
-"""A durable append against the bare write and sync; what a batch costs above it."""
+"""A durable append beside the bare write and sync, and what a batch costs above them."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,7 +10,6 @@ from statistics import median
 from typing import Final
 
 import walogs
-from benchmarks.bare import ZeroFilled
 from benchmarks.measure import (
     BLOCK,
     LOOP,
@@ -20,31 +18,33 @@ from benchmarks.measure import (
     Work,
     at_most,
     fixed_loop,
-    interleaved,
     spread,
     steadiness,
+    time_in_turns,
 )
 from benchmarks.payloads import BATCH, ENTRY_BYTES, check_log, payloads
-from walogs.formats.native import CHECK_BYTES, NativeFormat
+from walogs.cli.bench.bare import BareFile
+from walogs.defaults.crc32_codec import Crc32Codec
+from walogs.formats.native import NativeFormat
 
 BATCHES: Final = 5
-"""To a block: so few that the median block holds no new window of zeros; what those cost has a row of its own."""
+"""Batches in a block: so few that the median block allocates no new window. That cost has a row of its own."""
 
 
 def frame_bytes(entries: int) -> int:
-    """What one commit of so many entries of 128 bytes writes."""
+    """Return the bytes that one commit of this many entries of 128 bytes writes."""
     form = NativeFormat()
-    return form.frame_bytes(form.body_bytes(entries, entries * ENTRY_BYTES), CHECK_BYTES)
+    return form.frame_bytes(form.body_bytes(entries, entries * ENTRY_BYTES), Crc32Codec.check_bytes)
 
 
 def append(scale: Scale, place: Path) -> Iterator[Row]:
-    """One durable append ÷ pwrite + fdatasync of the same bytes."""
-    frame = os.urandom(frame_bytes(1))
-    size = 512 + (scale.rounds * scale.blocks + 1) * BLOCK * len(frame)
+    """Measure one durable append ÷ pwrite + fdatasync of as many bytes."""
+    size = frame_bytes(1)
+    room = (scale.rounds * scale.blocks + 1) * BLOCK * size
     with (
         walogs.open(place / "log") as wal,
-        closing(ZeroFilled(place / "bare", size)) as bare,
-        closing(ZeroFilled(place / "bare-again", size)) as bare_again,
+        closing(BareFile(place / "bare", size, room)) as bare,
+        closing(BareFile(place / "bare-again", size, room)) as bare_again,
     ):
 
         def appends() -> Work:
@@ -58,38 +58,46 @@ def append(scale: Scale, place: Path) -> Iterator[Row]:
 
         prepared: dict[str, Callable[[], Work]] = {
             "walogs": appends,
-            "bare": lambda: bare.block(frame, BLOCK),
-            "bare again": lambda: bare_again.block(frame, BLOCK),
+            "bare": lambda: bare.prepare(BLOCK),
+            "bare again": lambda: bare_again.prepare(BLOCK),
         }
         for block in prepared.values():
             block()()  # warm
-        costs = interleaved(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
+        costs = time_in_turns(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
         entries = wal.last_lsn
     check_log("durable appends", place / "log", entries)
     ratios, noise = costs.ratios("walogs", "bare", "bare again"), costs.ratios("bare again", "bare")
     each = f"{costs.median('walogs') / BLOCK / 1000:.1f} and {costs.median('bare') / BLOCK / 1000:.1f} µs"
     what = "durable append of 128 B ÷ bare pwrite + fdatasync"
-    yield Row(what, median(ratios), "×", at_most(1.10), f"rounds {spread(ratios)}; {each}")
-    yield Row("noise: one bare file ÷ the other", median(noise), "×", None, f"rounds {spread(noise)}")
+    yield Row(
+        name=what, figure=median(ratios), unit="×", limit=at_most(1.10), beside=f"rounds {spread(ratios)}; {each}"
+    )
+    yield Row(
+        name="noise: one bare file ÷ the other",
+        figure=median(noise),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(noise)}",
+    )
     total, total_bare = costs.total("walogs"), (costs.total("bare") + costs.total("bare again")) / 2
     noise_of_totals = costs.total("bare again") / costs.total("bare")
     yield Row(
-        "durable append ÷ bare, all of the time together",
-        total / total_bare,
-        "×",
-        None,
-        f"windows of zeros and pauses too; noise {noise_of_totals:.2f}",
+        name="durable append ÷ bare, all of the time together",
+        figure=total / total_bare,
+        unit="×",
+        limit=None,
+        beside=f"windows of zeros and pauses too; noise {noise_of_totals:.2f}",
     )
 
 
 def batch(scale: Scale, place: Path) -> Iterator[Row]:
-    """CPU of a batch, per entry, above the same bytes written and synced bare."""
-    frame = os.urandom(frame_bytes(BATCH))
-    size = 512 + 100 * BATCHES * len(frame)
+    """Measure the CPU time of a batch, per entry, above that of as many bytes written and synced bare."""
+    size = frame_bytes(BATCH)
+    room = 100 * BATCHES * size
     with (
         walogs.open(place / "log") as wal,
-        closing(ZeroFilled(place / "bare", size)) as bare,
-        closing(ZeroFilled(place / "bare-again", size)) as bare_again,
+        closing(BareFile(place / "bare", size, room)) as bare,
+        closing(BareFile(place / "bare-again", size, room)) as bare_again,
     ):
 
         def work() -> int:
@@ -103,33 +111,34 @@ def batch(scale: Scale, place: Path) -> Iterator[Row]:
 
         prepared: dict[str, Callable[[], Work]] = {
             "walogs": lambda: work,
-            "bare": lambda: bare.block(frame, BATCHES),
-            "bare again": lambda: bare_again.block(frame, BATCHES),
+            "bare": lambda: bare.prepare(BATCHES),
+            "bare again": lambda: bare_again.prepare(BATCHES),
             LOOP: fixed_loop,
         }
         for block in prepared.values():
             block()()
-        costs = interleaved(prepared, scale.rounds, scale.batch_blocks, time.thread_time_ns)
+        costs = time_in_turns(prepared, scale.rounds, scale.batch_blocks, time.thread_time_ns)
         entries = wal.last_lsn
     check_log("durable batches", place / "log", entries)
     in_block = BATCHES * BATCH
     of_run = scale.rounds * scale.batch_blocks * in_block
     above = [nanoseconds / in_block for nanoseconds in costs.differences("walogs", "bare", "bare again")]
     noise = median(costs.differences("bare again", "bare")) / in_block
+    bare_ns = costs.median("bare") / in_block
     yield Row(
-        "append_batch of 1,000 × 128 B: CPU an entry above bare",
-        median(above),
-        "ns",
-        at_most(120),
-        f"rounds {min(above):.0f}–{max(above):.0f}; bare {costs.median('bare') / in_block:.0f}, noise {noise:+.0f}",
+        name="append_batch of 1,000 × 128 B: CPU an entry above bare",
+        figure=median(above),
+        unit="ns",
+        limit=at_most(120),
+        beside=f"rounds {min(above):.0f}–{max(above):.0f}; bare {bare_ns:.0f}, noise {noise:+.0f}",
     )
     total_bare = (costs.total("bare") + costs.total("bare again")) / 2
     noise_of_totals = (costs.total("bare again") - costs.total("bare")) / of_run
     yield Row(
-        "append_batch above bare, all of the CPU together",
-        (costs.total("walogs") - total_bare) / of_run,
-        "ns",
-        None,
-        f"windows and rotations too; noise {noise_of_totals:+.0f}",
+        name="append_batch above bare, all of the CPU together",
+        figure=(costs.total("walogs") - total_bare) / of_run,
+        unit="ns",
+        limit=None,
+        beside=f"windows and rotations too; noise {noise_of_totals:+.0f}",
     )
     yield steadiness(costs, "batches")

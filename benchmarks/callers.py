@@ -1,4 +1,4 @@
-"""Many callers on one log: threads in `append`, futures in flight, and what the sharing costs a lone caller."""
+"""Many callers of one log: threads in `append`, futures in flight, and what a lone caller pays for the sharing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -23,87 +24,64 @@ from benchmarks.measure import (
     Work,
     at_least,
     at_most,
-    interleaved,
     spread,
+    time_in_turns,
 )
-from benchmarks.payloads import Differs, check_log, payloads
+from benchmarks.payloads import ENTRY_BYTES, check_log, payloads
+from walogs.cli.bench.entries import Check, Entries
+from walogs.cli.bench.rows import Callers
 
-ENTRY_BYTES: Final = 128
 THREADS: Final = {"one": 1, "one again": 1, "2": 2, "8": 8, "64": 64, "256": 256}
 IN_FLIGHT: Final = 1000
 
 
 class Rate(NamedTuple):
-    """Of one kind of caller, for some time."""
+    """How fast one kind of caller appended."""
 
     entries_a_second: float
     entries_a_commit: float
 
 
-def data_of(thread: int, number: int) -> bytes:
-    return b"%04d:%08d" % (thread, number) * (ENTRY_BYTES // 13 + 1)
-
-
-def checked(path: Path, appended: dict[int, int], seconds: float) -> Rate:
-    """The rate, once a reader has found what each thread appended, in its order. Raises `Differs`."""
-    numbers = dict.fromkeys(appended, 0)
+def check_rate(path: Path, entries: Entries, appended: Sequence[int], seconds: float) -> Rate:
+    """Return the rate after a reader has found what each thread appended, in its order. Raise `Differs` otherwise."""
+    check = Check("callers", entries, appended)
     with walogs.reader(path) as reader:
-        for lsn, data in reader:
-            thread = int(data[:4])
-            if data != data_of(thread, numbers[thread]):
-                raise Differs(f"entry {lsn} of {path} is not what thread {thread} appended")
-            numbers[thread] += 1
+        check.read(reader)
         commits = sum(1 for _ in reader.commits())
-    if numbers != appended:
-        raise Differs(f"{path} holds {numbers}, and {appended} were acknowledged")
-    total = sum(appended.values())
+    check.end()
+    total = sum(appended)
     return Rate(total / seconds, total / commits)
 
 
 def by_threads(path: Path, threads: int, seconds: float, sync: str = "fdatasync") -> Rate:
-    appended = dict.fromkeys(range(threads), 0)
-    stop, ready = threading.Event(), threading.Barrier(threads + 1)
-
-    def call(name: int) -> None:
-        count = 0
-        ready.wait()
-        while not stop.is_set():
-            wal.append(data_of(name, count))
-            count += 1
-        appended[name] = count
-
+    """Append from this many threads at once, for so many seconds."""
+    entries = Entries(ENTRY_BYTES)
     with walogs.open(path, sync=sync) as wal:
-        running = [threading.Thread(target=call, args=(name,)) for name in appended]
-        for thread in running:
-            thread.start()
-        ready.wait()  # starting threads is not what is measured
-        began = time.perf_counter()
-        time.sleep(seconds)
-        stop.set()
-        for thread in running:
-            thread.join()
-        took = time.perf_counter() - began
-    return checked(path, appended, took)
+        running = Callers(wal, entries, threads)
+        took = running.run(seconds).seconds
+    return check_rate(path, entries, running.appended, took)
 
 
 def by_futures(path: Path, seconds: float) -> Rate:
-    in_flight = deque[object]()
+    """Append from one thread that waits only for the oldest of IN_FLIGHT futures, for so many seconds."""
+    entries = Entries(ENTRY_BYTES)
+    in_flight = deque[Future[int]]()
     count = 0
     with walogs.open(path) as wal:
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
-            in_flight.append(wal.submit(data_of(0, count)))
+            in_flight.append(wal.submit(entries.data(0, count)))
             count += 1
             if len(in_flight) >= IN_FLIGHT:
-                in_flight.popleft().result()  # type: ignore[attr-defined]
+                in_flight.popleft().result()
         for future in in_flight:
-            future.result()  # type: ignore[attr-defined]
+            future.result()
         took = time.perf_counter() - began
-    return checked(path, {0: count}, took)
+    return check_rate(path, entries, [count], took)
 
 
 def callers(scale: Scale, place: Path) -> Iterator[Row]:
-    """Throughput beside one thread's, in the same turn; and a lone append beside its writer called under a lock."""
+    """Measure throughput beside one thread in the same turn, and a lone append beside its writer under a lock."""
     kinds: dict[str, Callable[[Path], Rate]] = {
         name: partial(by_threads, threads=threads, seconds=scale.turn_seconds) for name, threads in THREADS.items()
     }
@@ -133,7 +111,7 @@ def over_one(what: str, rates: list[Rate], one: list[float], target: Limit | Non
     ratios = [rate.entries_a_second / single for rate, single in zip(rates, one, strict=True)]
     shared = median(rate.entries_a_commit for rate in rates)
     beside = f"turns {min(ratios):.2f}–{max(ratios):.2f}; {shared:.0f} entries a commit"
-    return Row(what, median(ratios), "×", target, beside)
+    return Row(name=what, figure=median(ratios), unit="×", limit=target, beside=beside)
 
 
 def ignore(event: object) -> None:
@@ -141,7 +119,7 @@ def ignore(event: object) -> None:
 
 
 def lone(scale: Scale, place: Path) -> Iterator[Row]:
-    """What a lone caller pays for the sharing that it does not use."""
+    """Measure what a lone caller pays for the sharing that it does not use."""
     names = ("append", "writer", "writer again", "watched")
     observers = {"watched": [ignore]}
     opened = {name: walogs.open(place / name, observers=observers.get(name, ())) for name in names}
@@ -157,19 +135,37 @@ def lone(scale: Scale, place: Path) -> Iterator[Row]:
         def directly() -> None:
             for entry in entries:
                 with guard:
-                    writer.append([entry])
+                    writer.write_commit([entry])
 
         return directly if name.startswith("writer") else append
 
     prepared = {name: partial(through, name) for name in names}
-    costs = interleaved(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
+    costs = time_in_turns(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
     for name, wal in opened.items():
         wal.close()
         check_log(f"lone, {name}", place / name, scale.rounds * scale.blocks * BLOCK)
     ratios, noise = costs.ratios("append", "writer", "writer again"), costs.ratios("writer", "writer again")
     what = "a lone append ÷ its writer under a plain lock"
-    yield Row(what, median(ratios), "×", at_most(1.05), f"rounds {spread(ratios)}; noise {spread(noise)}")
+    yield Row(
+        name=what,
+        figure=median(ratios),
+        unit="×",
+        limit=at_most(1.05),
+        beside=f"rounds {spread(ratios)}; noise {spread(noise)}",
+    )
     watched = costs.ratios("watched", "append")
     what = "a lone append with an observer ÷ without"
-    yield Row(what, median(watched), "×", None, f"rounds {spread(watched)}; without one nothing of it is there")
-    yield Row("noise: that writer under a lock ÷ another", median(noise), "×", None, f"rounds {spread(noise)}")
+    yield Row(
+        name=what,
+        figure=median(watched),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(watched)}; without one nothing of it is there",
+    )
+    yield Row(
+        name="noise: that writer under a lock ÷ another",
+        figure=median(noise),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(noise)}",
+    )

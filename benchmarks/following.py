@@ -1,4 +1,4 @@
-"""A reader in another process that follows: how far it is behind, and what it costs when nothing comes."""
+"""A reader in another process that follows a log: its delay, and its CPU time while nothing is appended."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ after = resource.getrusage(resource.RUSAGE_SELF)
 spent = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
 print(json.dumps({"late": late, "idle": spent / (time.monotonic() - began)}), flush=True)
 """
-"""What the machine alone makes of a process that wakes up as often as a follower: how late it is, and what it costs."""
+"""A process that only wakes up as often as a follower. Its delay and its CPU time are those of the machine alone."""
 A_SECOND: Final = 200
 PATIENCE_SECONDS: Final = 10.0
-"""An entry that has not come by then is missed, and not waited for."""
+"""An entry that has not come after this time counts as lost."""
 
 
-def started(program: str, *arguments: str) -> subprocess.Popen[str]:
-    """A process that has said that it is ready."""
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a process, and wait until it says that it is ready."""
     command = [sys.executable, "-c", program, *arguments]
     process = subprocess.Popen(
         command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stdout is not None
     if process.stdout.readline() != "ready\n":
-        ended(process)
+        kill(process)
         raise RuntimeError("the other process did not start; it says why above")
     return process
 
 
-def ended(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
@@ -72,7 +72,7 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 def said(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The last line of it."""
+    """Return the last line that the process prints."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
@@ -80,16 +80,18 @@ def said(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def follow(scale: Scale, place: Path) -> Iterator[Row]:
-    """Delay behind the append's return at 200 entries a second; then CPU while idle. A process that only sleeps runs
-    beside it all the while."""
-    count, idle_seconds = scale.blocks * 20, scale.rounds * 1.5
+    """Measure the delay after an append returns, at 200 entries a second, and then the CPU time while idle.
+
+    A process that only sleeps runs beside the follower all the time.
+    """
+    count, idle_seconds = scale.blocks * 20, scale.idle_seconds
     data, returned = payloads(1, count), list[int]()
     with walogs.open(place / "log") as wal:
         wal.append(data[0])
         returned.append(time.monotonic_ns())
-        follower = started(FOLLOWER, str(place / "log"), str(count), str(idle_seconds), str(PATIENCE_SECONDS))
+        follower = start(FOLLOWER, str(place / "log"), str(count), str(idle_seconds), str(PATIENCE_SECONDS))
         try:
-            sleeper = started(SLEEPER)
+            sleeper = start(SLEEPER)
             try:
                 for entry in data[1:]:
                     time.sleep(1 / A_SECOND)
@@ -97,20 +99,44 @@ def follow(scale: Scale, place: Path) -> Iterator[Row]:
                     returned.append(time.monotonic_ns())
                 told, noise = said(follower), said(sleeper)
             finally:
-                ended(sleeper)
+                kill(sleeper)
         finally:
-            ended(follower)
+            kill(follower)
     check_log("what was followed", place / "log", count)
     check_entries("the follower", ((lsn, bytes.fromhex(entry)) for _, lsn, entry in told["seen"]), count)
     delays = [seen - back for (seen, _, _), back in zip(told["seen"], returned, strict=True)][1:]
     (half, most), (half_late, most_late) = percentiles(delays), percentiles(noise["late"])
-    yield Row("a reader behind the append's return, p99", most, "ms", at_most(20), f"p50 {half:.1f}; {count} entries")
-    yield Row("noise: a process that sleeps 10 ms, late, p99", most_late, "ms", None, f"p50 {half_late:.1f}")
-    yield Row("a following reader's CPU when idle", told["idle"] * 100, "%", at_most(2), f"{idle_seconds:.0f} s")
-    yield Row("noise: CPU of the process that only sleeps", noise["idle"] * 100, "%", None, "10 ms at a time")
+    yield Row(
+        name="a reader behind the append's return, p99",
+        figure=most,
+        unit="ms",
+        limit=at_most(20),
+        beside=f"p50 {half:.1f}; {count} entries",
+    )
+    yield Row(
+        name="noise: a process that sleeps 10 ms, late, p99",
+        figure=most_late,
+        unit="ms",
+        limit=None,
+        beside=f"p50 {half_late:.1f}",
+    )
+    yield Row(
+        name="a following reader's CPU when idle",
+        figure=told["idle"] * 100,
+        unit="%",
+        limit=at_most(2),
+        beside=f"{idle_seconds:.0f} s",
+    )
+    yield Row(
+        name="noise: CPU of the process that only sleeps",
+        figure=noise["idle"] * 100,
+        unit="%",
+        limit=None,
+        beside="10 ms at a time",
+    )
 
 
 def percentiles(nanoseconds: list[int]) -> tuple[float, float]:
-    """The 50th and the 99th, in milliseconds."""
+    """Return the 50th and the 99th percentile, in milliseconds."""
     ordered = sorted(nanoseconds)
     return ordered[len(ordered) // 2] / 1e6, ordered[int(len(ordered) * 0.99)] / 1e6

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.identity_codec`: what asking a codec that has nothing to do would cost (`encode`, `decode`).
+"""`python -m benchmarks.identity_codec`: what it would cost to call `encode` and `decode` of a codec that does nothing.
 
-The same log, written and walked with the default codec as it is, and with one that differs only in not saying that it
-is the identity: the engine then makes a `FrameContext` and asks it, for every frame. docs/decisions/ has the figures.
+The same log is written and walked with the default codec, and with one that does not say that it is the identity. For
+the second one, the engine makes a `FrameContext` for every frame and calls the codec. docs/decisions/ has the figures.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import walogs
-from benchmarks.machine import described
-from benchmarks.measure import Costs, Work, interleaved, spread
+from benchmarks.machine import describe_machine
+from benchmarks.measure import Costs, Work, spread, time_in_turns
 from walogs.defaults.crc32_codec import Crc32Codec
 
 ENTRY: Final = bytes(range(128))
@@ -27,7 +27,7 @@ ROUNDS: Final = 7
 
 
 class AskedCodec(Crc32Codec):
-    """The same bytes; asked for every frame."""
+    """A codec that stores the same bytes as the default, and is called for every frame."""
 
     identity: bool = False
 
@@ -40,7 +40,7 @@ CODECS: Final[dict[str, Callable[[], Crc32Codec]]] = {
 
 
 def appending(place: Path) -> Costs:
-    """CPU of blocks of appends. No commit waits for a disk."""
+    """Measure the CPU time of blocks of appends. No commit waits for a disk."""
     with ExitStack() as stack:
         logs = {
             name: stack.enter_context(walogs.open(place / name, codec=codec(), sync="none"))
@@ -54,11 +54,11 @@ def appending(place: Path) -> Costs:
 
             return lambda: work
 
-        return interleaved({name: prepared(wal) for name, wal in logs.items()}, ROUNDS, 40, time.thread_time_ns)
+        return time_in_turns({name: prepared(wal) for name, wal in logs.items()}, ROUNDS, 40, time.thread_time_ns)
 
 
 def walking(log: Path) -> Costs:
-    """CPU of walks over a whole sealed segment, from a warm cache."""
+    """Measure the CPU time of walks over a whole sealed segment, from a warm cache."""
 
     def prepared(codec: Callable[[], Crc32Codec]) -> Callable[[], Work]:
         def work() -> int:
@@ -69,10 +69,10 @@ def walking(log: Path) -> Costs:
 
         return lambda: work
 
-    return interleaved({name: prepared(codec) for name, codec in CODECS.items()}, ROUNDS, 3, time.thread_time_ns)
+    return time_in_turns({name: prepared(codec) for name, codec in CODECS.items()}, ROUNDS, 3, time.thread_time_ns)
 
 
-def sealed(log: Path, batch: int) -> Path:
+def write_sealed_log(log: Path, batch: int) -> Path:
     with walogs.open(log, sync="none") as wal:
         for _ in range(WALKED // batch):
             wal.append_batch([ENTRY] * batch)
@@ -80,8 +80,8 @@ def sealed(log: Path, batch: int) -> Path:
     return log
 
 
-def told(what: str, costs: Costs, entries: int) -> str:
-    """ns an entry with and without the calls, what they add, and that of nothing at all."""
+def describe_cost(what: str, costs: Costs, entries: int) -> str:
+    """Describe the time per entry with and without the calls, the difference, and the noise."""
     each = {name: costs.median(name) / entries for name in CODECS}
     added, noise = each["asked"] - each["left out"], each["left out again"] - each["left out"]
     ratios = spread(costs.ratios("asked", "left out"))
@@ -94,10 +94,12 @@ def told(what: str, costs: Costs, entries: int) -> str:
 def main() -> None:
     with TemporaryDirectory(dir=".", prefix="benchmark-") as directory:
         place = Path(directory)
-        print(described(place))
-        print(told("append", appending(place), BLOCK))
-        print(told("walk, sealed, single appends", walking(sealed(place / "single", 1)), WALKED))
-        print(told("walk, sealed, batches of 1,000", walking(sealed(place / "batches", BATCH)), WALKED))
+        print(describe_machine(place))
+        print(describe_cost("append", appending(place), BLOCK))
+        print(describe_cost("walk, sealed, single appends", walking(write_sealed_log(place / "single", 1)), WALKED))
+        print(
+            describe_cost("walk, sealed, batches of 1,000", walking(write_sealed_log(place / "batches", BATCH)), WALKED)
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Looking into a log: `verify` of sealed segments and of others, and `backup` beside `cp`."""
+"""`verify` of sealed and of active segments, and `backup` beside `cp`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statistics import median
 from typing import Final
 
 import walogs
-from benchmarks.measure import Row, Scale, Work, at_least, interleaved, spread
+from benchmarks.measure import Row, Scale, Work, at_least, spread, time_in_turns
 from benchmarks.payloads import BATCH, Differs, check_entries, payloads
 from walogs.formats.crc32 import crc32
 
@@ -21,8 +21,8 @@ SEGMENT_BYTES: Final = 16 << 20
 CHUNK_BYTES: Final = 1 << 20
 
 
-def made(path: Path, entries: int, *, is_sealed: bool) -> Path:
-    """A log of batches: in sealed segments but for the last, which is empty, or in one that is active."""
+def make_log(path: Path, entries: int, *, is_sealed: bool) -> Path:
+    """Make a log of batches, either in sealed segments with an empty one behind them, or in one active segment."""
     with walogs.open(path, sync="none", max_segment_size=SEGMENT_BYTES if is_sealed else None) as wal:
         for first_lsn in range(1, entries + 1, BATCH):
             wal.append_batch(payloads(first_lsn, min(BATCH, entries + 1 - first_lsn)))
@@ -33,24 +33,24 @@ def made(path: Path, entries: int, *, is_sealed: bool) -> Path:
 
 
 def read_back(what: object, path: Path, entries: int) -> None:
-    """Raises `Differs` unless a reader finds every entry."""
+    """Raise `Differs` unless a reader finds every entry."""
     with walogs.reader(path) as reader:
         check_entries(str(what), reader, entries)
 
 
 def inspect(scale: Scale, place: Path) -> Iterator[Row]:
-    """Wall time, from a warm cache."""
-    sealed = made(place / "sealed", scale.walked, is_sealed=True)
-    active = made(place / "active", scale.walked, is_sealed=False)
+    """Measure wall time, from a warm cache."""
+    sealed = make_log(place / "sealed", scale.walked, is_sealed=True)
+    active = make_log(place / "active", scale.walked, is_sealed=False)
     yield from verify(scale, sealed, active)
     yield from backup_beside_cp(scale, place, sealed)
 
 
 def verify(scale: Scale, sealed: Path, active: Path) -> Iterator[Row]:
-    """Bytes of segments a second; beside it, no more than reading the same files and their CRC."""
+    """Measure bytes of segments per second, beside only reading the same files and computing their CRC."""
     sizes = {log: sum(file.stat().st_size for file in log.glob("wal-*.log")) for log in (sealed, active)}
 
-    def verified(log: Path) -> Work:
+    def work_of_verify(log: Path) -> Work:
         def work() -> int:
             began = time.perf_counter_ns()
             report = walogs.verify(log)
@@ -69,27 +69,48 @@ def verify(scale: Scale, sealed: Path, active: Path) -> Iterator[Row]:
                     crc = crc32(data, crc)
 
     prepared: dict[str, Callable[[], Work]] = {
-        "sealed": partial(verified, sealed),
-        "active": partial(verified, active),
+        "sealed": partial(work_of_verify, sealed),
+        "active": partial(work_of_verify, active),
         "bare": lambda: bare,
         "bare again": lambda: bare,
     }
-    costs = interleaved(prepared, scale.rounds, 1, time.perf_counter_ns)
+    costs = time_in_turns(prepared, scale.rounds, 1, time.perf_counter_ns)
     read_back("what was verified, sealed", sealed, scale.walked)
     read_back("what was verified, not sealed", active, scale.walked)
     for what, name, log in (("sealed", "sealed", sealed), ("not sealed", "active", active)):
         each = [sizes[log] / took for took in costs.medians(name)]
         beside = f"rounds {spread(each)}; {sizes[log] >> 20} MiB"
-        yield Row(f"verify, {what}", median(each), "GB/s", at_least(1) if name == "sealed" else None, beside)
+        yield Row(
+            name=f"verify, {what}",
+            figure=median(each),
+            unit="GB/s",
+            limit=at_least(1) if name == "sealed" else None,
+            beside=beside,
+        )
     over = costs.ratios("sealed", "bare", "bare again")
-    yield Row("verify, sealed ÷ reading and a CRC alone", median(over), "×", None, f"rounds {spread(over)}")
+    yield Row(
+        name="verify, sealed ÷ reading and a CRC alone",
+        figure=median(over),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(over)}",
+    )
     noise = costs.ratios("bare again", "bare")
-    yield Row("noise: reading and a CRC ÷ the same", median(noise), "×", None, f"rounds {spread(noise)}")
+    yield Row(
+        name="noise: reading and a CRC ÷ the same",
+        figure=median(noise),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(noise)}",
+    )
 
 
 def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
-    """All into the same directory. The target is against `cp` *and* the syncs: a backup promises that what has its
-    name is on the disk, and a `cp` that has returned promises nothing; what `cp` alone takes is shown beside it."""
+    """Measure `backup` beside `cp`, into the same directory.
+
+    The target compares it with `cp` *and* the syncs: a finished backup is on the disk, and a finished `cp` need not
+    be. The time of `cp` alone is shown beside it.
+    """
     copy = place / "copy"
 
     def with_cp() -> None:
@@ -104,7 +125,7 @@ def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
 
     def copying(name: str, make: Callable[[], None]) -> Work:
         def work() -> int:
-            os.sync()  # nobody pays for what the one before has left
+            os.sync()  # no turn pays for the dirty pages of the one before
             began = time.perf_counter_ns()
             make()
             took = time.perf_counter_ns() - began
@@ -121,13 +142,21 @@ def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
         "cp and sync again": with_cp_and_sync,
     }
     prepared = {name: partial(copying, name, make) for name, make in makers.items()}
-    costs = interleaved(prepared, scale.rounds, 2, time.perf_counter_ns)
+    costs = time_in_turns(prepared, scale.rounds, 2, time.perf_counter_ns)
     synced = [1 / ratio for ratio in costs.ratios("backup", "cp and sync", "cp and sync again")]
     alone = [1 / ratio for ratio in costs.ratios("backup", "cp")]
     noise = costs.ratios("cp and sync again", "cp and sync")
     each = f"{costs.median('backup') / 1e6:.0f} and {costs.median('cp and sync') / 1e6:.0f} ms"
     what = "backup, as fast as cp and sync times"
-    yield Row(what, median(synced), "×", at_least(0.5), f"rounds {spread(synced)}; {each}")
+    yield Row(
+        name=what, figure=median(synced), unit="×", limit=at_least(0.5), beside=f"rounds {spread(synced)}; {each}"
+    )
     beside = f"rounds {spread(alone)}; cp {costs.median('cp') / 1e6:.0f} ms: nothing of it need be on the disk"
-    yield Row("backup, as fast as cp alone times", median(alone), "×", None, beside)
-    yield Row("noise: cp and sync ÷ the same", median(noise), "×", None, f"rounds {spread(noise)}")
+    yield Row(name="backup, as fast as cp alone times", figure=median(alone), unit="×", limit=None, beside=beside)
+    yield Row(
+        name="noise: cp and sync ÷ the same",
+        figure=median(noise),
+        unit="×",
+        limit=None,
+        beside=f"rounds {spread(noise)}",
+    )

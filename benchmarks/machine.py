@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine on which the figures were measured."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def crc_implementation() -> str:
 
 
 def load() -> str:
-    """How many processes wanted to run, over the last 1, 5 and 15 minutes. Next to none but this one: figures count."""
+    """Describe how many processes wanted to run in the last 1, 5 and 15 minutes. Figures need an idle machine."""
     return "load " + ", ".join(f"{value:.1f}" for value in os.getloadavg())
 
 
-def described(place: Path) -> str:
-    """A few lines: machine, file system, interpreter, what computes CRCs, releases."""
+def describe_machine(place: Path) -> str:
+    """Describe the machine, the file system, the interpreter, the CRC library and the releases, in a few lines."""
     volume = os.statvfs(place)
     interpreter = f"{platform.python_implementation()} {platform.python_version()}"
     blocks = f"{file_system(place.stat().st_dev) or 'unknown file system'}, {volume.f_bsize}-byte blocks"

@@ -1,4 +1,4 @@
-"""Rows of the table, and the interleaved blocks that their figures come from."""
+"""The rows of the table, and the interleaved blocks from which their figures are computed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ BLOCK: Final = 20
 SEED: Final = 1
 
 Work = Callable[[], int | None]
-"""What is timed. It may return what it cost, in nanoseconds, where it knows better than a clock around it."""
+"""Work that is timed. It may return its own cost in nanoseconds, if that is better than a clock around it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured. Figures of a small scale are for trying the benchmark, not for quoting."""
+    """How much is measured. A small scale is for trying the benchmark; its figures are not to be quoted."""
 
     rounds: int
     blocks: int
-    """Of 20 durable appends, each round."""
+    """Blocks of 20 durable appends, each round."""
     batch_blocks: int
-    """Of 5 durable batches, each round."""
+    """Blocks of 5 durable batches, each round."""
     walked: int
     """Entries in each log that is walked or opened."""
     walks: int
-    """How often each of those is walked, and opened."""
+    """How often each of those logs is walked and opened."""
     reads: int
     """Blocks of 20 entries read at random."""
     starts: int
     """Pairs of interpreters started."""
     memory_bytes: int
     """Size of the log that is walked while its reader's memory is watched."""
+    idle_seconds: float
+    """How long a follower that has nothing to do is watched."""
 
     @property
     def turns(self) -> int:
@@ -43,17 +45,40 @@ class Scale:
 
     @property
     def turn_seconds(self) -> float:
-        """How long a rate is measured at a time: so short that what is compared runs beside it, and long enough for
-        many threads to settle."""
+        """How many seconds a rate is measured at a time.
+
+        Turns are short, so that things that are compared run close to each other, and long enough for many threads to
+        settle.
+        """
         return max(self.blocks / 120, 0.05)
 
 
-FULL: Final = Scale(7, 60, 60, 500_000, 9, 100, 30, 1 << 30)
-QUICK: Final = Scale(3, 20, 10, 400_000, 3, 25, 20, 96 << 20)
+FULL: Final = Scale(
+    rounds=7,
+    blocks=60,
+    batch_blocks=60,
+    walked=500_000,
+    walks=9,
+    reads=100,
+    starts=30,
+    memory_bytes=1 << 30,
+    idle_seconds=10.5,
+)
+QUICK: Final = Scale(
+    rounds=3,
+    blocks=20,
+    batch_blocks=10,
+    walked=400_000,
+    walks=3,
+    reads=25,
+    starts=20,
+    memory_bytes=96 << 20,
+    idle_seconds=4.5,
+)
 
 
 class Limit(NamedTuple):
-    """What a figure is to be: not more than this, or not less."""
+    """The target of a figure: at most or at least this."""
 
     sign: str
     value: float
@@ -68,7 +93,7 @@ class Row:
 
     name: str
     figure: float | None
-    """None: it was not measured, and `beside` says why."""
+    """None if it was not measured; then `beside` says why."""
     unit: str = ""
     limit: Limit | None = None
     beside: str = ""
@@ -83,7 +108,7 @@ class Row:
 
 
 def number(value: float) -> str:
-    """Three significant digits, without an exponent."""
+    """Format a number with three significant digits, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.{2 if abs(value) < 10 else 1}f}"
 
 
@@ -96,13 +121,13 @@ def at_least(value: float) -> Limit:
 
 
 class Costs:
-    """Nanoseconds of every block, by name and round."""
+    """The nanoseconds of every block, by name and round."""
 
     def __init__(self, names: Mapping[str, object], rounds: int) -> None:
         self.by_name: dict[str, list[list[int]]] = {name: [[] for _ in range(rounds)] for name in names}
 
     def medians(self, name: str) -> list[float]:
-        """The median block of each round."""
+        """Return the median block of each round."""
         return [median(blocks) for blocks in self.by_name[name]]
 
     def median(self, name: str) -> float:
@@ -112,12 +137,14 @@ class Costs:
         return sum(map(sum, self.by_name[name]))
 
     def ratios(self, over: str, *under: str) -> list[float]:
-        """The median of each round, of blocks ÷ those of *under* (their mean) that ran beside them: a disk that was
-        slow for a while was slow for both."""
+        """Return the median of each round of the blocks, each divided by the mean of the *under* blocks beside it.
+
+        A disk that is slow for a while is slow for both.
+        """
         return [median(a / b for a, b in pairs) for pairs in self._pairs(over, under)]
 
     def differences(self, over: str, *under: str) -> list[float]:
-        """The median of each round, of blocks less those of *under* (their mean) that ran beside them."""
+        """Return the median of each round of the blocks, each less the mean of the *under* blocks beside it."""
         return [median(a - b for a, b in pairs) for pairs in self._pairs(over, under)]
 
     def _pairs(self, over: str, under: tuple[str, ...]) -> list[list[tuple[int, float]]]:
@@ -125,12 +152,13 @@ class Costs:
         return [[(a, fmean(b)) for a, *b in zip(*blocks, strict=True)] for blocks in rounds]
 
 
-def interleaved(
+def time_in_turns(
     prepared: Mapping[str, Callable[[], Work]], rounds: int, blocks: int, clock: Callable[[], int]
 ) -> Costs:
-    """Blocks of one name after blocks of another, in an order drawn anew each time: nothing follows always the same.
+    """Time the blocks of all names in turn, in a new random order each time, so that none always follows the same one.
 
-    *prepared* makes ready, outside the clock, and returns what is timed."""
+    Each function of *prepared* prepares a block outside the clock and returns the work that is timed.
+    """
     costs = Costs(prepared, rounds)
     order, chance = list(prepared), random.Random(SEED)
     for turn in range(rounds):
@@ -150,7 +178,7 @@ TURNS: Final = 50_000
 
 
 def fixed_loop() -> Work:
-    """Nothing but Python, the same each time: what changes about its cost is the machine."""
+    """Return a fixed loop in Python. If its cost changes, the machine has changed its speed."""
 
     def work() -> None:
         for _ in range(TURNS):
@@ -160,18 +188,24 @@ def fixed_loop() -> Work:
 
 
 def steadiness(costs: Costs, during: str) -> Row:
-    """How fast the processor was meanwhile. Nanoseconds measured while it was slow mean little."""
+    """Return a row with the speed of the processor meanwhile. Nanoseconds of a slow processor mean little."""
     each = [nanoseconds / TURNS for nanoseconds in costs.medians(LOOP)]
-    return Row(f"noise: a fixed loop, a turn, during {during}", median(each), "ns", None, f"rounds {spread(each)}")
+    return Row(
+        name=f"noise: a fixed loop, a turn, during {during}",
+        figure=median(each),
+        unit="ns",
+        limit=None,
+        beside=f"rounds {spread(each)}",
+    )
 
 
 def spread(values: list[float]) -> str:
-    """Median, and the least and most of the rounds."""
+    """Describe the median of the rounds, the lowest and the highest."""
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def table(rows: list[Row]) -> str:
-    """The rows, as a table that is read as it stands and by Markdown."""
+    """Return the rows as a Markdown table that is also readable as text."""
     lines = [("what", "figure", "target", "", "beside it"), *(row.cells() for row in rows)]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(5)]
     lines.insert(1, tuple("-" * width for width in widths))  # type: ignore[arg-type]

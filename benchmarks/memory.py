@@ -1,4 +1,4 @@
-"""How much memory a reader needs for a log that is far larger than that."""
+"""The memory that a reader needs for a log that is far larger."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def said(program: str, *arguments: str) -> list[int]:
 
 
 def memory(scale: Scale, place: Path) -> Iterator[Row]:
-    """Resident memory over the bare interpreter's at its peak, in a process that opens and walks a large log."""
+    """Measure the peak memory of a process that opens and walks a large log, above that of a bare interpreter."""
     log = place / "log"
     entries = crc = written = 0
     with walogs.open(log, sync="none") as wal:
         while written < scale.memory_bytes:
-            # Half of it in single appends: those have the most frames to a segment.
+            # Half of the log is written by single appends, which make the most frames in a segment.
             data = payloads(entries + 1, BATCH)
             if entries // BATCH % 2:
                 wal.append_batch(data)
@@ -69,9 +69,9 @@ def memory(scale: Scale, place: Path) -> Iterator[Row]:
         raise Differs(f"the large log: {count} of {entries} entries came back, with CRC {found:#x} for {crc:#x}")
     size = sum(file.stat().st_size for file in log.glob("wal-*.log")) >> 20
     yield Row(
-        f"memory over a bare interpreter, opening and walking {size} MiB",
-        (walked - bare) / 1024,
-        "MiB",
-        at_most(64),
-        f"bare {bare / 1024:.1f}; after open {(opened - bare) / 1024:.1f}",
+        name=f"memory over a bare interpreter, opening and walking {size} MiB",
+        figure=(walked - bare) / 1024,
+        unit="MiB",
+        limit=at_most(64),
+        beside=f"bare {bare / 1024:.1f}; after open {(opened - bare) / 1024:.1f}",
     )

@@ -1,57 +1,47 @@
-"""What is appended, and the reader's check: no figure without it."""
+"""What the benchmarks append, and the check of what they read back. A figure is printed only after this check.
+
+The entries, the check and `Differs` are those of `walogs bench`.
+"""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import walogs
+from walogs.cli.bench.entries import Check, Differs, Entries
+
+__all__ = ["BATCH", "ENTRIES", "ENTRY_BYTES", "Differs", "check", "check_entries", "check_log", "payload", "payloads"]
 
 ENTRY_BYTES: Final = 128
 BATCH: Final = 1000
-NOISE: Final = random.Random(0).randbytes(8192)
-
-
-class Differs(Exception):
-    """What was read back is not what was appended: no figure of this run counts."""
+ENTRIES: Final = Entries(ENTRY_BYTES)
 
 
 def payload(lsn: int) -> bytes:
-    """The data of entry *lsn*; no two are alike."""
-    at = lsn * 61 % 8071
-    return lsn.to_bytes(8, "little") + NOISE[at : at + ENTRY_BYTES - 8]
+    """Return the data of entry *lsn*. No two entries are alike."""
+    return ENTRIES.data(0, lsn - 1)
 
 
 def payloads(first_lsn: int, count: int) -> list[bytes]:
-    return list(map(payload, range(first_lsn, first_lsn + count)))
+    """Return the data of *count* entries, from *first_lsn* on."""
+    return list(ENTRIES.block(first_lsn - 1, count))
 
 
 def check(what: str, found: Iterable[bytes], entries: int) -> None:
-    """Raises `Differs` unless these are entries 1 to *entries*, in order and no more."""
-    lsn = 0
-    for data in found:
-        lsn += 1
-        if data != payload(lsn) or lsn > entries:
-            raise Differs(f"{what}: entry {lsn} of {entries} is not what was appended")
-    if lsn != entries:
-        raise Differs(f"{what}: {lsn} of {entries} entries came back")
+    """Raise `Differs` unless *found* is the data of the entries 1 to *entries*, in order."""
+    check_entries(what, enumerate(found, 1), entries)
 
 
 def check_entries(what: str, found: Iterable[tuple[int, bytes]], entries: int) -> None:
-    """`check`, and that the LSNs are 1, 2, 3, …"""
-
-    def in_order() -> Iterable[bytes]:
-        for expected, (lsn, data) in enumerate(found, 1):
-            if lsn != expected:
-                raise Differs(f"{what}: entry {expected} came back as {lsn}")
-            yield data
-
-    check(what, in_order(), entries)
+    """Raise `Differs` unless *found* holds the LSNs 1 to *entries*, in order, each with its data."""
+    reader = Check(what, ENTRIES, [entries])
+    reader.read(found)
+    reader.end()
 
 
 def check_log(what: str, directory: Path, entries: int) -> None:
-    """Open the log again and compare every entry. Raises `Differs`."""
+    """Open the log again and compare every entry. Raise `Differs` at the first one that is wrong."""
     with walogs.open(directory, max_segment_size=None) as wal:
         check_entries(what, wal, entries)

@@ -1,4 +1,4 @@
-"""What a Python user would take instead: each durable when its append returns, each read back by its own reader."""
+"""What people use instead. Each peer is durable when its append returns, and is read back by its own reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol
 
 import walogs
-from benchmarks.measure import BLOCK, Costs, Row, Scale, Work, interleaved, spread
+from benchmarks.measure import BLOCK, Costs, Row, Scale, Work, spread, time_in_turns
 from benchmarks.payloads import check, payloads
 
 CRATE: Final = Path(__file__).with_name("crate")
@@ -26,24 +26,24 @@ LENGTH: Final = struct.Struct("<I")
 
 
 class Skipped(Exception):
-    """This peer cannot run here; says why."""
+    """This peer cannot run here. The message says why."""
 
 
 class Peer(Protocol):
-    """Keeps entries in a directory of its own. Raises `Skipped` when it is made."""
+    """Keeps entries in a directory of its own. Its constructor raises `Skipped` if it cannot run here."""
 
     def __init__(self, directory: Path) -> None: ...
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-        """Append these, each durable before the next."""
+        """Return work that appends these entries, each durable before the next one."""
         ...
 
     def close(self) -> None:
-        """Nothing more is appended. May be called again."""
+        """Finish appending. This may be called again."""
         ...
 
     def contents(self) -> Generator[bytes, None, None]:
-        """After `close`: every entry, in order, opened again to be read."""
+        """Open the peer again after `close`, and yield every entry in order."""
         ...
 
 
@@ -71,11 +71,11 @@ class Walogs:
 
 
 class AppendedFile:
-    """What one writes by hand: a file opened to append; length, data, flush, fsync. No check, no recovery."""
+    """A file that is written by hand: length, data, flush, fsync. It has no check and no recovery."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "entries"
-        self.file = self.path.open("ab")  # open as long as the peer is
+        self.file = self.path.open("ab")  # stays open as long as the peer
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
         file = self.file
@@ -96,7 +96,7 @@ class AppendedFile:
 
 
 class Sqlite:
-    """The standard library's, in WAL mode, each insert its own commit."""
+    """SQLite of the standard library, in WAL mode, with a commit for each insert."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "entries.sqlite3"
@@ -229,7 +229,7 @@ class RustCrate:
         self.found = b""
         self.building = TemporaryDirectory(prefix="walogs-crate-")
         try:
-            program = built(Path(self.building.name))
+            program = build_crate(Path(self.building.name))
             self.process = subprocess.Popen(
                 [program, str(directory / "log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
@@ -259,8 +259,8 @@ class RustCrate:
         yield from with_lengths(self.found)
 
 
-def built(scratch: Path) -> Path:
-    """The program in crate/, compiled outside the source tree. Raises `Skipped`."""
+def build_crate(scratch: Path) -> Path:
+    """Compile the program in crate/ outside the source tree. Raise `Skipped` if that is impossible."""
     cargo = shutil.which("cargo")
     if cargo is None:
         raise Skipped("cargo is not installed")
@@ -273,7 +273,7 @@ def built(scratch: Path) -> Path:
 
 
 def library(name: str) -> Any:
-    """The module of an optional peer. Raises `Skipped`."""
+    """Import the module of an optional peer. Raise `Skipped` if it is not installed."""
     try:
         return __import__(name)
     except ImportError:
@@ -301,7 +301,7 @@ DISTRIBUTIONS: Final = ("lmdb", "plyvel", "rocksdict")
 
 
 def releases() -> str:
-    """The releases of the peers that are installed."""
+    """Describe the releases of the installed peers."""
     found = [f"SQLite {sqlite3.sqlite_version}"]
     for name in DISTRIBUTIONS:
         try:
@@ -312,7 +312,7 @@ def releases() -> str:
 
 
 def peers(scale: Scale, place: Path) -> Iterator[Row]:
-    """One durable append of each ÷ one of walogs, in one run and one directory."""
+    """Measure one durable append of each peer ÷ one of walogs, in one run and one directory."""
     running: dict[str, Peer] = {}
     skipped: list[Row] = []
     try:
@@ -323,7 +323,7 @@ def peers(scale: Scale, place: Path) -> Iterator[Row]:
                 running[name] = peer(directory)
             except Skipped as why:
                 skipped.append(Row(f"{name} ÷ walogs", None, beside=str(why)))
-        costs = appended_and_checked(running, scale)
+        costs = append_and_check(running, scale)
     finally:
         for each in running.values():
             each.close()
@@ -333,12 +333,12 @@ def peers(scale: Scale, place: Path) -> Iterator[Row]:
             ratios = costs.ratios(name, "walogs")
             theirs = costs.median(name) / BLOCK / 1000
             beside = f"rounds {spread(ratios)}; {theirs:.0f} and {ours:.0f} µs"
-            yield Row(f"{name} ÷ walogs", median(ratios), "×", None, beside)
+            yield Row(name=f"{name} ÷ walogs", figure=median(ratios), unit="×", limit=None, beside=beside)
     yield from skipped
 
 
-def appended_and_checked(running: Mapping[str, Peer], scale: Scale) -> Costs:
-    """Everybody's blocks of appends; everybody is closed and read back. Raises `Differs`."""
+def append_and_check(running: Mapping[str, Peer], scale: Scale) -> Costs:
+    """Time blocks of appends of every peer, close all of them and read them back. Raise `Differs`."""
     appended = dict.fromkeys(running, 0)
 
     def block(name: str) -> Work:
@@ -349,7 +349,7 @@ def appended_and_checked(running: Mapping[str, Peer], scale: Scale) -> Costs:
     prepared = {name: partial(block, name) for name in running}
     for warm in prepared.values():
         warm()()
-    costs = interleaved(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
+    costs = time_in_turns(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
     for name, peer in running.items():
         peer.close()
         with closing(peer.contents()) as found:

@@ -1,4 +1,4 @@
-"""Walking, opening and reading at random: logs of single appends and of batches, sealed and not, from a warm cache."""
+"""Walks, opens and random reads of logs of single appends and of batches, sealed and active, from a warm cache."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from benchmarks.measure import (
     at_least,
     at_most,
     fixed_loop,
-    interleaved,
     steadiness,
+    time_in_turns,
 )
 from benchmarks.payloads import BATCH, Differs, check_entries, check_log, payload, payloads
 
@@ -29,8 +29,8 @@ KINDS: Final = ("batches, sealed", "batches, not sealed", "single appends, seale
 WALK_NS_MAX: Final = {"batches, sealed": 200, "batches, not sealed": 200, "single appends, sealed": 300}
 
 
-def written(place: Path, kind: str, entries: int) -> Path:
-    """A log of that kind: sealed ones in segments of the default size, the others in one segment that is active."""
+def write_log(place: Path, kind: str, entries: int) -> Path:
+    """Write a log of this kind. Sealed logs have segments of the default size; the others have one active segment."""
     directory = place / kind.replace(", ", "-").replace(" ", "-")
     is_sealed = kind.endswith(", sealed")
     size = 64 << 20 if is_sealed else None
@@ -47,7 +47,7 @@ def written(place: Path, kind: str, entries: int) -> Path:
     return directory
 
 
-def walked(wal: walogs.Wal) -> Work:
+def work_of_walk(wal: walogs.Wal) -> Work:
     def work() -> None:
         for _ in wal:
             pass
@@ -56,14 +56,14 @@ def walked(wal: walogs.Wal) -> Work:
 
 
 def walk(scale: Scale, place: Path) -> Iterator[Row]:
-    """CPU an entry of walking a whole log, with every check on."""
-    logs = {kind: walogs.open(written(place, kind, scale.walked), verify="last") for kind in KINDS}
+    """Measure the CPU time per entry of a walk over a whole log, with every check on."""
+    logs = {kind: walogs.open(write_log(place, kind, scale.walked), verify="last") for kind in KINDS}
     try:
         for kind, wal in logs.items():
             check_entries(kind, wal, scale.walked)
-        prepared: dict[str, Callable[[], Work]] = {kind: partial(walked, wal) for kind, wal in logs.items()}
+        prepared: dict[str, Callable[[], Work]] = {kind: partial(work_of_walk, wal) for kind, wal in logs.items()}
         prepared[LOOP] = fixed_loop
-        costs = interleaved(prepared, scale.walks, 1, time.thread_time_ns)
+        costs = time_in_turns(prepared, scale.walks, 1, time.thread_time_ns)
     finally:
         for wal in logs.values():
             wal.close()
@@ -71,12 +71,14 @@ def walk(scale: Scale, place: Path) -> Iterator[Row]:
         each = [nanoseconds / scale.walked for nanoseconds in costs.medians(kind)]
         limit = at_most(WALK_NS_MAX[kind]) if kind in WALK_NS_MAX else None
         beside = f"CPU; walks {min(each):.0f}–{max(each):.0f}"
-        yield Row(f"walk, {kind}, an entry", sorted(each)[len(each) // 2], "ns", limit, beside)
+        yield Row(
+            name=f"walk, {kind}, an entry", figure=sorted(each)[len(each) // 2], unit="ns", limit=limit, beside=beside
+        )
     yield steadiness(costs, "walks")
 
 
-def opened(directory: Path, verify: Verify, entries: int) -> Work:
-    """Open, and look whether everything is there; the close is not counted."""
+def work_of_open(directory: Path, verify: Verify, entries: int) -> Work:
+    """Return work that opens the log and checks that all entries are there. Closing it is not counted."""
 
     def work() -> int:
         began = time.thread_time_ns()
@@ -92,15 +94,15 @@ def opened(directory: Path, verify: Verify, entries: int) -> Work:
 
 
 def open_log(scale: Scale, place: Path) -> Iterator[Row]:
-    """Bytes a second of opening, by CPU; every byte was just read, so the cache is warm."""
-    logs = {kind: written(place, kind, scale.walked) for kind in KINDS}
+    """Measure the bytes per second of CPU time that an open checks. Every byte was just read, so the cache is warm."""
+    logs = {kind: write_log(place, kind, scale.walked) for kind in KINDS}
     sizes = {kind: sum(file.stat().st_size for file in log.glob("wal-*.log")) for kind, log in logs.items()}
     prepared: dict[str, Callable[[], Work]] = {
-        f"{verify}, {kind}": partial(opened, logs[kind], verify, scale.walked)
+        f"{verify}, {kind}": partial(work_of_open, logs[kind], verify, scale.walked)
         for kind in KINDS
         for verify in (("full", "last") if kind.endswith(", sealed") else ("full",))
     }
-    costs = interleaved({**prepared, LOOP: fixed_loop}, scale.walks, 1, time.thread_time_ns)
+    costs = time_in_turns({**prepared, LOOP: fixed_loop}, scale.walks, 1, time.thread_time_ns)
     for kind in KINDS:
         check_log(kind, logs[kind], scale.walked)
     for name in prepared:
@@ -108,17 +110,19 @@ def open_log(scale: Scale, place: Path) -> Iterator[Row]:
         took = costs.median(name)
         beside = f"{sizes[kind] / (1 << 20):.0f} MiB in {took / 1e6:.1f} ms of CPU"
         if verify == "last":
-            yield Row(f'open, verify="last", {kind}', took / 1e6, "ms", None, beside)
+            yield Row(name=f'open, verify="last", {kind}', figure=took / 1e6, unit="ms", limit=None, beside=beside)
         else:
             limit = at_least(1) if kind.endswith(", sealed") else None
-            yield Row(f'open, verify="full", {kind}', sizes[kind] / took, "GB/s", limit, beside)
+            yield Row(
+                name=f'open, verify="full", {kind}', figure=sizes[kind] / took, unit="GB/s", limit=limit, beside=beside
+            )
     yield steadiness(costs, "opens")
 
 
 def read(scale: Scale, place: Path) -> Iterator[Row]:
-    """One entry found by its LSN, at random in sealed segments."""
+    """Measure reading one entry by its LSN, at random in sealed segments."""
     kinds = ("single appends, sealed", "batches, sealed")
-    logs = {kind: walogs.open(written(place, kind, scale.walked), verify="last") for kind in kinds}
+    logs = {kind: walogs.open(write_log(place, kind, scale.walked), verify="last") for kind in kinds}
     chance = random.Random(3)
 
     def reads(wal: walogs.Wal) -> Work:
@@ -136,9 +140,15 @@ def read(scale: Scale, place: Path) -> Iterator[Row]:
         return work
 
     try:
-        costs = interleaved({kind: partial(reads, logs[kind]) for kind in kinds}, 1, scale.reads, time.thread_time_ns)
+        costs = time_in_turns({kind: partial(reads, logs[kind]) for kind in kinds}, 1, scale.reads, time.thread_time_ns)
     finally:
         for wal in logs.values():
             wal.close()
     for kind in kinds:
-        yield Row(f"read(lsn) at random, {kind}", costs.median(kind) / BLOCK / 1000, "µs", None, "CPU")
+        yield Row(
+            name=f"read(lsn) at random, {kind}",
+            figure=costs.median(kind) / BLOCK / 1000,
+            unit="µs",
+            limit=None,
+            beside="CPU",
+        )

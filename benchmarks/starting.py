@@ -1,4 +1,4 @@
-"""What `import walogs` costs over a bare interpreter, in time and in modules."""
+"""The cost of `import walogs` above a bare interpreter, in time and in modules."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Final
 
 import walogs
-from benchmarks.measure import LOOP, Row, Scale, Work, at_most, fixed_loop, interleaved, steadiness
+from benchmarks.measure import LOOP, Row, Scale, Work, at_most, fixed_loop, steadiness, time_in_turns
 
 WANTED_LATER: Final = frozenset({"pluggy", "filelock", "json", "uuid", "concurrent.futures", "importlib.metadata"})
 IMPORT: Final = "import walogs"
 
 
 def environment() -> dict[str, str]:
-    """A child's: the same walogs, with bytecode written and read."""
+    """Return the environment of a child that imports the same walogs, and writes and reads bytecode."""
     mine = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**mine, "PYTHONPATH": str(Path(walogs.__file__).parents[1])}
 
 
-def started(statement: str) -> Work:
-    """Start an interpreter, run this, see it end: the CPU that it used."""
+def start(statement: str) -> Work:
+    """Return work that starts an interpreter and runs this statement. It returns the CPU time that the child used."""
     surroundings, command = environment(), [sys.executable, "-c", statement]
 
     def work() -> int:
@@ -38,40 +38,41 @@ def started(statement: str) -> Work:
     return work
 
 
-def loaded(statement: str) -> set[str]:
-    """The modules of a fresh interpreter after *statement*."""
+def loaded_modules(statement: str) -> set[str]:
+    """Return the modules that a new interpreter has loaded after *statement*."""
     command = [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"]
     return set(subprocess.run(command, env=environment(), check=True, capture_output=True, text=True).stdout.split())
 
 
 def import_walogs(scale: Scale, place: Path) -> Iterator[Row]:
-    """Milliseconds and modules over a bare interpreter."""
+    """Measure the milliseconds and the modules above those of a bare interpreter."""
     prepared = {
-        "walogs": lambda: started(IMPORT),
-        "bare": lambda: started("pass"),
-        "bare again": lambda: started("pass"),
+        "walogs": lambda: start(IMPORT),
+        "bare": lambda: start("pass"),
+        "bare again": lambda: start("pass"),
         LOOP: fixed_loop,
     }
-    for start in prepared.values():
-        start()()  # the first one writes bytecode
-    costs = interleaved(prepared, 1, scale.starts, time.thread_time_ns)
+    for prepare in prepared.values():
+        prepare()()  # the first start writes bytecode
+    costs = time_in_turns(prepared, 1, scale.starts, time.thread_time_ns)
     bare = costs.median("bare") / 1e6
     noise = costs.median("bare again") / 1e6 - bare
     bytecode = "" if Path(cache_from_source(walogs.__file__)).exists() else "; WITHOUT bytecode in place"
     yield Row(
-        "import walogs, over a bare interpreter",
-        costs.median("walogs") / 1e6 - bare,
-        "ms",
-        at_most(40),
-        f"CPU; bare {bare:.1f}, noise {noise:+.1f}; {scale.starts} pairs{bytecode}",
+        name="import walogs, over a bare interpreter",
+        figure=costs.median("walogs") / 1e6 - bare,
+        unit="ms",
+        limit=at_most(40),
+        beside=f"CPU; bare {bare:.1f}, noise {noise:+.1f}; {scale.starts} pairs{bytecode}",
     )
     yield steadiness(costs, "starts")
-    early = loaded(IMPORT) - loaded("pass")
+    early = loaded_modules(IMPORT) - loaded_modules("pass")
     of_machinery = sorted(early & WANTED_LATER)
     yield Row(
-        "modules of plugin machinery that it loads",
-        len(of_machinery),
-        "",
-        at_most(0),
-        ", ".join(of_machinery) or f"{len(early)} modules in all, {sum(m.startswith('walogs') for m in early)} of ours",
+        name="modules of plugin machinery that it loads",
+        figure=len(of_machinery),
+        unit="",
+        limit=at_most(0),
+        beside=", ".join(of_machinery)
+        or f"{len(early)} modules in all, {sum(m.startswith('walogs') for m in early)} of ours",
     )

@@ -15,195 +15,138 @@ from walogs.errors import (
     Closed,
     ConfigError,
     Corrupt,
-    CutBelow,
     EntryTooLarge,
-    Exists,
     Fenced,
-    Indefinite,
     Locked,
-    Missing,
+    LogNotFound,
+    LogRewound,
     NoSpace,
+    OutcomeUnknown,
     PluginError,
     Poisoned,
     Reentered,
+    SegmentExists,
+    SegmentNotFound,
     StoreError,
     Unavailable,
-    Unsafe,
+    UnsafeStore,
     UnsupportedFormat,
     WalError,
 )
-from walogs.formats.crc32 import crc32
+from walogs.foundation.lazy import lazy_import
+from walogs.handles.wal import Wal
 from walogs.protocols import (
-    AppendableStore,
     Codec,
-    FrameContext,
-    Pending,
-    ReadsOtherParameters,
-    RefusesOtherCodecs,
-    RepairableStore,
     SegmentStore,
-    StoreCapabilities,
-    SyncBy,
     SyncPolicy,
 )
 from walogs.types import (
     MAX_ENTRY_SIZE,
-    BackupReport,
     Clean,
     Commit,
     Entry,
-    Finding,
     Gap,
-    RecoveryReport,
-    RepairReport,
-    SegmentSummary,
     TailState,
     TruncatedAt,
-    Verification,
 )
-from walogs.wal import Wal
 
 if TYPE_CHECKING:
-    from walogs.assembly import open_reader as reader
-    from walogs.config_file import load_config, open_config
+    from walogs import events, plugins
+    from walogs.assembly import reader
+    from walogs.config_file.file import ConfiguredLog, load_config, open_config
     from walogs.defaults.sync_policies import IntervalPolicy
-    from walogs.events import (
-        AppendEvent,
-        CheckpointEvent,
-        CorruptionEvent,
-        Event,
-        Observer,
-        RecoveryEvent,
-        RotationEvent,
-        SyncEvent,
-    )
-    from walogs.hookspecs import hookimpl
+    from walogs.handles.reader import WalReader
     from walogs.inspection.backup import backup
     from walogs.inspection.repair import repair
     from walogs.inspection.salvage import salvage
+    from walogs.inspection.salvage_into import salvage_into
     from walogs.inspection.verify import verify
-    from walogs.quantities import Duration, Size
-    from walogs.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
-    from walogs.wal_reader import WalReader
 
 __version__ = "0.1.0.dev0"
 
 LATER: Final = {
-    "AppendEvent": ("walogs.events", "AppendEvent"),
-    "CheckpointEvent": ("walogs.events", "CheckpointEvent"),
-    "CodecSpec": ("walogs.specs", "CodecSpec"),
-    "CommandSpec": ("walogs.specs", "CommandSpec"),
-    "CorruptionEvent": ("walogs.events", "CorruptionEvent"),
-    "Duration": ("walogs.quantities", "Duration"),
-    "Event": ("walogs.events", "Event"),
+    "ConfiguredLog": ("walogs.config_file.file", "ConfiguredLog"),
     "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
-    "Observer": ("walogs.events", "Observer"),
-    "ObserverSpec": ("walogs.specs", "ObserverSpec"),
-    "RecoveryEvent": ("walogs.events", "RecoveryEvent"),
-    "RotationEvent": ("walogs.events", "RotationEvent"),
-    "Size": ("walogs.quantities", "Size"),
-    "StoreSpec": ("walogs.specs", "StoreSpec"),
-    "SyncEvent": ("walogs.events", "SyncEvent"),
-    "SyncPolicySpec": ("walogs.specs", "SyncPolicySpec"),
-    "WalReader": ("walogs.wal_reader", "WalReader"),
+    "WalReader": ("walogs.handles.reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
-    "hookimpl": ("walogs.hookspecs", "hookimpl"),
-    "load_config": ("walogs.config_file", "load_config"),
-    "open_config": ("walogs.config_file", "open_config"),
-    "reader": ("walogs.assembly", "open_reader"),
+    "load_config": ("walogs.config_file.file", "load_config"),
+    "open_config": ("walogs.config_file.file", "open_config"),
+    "reader": ("walogs.assembly", "reader"),
     "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
+    "salvage_into": ("walogs.inspection.salvage_into", "salvage_into"),
     "verify": ("walogs.inspection.verify", "verify"),
 }
 """Imported when they are asked for: a program that appends does not pay for them."""
 
 
+MODULES: Final = frozenset({"events", "plugins"})
+"""Public modules, imported when they are asked for, so that `import walogs` is enough to use them."""
+
+
 def __getattr__(name: str) -> Any:
-    if name not in LATER:
+    if name not in LATER and name not in MODULES:
         raise AttributeError(f"module 'walogs' has no attribute {name!r}")
     from importlib import import_module
 
-    module, attribute = LATER[name]
-    found = globals()[name] = getattr(import_module(module), attribute)
+    with lazy_import:
+        if name in MODULES:
+            return import_module(f"walogs.{name}")
+        module, attribute = LATER[name]
+        found = globals()[name] = getattr(import_module(module), attribute)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LATER})
+    return sorted({*globals(), *LATER, *MODULES})
 
 
 __all__ = [
     "MAX_ENTRY_SIZE",
-    "AppendEvent",
-    "AppendableStore",
-    "BackupReport",
-    "CheckpointEvent",
     "Checkpointed",
     "Clean",
     "Closed",
     "Codec",
-    "CodecSpec",
-    "CommandSpec",
     "Commit",
     "ConfigError",
+    "ConfiguredLog",
     "Corrupt",
-    "CorruptionEvent",
-    "CutBelow",
-    "Duration",
     "Entry",
     "EntryTooLarge",
-    "Event",
-    "Exists",
     "Fenced",
-    "Finding",
-    "FrameContext",
     "Gap",
-    "Indefinite",
     "IntervalPolicy",
     "Locked",
-    "Missing",
+    "LogNotFound",
+    "LogRewound",
     "NoSpace",
-    "Observer",
-    "ObserverSpec",
-    "Pending",
+    "OutcomeUnknown",
     "PluginError",
     "Poisoned",
-    "ReadsOtherParameters",
-    "RecoveryEvent",
-    "RecoveryReport",
     "Reentered",
-    "RefusesOtherCodecs",
-    "RepairReport",
-    "RepairableStore",
-    "RotationEvent",
+    "SegmentExists",
+    "SegmentNotFound",
     "SegmentStore",
-    "SegmentSummary",
-    "Size",
-    "StoreCapabilities",
     "StoreError",
-    "StoreSpec",
-    "SyncBy",
-    "SyncEvent",
     "SyncPolicy",
-    "SyncPolicySpec",
     "TailState",
     "TruncatedAt",
     "Unavailable",
-    "Unsafe",
+    "UnsafeStore",
     "UnsupportedFormat",
-    "Verification",
     "Wal",
     "WalConfig",
     "WalError",
     "WalReader",
     "backup",
-    "crc32",
-    "hookimpl",
+    "events",
     "load_config",
     "open",
     "open_config",
+    "plugins",
     "reader",
     "repair",
     "salvage",
+    "salvage_into",
     "verify",
 ]

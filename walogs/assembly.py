@@ -1,133 +1,262 @@
-"""`open(path, config) -> Wal`: the only file that knows both the engine and the concretes."""
+"""Open a log: turn a configuration into components, recover the log with them, and put the handle together."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
-from walogs import registry
-from walogs.config import Overrides, WalConfig, config_error, overridden, path_text
-from walogs.engine.appendable import AppendableWriter, open_appendable
-from walogs.engine.chain import ChainWriter, open_chain
+from walogs.components import registry
+from walogs.components.choice import Problems, component, observers_of, store_of
+from walogs.config import (
+    OWN_KEYWORDS,
+    Overrides,
+    ReadingOverrides,
+    WalConfig,
+    as_values,
+    config_error,
+    overridden,
+    refuse_unless,
+    refuse_unread,
+)
+from walogs.engine.appendable import AppendableWriter
 from walogs.engine.commit import GroupCommit
-from walogs.engine.recovery import Examined, look
-from walogs.engine.source import Environment, Source
-from walogs.errors import UnsupportedFormat, WalError
-from walogs.formats.native import CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
+from walogs.engine.immutable_segments import ImmutableSegmentWriter
+from walogs.engine.log_source import Environment, LogSource
+from walogs.engine.recovery import peek_header
+from walogs.engine.takeover import limit_segments, open_appendable, open_immutable
+from walogs.errors import Corrupt, UnsupportedFormat, WalError
+from walogs.formats.native import CHECK_BYTES_MAX, CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
+from walogs.foundation.foreign import error_text
+from walogs.foundation.lazy import lazy_import, log_warning
+from walogs.handles.wal import Limits, Wal
 from walogs.protocols import (
     Codec,
-    ReadsOtherParameters,
-    RefusesOtherCodecs,
+    ExclusiveCodec,
+    ReparameterizableCodec,
     SegmentStore,
     SyncPolicy,
     is_appendable,
 )
 from walogs.types import Clean, RecoveryReport, TruncatedAt
-from walogs.wal import Limits, Wal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Unpack
 
-    from walogs.engine.beside import Upto
-    from walogs.observed import Observers
-    from walogs.specs import Kind
-    from walogs.wal_reader import WalReader
+    from walogs.engine.observation import Visibility
+    from walogs.engine.recovery import RecoveredLog
+    from walogs.engine.segments import ActiveSegment
+    from walogs.engine.takeover import Takeover
+    from walogs.handles.observed import Observers
+    from walogs.handles.reader import WalReader
 
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
 
 
 def open(
     path: str | os.PathLike[str] | None = None, config: WalConfig | None = None, **overrides: Unpack[Overrides]
 ) -> Wal:
-    """Open a log for writing; make it where there is none; recover it where it ended badly.
+    """Open a log for writing. Create it if there is none, and recover it if it was not closed.
 
-    *path* is the directory of a local log (None: `store=` is an object). *overrides* are keys of `WalConfig`. Raises
-    `ConfigError`, `Locked` (G13), `Corrupt` (G6), `UnsupportedFormat`, `OSError`: then nothing of the log was changed.
+    *path* is the directory of a local log, or None if `store=` is an object. *overrides* are keys of `WalConfig`.
+    Raises `ConfigError`, `Locked` (G13), `Corrupt` (G6), `UnsupportedFormat` or `OSError`. None of them has changed an
+    entry of the log.
     """
-    return assemble(path, overridden(config, overrides), ENVIRONMENT)
+    return assemble(path, config, ENVIRONMENT, overrides)
 
 
-def assemble(path: str | os.PathLike[str] | None, config: WalConfig, environment: Environment) -> Wal:
-    """Names become objects here and nowhere else."""
-    source, observers = source_of(path, config), observers_of(config)
-    if observers is not None:
-        source = observers.source(source)
+def assemble(
+    path: str | os.PathLike[str] | None,
+    given: WalConfig | None,
+    environment: Environment,
+    overrides: Mapping[str, Any] = NOTHING,
+) -> Wal:
+    """Open a log in a given environment. `open` does this in the real one; tests replace the clock and the entropy."""
+    config, source, policy, observers = resolve_all(path, given, overrides)
+    with name_exchanged_files(source):
+        return open_resolved(path, config, source, policy, observers, environment)
+
+
+def open_resolved(
+    path: str | os.PathLike[str] | None,
+    config: WalConfig,
+    source: LogSource,
+    policy: SyncPolicy,
+    observers: Observers | None,
+    environment: Environment,
+) -> Wal:
+    """Recover a log whose components are made, and return its handle."""
     store = source.store
-    policy: SyncPolicy = component("sync", config.sync, SyncPolicy)
     refuse_weak_store(store, policy)
     started = time.monotonic()
-    refuse_other_codec(source, config)
-    writer: AppendableWriter | ChainWriter
+    refuse_other_codec(source, config)  # before the lock, so that a refused open leaves no file behind
     store.acquire()
     try:
-        refuse_other_codec(source, config)
-        if is_appendable(store):
-            written = store if observers is None else observers.store(store)
-            writer, examined = open_appendable(
-                source, written, policy, environment, config.max_segment_size, config.verify, config.recovery
-            )
-        else:
-            writer, examined = open_chain(source, environment, config.verify, config.recovery)
-        report = report_of(source, writer, examined, time.monotonic() - started)
+        refuse_other_codec(source, config)  # again, because the writer that held the lock may have rotated since
+        writer, report = recover(source, config, policy, observers, environment, started)
     except BaseException:
         store.close()
         raise
     if observers is not None:
         writer = observers.writer(writer, store.name, report)
     limits = Limits(config.max_entry_size, config.max_batch_size)
-    commits = GroupCommit(store.name, writer, environment, config.max_queued_size, config.max_batch_size)
-    return Wal(None if path is None else os.fspath(path), source, writer, commits, limits, report)
+    commits = GroupCommit(
+        name=store.name,
+        writer=writer,
+        environment=environment,
+        queued_bytes_max=config.max_queued_size,
+        body_bytes_max=config.max_batch_size,
+    )
+    return Wal(
+        path=None if path is None else os.fspath(path),
+        source=source,
+        writer=writer,
+        commits=commits,
+        limits=limits,
+        report=report,
+    )
 
 
-def open_reader(
+def recover(
+    source: LogSource,
+    config: WalConfig,
+    policy: SyncPolicy,
+    observers: Observers | None,
+    environment: Environment,
+    started: float,
+) -> tuple[AppendableWriter | ImmutableSegmentWriter, RecoveryReport]:
+    """Take over a log whose store was acquired, and return its writer and the report of the recovery."""
+    store = source.store
+    if not is_appendable(store):
+        fenced = open_immutable(source, environment, config.verify, config.recovery)
+        writer = ImmutableSegmentWriter(source, environment, fenced)
+        return writer, report_takeover(source, fenced, time.monotonic() - started)
+    written = store if observers is None else observers.store(store)
+    sizes = limit_segments(source, written, config.max_segment_size)
+    takeover = open_appendable(source, written, environment, sizes, config.verify, config.recovery)
+    appendable = AppendableWriter(
+        source=source,
+        store=written,
+        policy=policy,
+        environment=environment,
+        limits=sizes,
+        takeover=takeover,
+    )
+    return appendable, report_takeover(source, takeover, time.monotonic() - started)
+
+
+def resolve_all(
+    path: str | os.PathLike[str] | None, config: WalConfig | None, overrides: Mapping[str, Any]
+) -> tuple[WalConfig, LogSource, SyncPolicy, Observers | None]:
+    """Return the configuration, and its components as objects. Raises all problems in one `ConfigError`."""
+    values = {**as_values(config), **overrides}
+    problems = Problems()
+    settled = problems.attempt(overridden, config, overrides)
+    source = problems.attempt(resolve_source, path, values)
+    policy: SyncPolicy = problems.attempt(component, "sync", values["sync"], SyncPolicy)
+    watched = problems.attempt(observers_of, values["observers"])
+    problems.refuse()
+    if not watched:  # a log without observers pays nothing for them
+        return settled, source, policy, None
+    with lazy_import:
+        from walogs.handles.observed import Observers
+
+    observers = Observers(watched)
+    return settled, observers.source(source), policy, observers
+
+
+def reader(
     path: str | os.PathLike[str] | None = None,
-    upto: Upto = "durable",
     config: WalConfig | None = None,
-    **overrides: Unpack[Overrides],
+    *,
+    visibility: Visibility = "durable",
+    **overrides: Unpack[ReadingOverrides],
 ) -> WalReader:
-    """Read a log beside its writer, in any process: without its lock, changing nothing (G14).
+    """Open a log for reading, beside its writer and in any process. It takes no lock and changes nothing (G14).
 
-    *upto*: `durable` entries only, or every one that is `written`. Of the configuration, `store` and `codec` matter.
-    Raises `Missing` (there is no log yet), `ConfigError`, `Corrupt`, `UnsupportedFormat`, `OSError`.
+    *visibility* is "durable" for durable entries only, or "written" for all that have been written. Only `store` and
+    `codec` of a configuration matter to a reader, and only they can be keywords. Raises `LogNotFound` if there is
+    no log yet, `ConfigError`, `Corrupt`, `UnsupportedFormat`, `OSError`.
     """
-    from walogs.wal_reader import WalReader
+    with lazy_import:
+        from walogs.handles.reader import WalReader
 
-    if upto not in ("durable", "written"):
-        raise config_error(f"upto={upto!r}: 'durable' or 'written'")
-    source = source_of(path, overridden(config, overrides))
-    return WalReader(None if path is None else os.fspath(path), source, upto)
-
-
-def source_of(path: str | os.PathLike[str] | None, config: WalConfig) -> Source:
-    """The components that reading needs."""
-    store, codec = store_of(path, config.store), component("codec", config.codec, Codec)
-    return Source(store, NativeFormat(), codec, parameters_of(codec), codecs_beside(codec))
+    problems = Problems()
+    problems.attempt(refuse_unless, "visibility", visibility, ("durable", "written"))
+    source = problems.attempt(source_of, path, config, overrides, ("path", "config", "visibility"))
+    problems.refuse()
+    with name_exchanged_files(source):
+        return WalReader(None if path is None else os.fspath(path), source, visibility)
 
 
-def observers_of(config: WalConfig) -> Observers | None:
-    """None: nothing of a log that nobody watches is any slower for those that are."""
-    if not config.observers:
-        return None
-    from walogs.observed import Observers
+@contextmanager
+def name_exchanged_files(source: LogSource) -> Iterator[None]:
+    """Add the commands that rename the files to a `Corrupt`, if segment files have each other's names."""
+    try:
+        yield
+    except Corrupt as error:
+        with lazy_import:
+            from walogs.defaults.exchanged import tell_names
 
-    found = [registry.made("observer", each) if isinstance(each, str) else each for each in config.observers]
-    wrong = [each for each in found if not callable(each) or isinstance(each, type)]
-    if wrong:
-        raise config_error(f"observers={wrong[0]!r}: names, or objects that are called with each event")
-    return Observers(found)
+        tell_names(source, error)
+        raise
 
 
-def refuse_other_codec(source: Source, config: WalConfig) -> None:
-    newest = look(source)
+def source_of(
+    path: str | os.PathLike[str] | None,
+    config: WalConfig | None,
+    overrides: Mapping[str, Any] = NOTHING,
+    own: tuple[str, ...] = OWN_KEYWORDS,
+) -> LogSource:
+    """Return the components that reading needs. Raise every problem in one `ConfigError`.
+
+    *own* are the parameters of the calling function: they are suggested where a keyword is misspelled.
+    """
+    values = {**as_values(config), **overrides}
+    problems = Problems()
+    problems.attempt(refuse_unread, config, overrides, own)
+    source = problems.attempt(resolve_source, path, values)
+    problems.refuse()
+    return source
+
+
+def resolve_source(path: str | os.PathLike[str] | None, values: Mapping[str, Any]) -> LogSource:
+    """Return the store and the codec of these values, as objects. Raises all problems in one `ConfigError`."""
+    problems = Problems()
+    store = problems.attempt(store_of, path, values["store"])
+    chosen = problems.attempt(resolve_codec, values["codec"])
+    problems.refuse()
+    codec, parameters = chosen
+    return LogSource(
+        store=store,
+        format=NativeFormat(),
+        codec=codec,
+        codec_parameters=parameters,
+        codec_named=codecs_beside(codec),
+    )
+
+
+def resolve_codec(value: str | Codec) -> tuple[Codec, bytes]:
+    """Return the codec, and its parameters as segment headers hold them. Raises `ConfigError`, `PluginError`."""
+    codec: Codec = component("codec", value, Codec)
+    return codec, parameters_of(codec)
+
+
+def refuse_other_codec(source: LogSource, config: WalConfig) -> None:
+    """Raise `UnsupportedFormat` if the log has another codec, unless the configuration allows the change."""
+    newest = peek_header(source)
     if newest is not None and not config.change_codec:
         source.refuse_other_codec(newest)
 
 
 def codecs_beside(codec: Codec) -> Callable[[str, bytes], Codec]:
-    """Those that read what is stamped with another name, or other parameters, than *codec*'s; each made once."""
+    """Return a function that makes the codecs of segments which another codec than *codec* wrote; each only once."""
     made: dict[tuple[str, bytes], Codec] = {}
 
     def codec_named(name: str, parameters: bytes) -> Codec:
@@ -140,106 +269,93 @@ def codecs_beside(codec: Codec) -> Callable[[str, bytes], Codec]:
 
 
 def codec_by_stamp(codec: Codec, name: str, encoded: bytes) -> Codec:
-    """By the codec at hand when it knows other parameters of its own (keys); else one of that name, made with the
-    parameters as its options. Raises `ConfigError`, `PluginError`; `UnsupportedFormat`: the one at hand refuses it."""
-    import json
+    """Return the codec of segments that are stamped with this name and these parameters.
 
-    if name != codec.name and isinstance(codec, RefusesOtherCodecs) and (why := codec.refuses_codec(name)):
+    The configured codec makes it if it can read other parameters of its own kind (keys, for example). Otherwise a codec
+    of that name is made, with the parameters as its options. Raises `ConfigError`, `PluginError`, or
+    `UnsupportedFormat` if the configured codec refuses to be mixed with it.
+    """
+    with lazy_import:
+        from json import loads
+
+    if name != codec.name and isinstance(codec, ExclusiveCodec) and (why := codec.refuses_codec(name)):
         raise UnsupportedFormat(why, found=name)
     try:
-        parameters = json.loads(encoded)
-        if name == codec.name and isinstance(codec, ReadsOtherParameters):
+        parameters = loads(encoded)
+        if name == codec.name and isinstance(codec, ReparameterizableCodec):
             found = codec.with_parameters(parameters)
         else:
             dataclass = registry.options("codec", name)
-            found = registry.made("codec", name, options=dataclass(**parameters) if dataclass is not None else None)
+            found = registry.make("codec", name, options=dataclass(**parameters) if dataclass is not None else None)
         stamp = found.name, parameters_of(found)
     except WalError:
         raise
     except (TypeError, ValueError) as error:
-        raise config_error(f"codec {name!r} cannot be made from the parameters {encoded!r}: {error}") from error
+        why = error_text(error)
+        raise config_error(f"codec {name!r} cannot be made from the parameters {encoded!r}: {why}") from error
     if stamp != (name, encoded):
         raise config_error(f"codec {name!r}, made from the parameters {encoded!r}, says of itself {stamp}")
     return found
 
 
-def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:
-    if isinstance(store, str):
-        if path is None:
-            raise config_error(f"store={store!r} needs a path")
-        path_text(path)
-        made: SegmentStore = registry.made("store", store, path)
-        return made
-    if path is not None:
-        raise config_error(f"path={path!r}: with a store object there is no path")
-    kept: SegmentStore = component("store", store, SegmentStore)
-    return kept
-
-
-def component(kind: Kind, value: Any, protocol: type) -> Any:
-    """The object of that name, or the object given."""
-    if isinstance(value, str):
-        return registry.made(kind, value)
-    if isinstance(value, type) or not isinstance(value, protocol):
-        raise config_error(f"{kind}={value!r}: a name, or an object with the members of {protocol.__name__}")
-    return value
-
-
 def refuse_weak_store(store: SegmentStore, policy: SyncPolicy) -> None:
-    """A store that cannot give G1 is refused by a policy that promises it (G19)."""
-    capabilities, durability = store.capabilities, store.capabilities.durability
+    """Raise `ConfigError` if the policy promises more than the store can keep (G1, G19)."""
+    capabilities, persistence = store.capabilities, store.capabilities.persistence
     if not capabilities.appendable and not capabilities.exists_means_durable:
         raise config_error(f"{store.name} shows segments that are not durable yet: no open could vouch for them (G4)")
-    if policy.promise == "durable" and durability in ("none", "page-cache"):
-        problem = f"sync={policy.name!r} promises durable appends, and {store.name} holds them in {durability!r} only"
+    if policy.durability == "durable" and persistence in ("none", "page-cache"):
+        problem = f"sync={policy.name!r} promises durable appends, and {store.name} holds them in {persistence!r} only"
         raise config_error(f"{problem}; sync='none' promises nothing")
 
 
 def parameters_of(codec: Codec) -> bytes:
-    """As they stand in segment headers. Raises `ConfigError` before anything is written when they do not fit."""
+    """Return a codec's parameters as segment headers hold them. Raises `ConfigError` if they do not fit there."""
     parameters = codec.parameters()
     encoded = b"{}"
     if parameters:
-        import json
+        with lazy_import:
+            from json import dumps
 
-        text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         encoded = text.encode()
     problems: list[str] = []
     if len(encoded) > CODEC_PARAMETERS_MAX:
         problems.append(f"codec={codec.name!r}: its parameters are {len(encoded)} bytes; {CODEC_PARAMETERS_MAX} fit")
     if not 0 < len(codec.name.encode()) <= CODEC_NAME_MAX:
         problems.append(f"codec={codec.name!r}: a name is 1 to {CODEC_NAME_MAX} bytes of UTF-8")
+    if not 0 < codec.check_bytes <= CHECK_BYTES_MAX:
+        problems.append(f"codec={codec.name!r}: its check is {codec.check_bytes} bytes; 1 to {CHECK_BYTES_MAX} fit")
     if problems:
         raise config_error(*problems)
     return encoded
 
 
-def report_of(
-    source: Source, writer: AppendableWriter | ChainWriter, examined: Examined | None, seconds: float
+def report_takeover(
+    source: LogSource, takeover: Takeover[ActiveSegment] | Takeover[None], seconds: float
 ) -> RecoveryReport:
-    completed, active = writer.completed, writer.active
-    is_sealed_shape = active is not None
-    tail = tail_state_of(examined)
+    """Return the report of an open that took so many seconds. Logs a warning if the end of the log was cut."""
+    completed, active, recovered = takeover.completed, takeover.active, takeover.recovered
+    tail = tail_state_of(recovered)
     if isinstance(tail, TruncatedAt):
         name = source.store.segment_name(tail.segment)
-        import logging
-
-        logging.getLogger("walogs").warning("%s: %s was cut at byte %d", source.store.name, name, tail.offset)
+        log_warning("%s: %s was cut at byte %d", source.store.name, name, tail.offset)
+    unsealed = () if active is None else tuple(each.header.number for each in completed if not each.seal_end)
     return RecoveryReport(
         segments=len(completed) + (active is not None),
-        entries=writer.next_lsn - writer.base_lsn,
+        entries=takeover.next_lsn - takeover.log_first_lsn,
         bytes=sum(segment.end for segment in completed) + (active.end if active is not None else 0),
         duration_seconds=seconds,
-        verdict=examined.verdict if examined is not None else "clean",
+        verdict=recovered.verdict if recovered is not None else "clean",
         tail_state=tail,
-        rewritten_bytes=writer.rewritten_bytes,
-        removed_segments=writer.removed_segments,
-        unsealed_segments=tuple(s.header.number for s in completed if not s.seal_end) if is_sealed_shape else (),
+        rewritten_bytes=takeover.rewritten_bytes,
+        removed_segments=takeover.removed_segments,
+        unsealed_segments=unsealed,
     )
 
 
-def tail_state_of(examined: Examined | None) -> Clean | TruncatedAt:
-    if examined is None or examined.verdict == "clean":
+def tail_state_of(recovered: RecoveredLog | None) -> Clean | TruncatedAt:
+    """Return what was done with the end of the log."""
+    if recovered is None or recovered.verdict == "clean":
         return Clean()
-    scan = examined.newest
-    return TruncatedAt(scan.header.number, scan.end, max(examined.bytes_end - scan.end, 0))
+    scan = recovered.newest
+    return TruncatedAt(scan.header.number, scan.end, max(recovered.bytes_end - scan.end, 0))

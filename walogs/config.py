@@ -1,65 +1,76 @@
-"""`WalConfig`: every key, its default, its unit, and what is wrong with a value."""
+"""`WalConfig`: the keys of a log's configuration, their defaults and units, and the checks of their values."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 
 from walogs.errors import ConfigError
+from walogs.foundation.foreign import describe
+from walogs.foundation.suggestions import did_you_mean
 from walogs.types import MAX_ENTRY_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from walogs.events import Observer
     from walogs.protocols import Codec, SegmentStore, SyncPolicy
 
 BATCH_SIZE_MAX: Final = 1 << 30
-WORD_MAX: Final = 64
-"""Longer words are compared with nothing."""
+LOCAL_STORE: Final = "local"
+"""Name of the store that keeps a log as a directory at its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalConfig:
-    """How a log is opened. Sizes are bytes. Raises `ConfigError` with every mistake at once."""
+    """How a log is opened. Sizes are in bytes. Making one raises a `ConfigError` that lists every problem."""
 
-    store: str | SegmentStore = "local"
-    """Where segments are held: a name, or an object."""
+    store: str | SegmentStore = LOCAL_STORE
+    """The store that holds the segments: a name or an object."""
     codec: str | Codec = "crc32"
-    """How bodies are stored and checked: a name, or an object. Stamped in every segment."""
+    """The codec that stores and checks bodies: a name or an object. Its name is written into every segment."""
     sync: str | SyncPolicy = "fdatasync"
     """When commits are synced: `fdatasync`, `fsync`, `interval`, `none`, or an object."""
     max_segment_size: int | None = 64 * 1024 * 1024
-    """Header and frames; rotation comes before the commit that would pass it, and a bigger one goes alone. Any value
-    from 1; None: by hand with `rotate()`, and by itself before 4 GiB."""
+    """Most bytes in a segment, its header included; 1 or more. The log rotates before a commit that would pass it.
+    A commit that is larger gets a segment of its own. None: only `rotate()` rotates, except before 4 GiB."""
     max_entry_size: int = MAX_ENTRY_SIZE
-    """Inclusive. Limits what is appended, never what is read."""
+    """Most bytes in an entry. It limits appending only: larger entries can still be read."""
     max_batch_size: int = 64 * 1024 * 1024
-    """Inclusive: a batch's data and 4 bytes an entry (and 4 more)."""
+    """Most bytes in a batch: its data, 4 bytes for each entry, and 4 more."""
     max_queued_size: int = 64 * 1024 * 1024
-    """Of data that waits to be committed: `submit` waits while there is more. A larger one goes alone."""
+    """Most bytes that wait to be committed: data, and 3 KiB for each entry. Above it, `submit` waits for space. A
+    larger append is queued alone."""
     recovery: Literal["acked", "prefix"] = "acked"
-    """`acked`: damage to acknowledged bytes refuses to open. `prefix`: it is cut, with what follows, and reported."""
+    """`acked`: a log with damaged acknowledged bytes does not open. `prefix`: the log is cut before the damage."""
     verify: Literal["full", "last"] = "full"
-    """`full`: every segment is checked at open. `last`: of completed ones, headers and SEALs only."""
+    """`full`: opening checks every byte. `last`: of sealed segments, it checks only the header and the seal."""
 
     change_codec: bool = False
-    """Go on with another codec than the log was written with, in a new segment. False: such a log is refused. What is
-    there is read by what each segment says of itself."""
+    """True: if the log was written with another codec, continue with this one in a new segment. False: refuse it.
+    Older segments are still read with the codec that each of them names."""
     observers: Sequence[str | Observer] = ()
-    """Who is told what the log does: names, or callables that take an event."""
+    """Observers, called with each event of the log: names, or callables that take an event."""
+
+    def __new__(cls, *_: object, **values: object) -> Self:
+        """Refuse unknown keys with a `ConfigError`, as `walogs.open` does, instead of Python's `TypeError`."""
+        problems = unknown(values, KEYS)
+        if problems:
+            raise config_error(*problems)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         problems = tuple(
-            f"{key}={value!r}: {allowed}" for key, value, allowed in refused({key: getattr(self, key) for key in KEYS})
+            f"{key}={describe(value)}: {allowed}"
+            for key, value, allowed in refused({key: getattr(self, key) for key in KEYS})
         )
         if problems:
             raise config_error(*problems)
 
 
 def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
-    """(key, value, what is allowed) of every value that is wrong; components are checked at open."""
+    """Yield (key, value, what is allowed) for every wrong value. Components are checked when a log is opened."""
     segment, entry, batch, queued = (values[f"max_{what}_size"] for what in ("segment", "entry", "batch", "queued"))
     if segment is not None and not is_size(segment, 1):
         yield "max_segment_size", segment, "bytes, 1 or more, or None"
@@ -82,7 +93,7 @@ def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
 
 
 class Overrides(TypedDict, total=False):
-    """`WalConfig`'s keys, as keywords of `walogs.open`."""
+    """The keys of `WalConfig`, as keywords of `walogs.open`."""
 
     store: str | SegmentStore
     codec: str | Codec
@@ -97,52 +108,99 @@ class Overrides(TypedDict, total=False):
     observers: Sequence[str | Observer]
 
 
+class ReadingOverrides(TypedDict, total=False):
+    """The keys of `WalConfig` that have an effect on reading, as keywords."""
+
+    store: str | SegmentStore
+    codec: str | Codec
+
+
 KEYS: Final = tuple(field.name for field in fields(WalConfig))
+READING_KEYS: Final = ("store", "codec")
+OWN_KEYWORDS: Final = ("path", "config")
+"""The parameters that every function with these keys has beside them, unless it names others."""
 
 
 def is_size(value: object, least: int) -> TypeGuard[int]:
+    """Return whether *value* is a whole number of at least *least* bytes. `True` and `False` are no numbers here."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def overridden(config: WalConfig | None, overrides: Mapping[str, object]) -> WalConfig:
-    """*config* (None: the defaults) with *overrides*. Raises `ConfigError` for a key that is not one."""
-    unknown = tuple(f"{key}: no such key{did_you_mean(key, KEYS)}" for key in overrides if key not in KEYS)
-    if unknown:
-        raise config_error(*unknown)
-    if config is not None and not isinstance(config, WalConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise config_error(f"config={config!r}: a WalConfig; its keys can be keywords too")
-    base = config if config is not None else WalConfig()
-    return replace(base, **overrides) if overrides else base  # type: ignore[arg-type]
+def overridden(
+    config: WalConfig | None, overrides: Mapping[str, object], own: tuple[str, ...] = OWN_KEYWORDS
+) -> WalConfig:
+    """Return *config* (None means the defaults) with *overrides*. Raise `ConfigError` for a key that does not exist.
+
+    *own* are the parameters that the calling function has beside the keys: its caller may have meant one of them.
+    """
+    problems = (*unknown_keywords(overrides, (*KEYS, *own)), *no_configuration(config))
+    base = config if isinstance(config, WalConfig) else WalConfig()
+    known = {key: value for key, value in overrides.items() if key in KEYS}
+    try:
+        base = replace(base, **known) if known else base  # type: ignore[arg-type]
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise config_error(*problems)
+    return base
 
 
-def path_text(path: object) -> str:
-    """A path, as text. Raises `ConfigError`."""
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise config_error(f"path={path!r}: the name of a directory, as str or pathlib.Path")
-    return text
+def refuse_unread(config: object, overrides: Mapping[str, object], own: tuple[str, ...] = OWN_KEYWORDS) -> None:
+    """Raise `ConfigError` for a key that has no effect on reading, and for a *config* that is no configuration.
+
+    *own* are the parameters that the calling function has beside these keys.
+    """
+    why = "it has no effect on reading, for which `store` and `codec` are keywords; leave it out"
+    unread = tuple(
+        f"{key}={describe(overrides[key])}: {why}" for key in overrides if key in KEYS and key not in READING_KEYS
+    )
+    problems = (*unknown_keywords(overrides, (*READING_KEYS, *own)), *unread, *no_configuration(config))
+    if problems:
+        raise config_error(*problems)
+
+
+def unknown_keywords(overrides: Mapping[str, object], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a problem for each keyword that is no key. It suggests one of the *allowed* names."""
+    if all(key in KEYS for key in overrides):
+        return ()
+    return unknown(overrides, allowed)
+
+
+def unknown(keys: Iterable[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a problem for each key that does not exist. It suggests one of *names*."""
+    return tuple(f"{key}: no such key{did_you_mean(key, names)}" for key in keys if key not in KEYS)
+
+
+def refuse_uncallable(progress: object) -> None:
+    """Raise `ConfigError` if *progress* cannot be called. Otherwise the call would fail in the middle of the work."""
+    if progress is not None and not callable(progress):
+        hint = "; did you mean config=?" if isinstance(progress, WalConfig) else ""
+        raise config_error(f"progress={describe(progress)}: None, or what is called with two numbers of bytes{hint}")
+
+
+def refuse_unless(key: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise `ConfigError` if *value* is none of the *allowed* words."""
+    if value not in allowed:
+        raise config_error(f"{key}={describe(value)}: {' or '.join(map(repr, allowed))}")
+
+
+def no_configuration(config: object) -> tuple[str, ...]:
+    """Return what is wrong with *config* as a configuration: nothing if it is a `WalConfig` or None.
+
+    The result holds one problem at most, as a text for `config_error`.
+    """
+    if config is None or isinstance(config, WalConfig):
+        return ()
+    hint = f" (of a reader: did you mean visibility={config!r}?)" if config in ("durable", "written") else ""
+    return (f"config={describe(config)}: a WalConfig; its keys can be keywords too{hint}",)
+
+
+def as_values(config: object) -> dict[str, object]:
+    """Return the value of every key, or the defaults if *config* is no configuration."""
+    base = config if isinstance(config, WalConfig) else WalConfig()
+    return {key: getattr(base, key) for key in KEYS}
 
 
 def config_error(*problems: str) -> ConfigError:
-    """For every mistake, at once."""
+    """Return one error for all *problems*."""
     return ConfigError("; ".join(problems), problems=problems)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """What to say of a word that is none of *known*."""
-    names = tuple(known)
-    close = near(word, names)
-    if close is not None:
-        return f"; did you mean {close!r}?"
-    return f" (there are: {', '.join(names)})" if names else " (there are none)"
-
-
-def near(word: str, known: tuple[str, ...]) -> str | None:
-    """The one that was probably meant: - for _, capitals, a letter more or less."""
-    if len(word) > WORD_MAX:
-        return None
-    from difflib import get_close_matches  # 3 ms that only a mistake has to pay
-
-    folded = word.replace("-", "_").casefold()
-    same = (name for name in known if name.replace("-", "_").casefold() == folded)
-    return next(same, None) or next(iter(get_close_matches(word, known, n=1)), None)

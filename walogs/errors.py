@@ -1,7 +1,8 @@
-"""Every error walogs raises. One base class; facts are attributes; the message says where, why, and the next move.
+"""The errors of walogs, with one base class, `WalError`.
 
-What the system says before anything was written stays an `OSError` (`PermissionError`, ENOSPC, ...), with a note.
-All of them can be pickled, so that they cross process boundaries whole.
+The message says what happened, where, what is true now, and what to do next. Facts are attributes too. An error of the
+system before anything was written stays an `OSError` (`PermissionError`, for example), with a note. Every error can be
+pickled, so that another process can receive it.
 """
 
 from __future__ import annotations
@@ -13,51 +14,62 @@ __all__ = [
     "Closed",
     "ConfigError",
     "Corrupt",
-    "CutBelow",
     "EntryTooLarge",
-    "Exists",
     "Fenced",
-    "Indefinite",
     "Locked",
-    "Missing",
+    "LogNotFound",
+    "LogRewound",
     "NoSpace",
+    "OutcomeUnknown",
     "PluginError",
     "Poisoned",
     "Reentered",
+    "SegmentExists",
+    "SegmentNotFound",
     "StoreError",
     "Unavailable",
-    "Unsafe",
+    "UnsafeStore",
     "UnsupportedFormat",
     "WalError",
 ]
 
 
 class WalError(Exception):
-    """Base of every error that is walogs' own."""
+    """The base class of all errors that walogs defines."""
 
 
 class Corrupt(WalError):
-    """Acknowledged bytes are not what was written, or bytes are there that no writer of this log wrote (G6).
+    """The log is damaged: acknowledged bytes have changed, or there are bytes that no writer of this log wrote (G6).
 
-    Nothing was modified. `walogs.verify` lists all of the damage. Restore the named segment from a copy; or, when the
-    damage is in the newest segment, open with `recovery="prefix"`, which accepts the loss of everything after it and
-    says what was lost. `walogs.salvage` reads around it; `walogs.repair` keeps what is intact on one side of it.
+    Nothing was modified. `walogs.verify` lists all of the damage. Restore the log from a backup if you have one. When
+    the damage is in the newest segment, you can open the log with `recovery="prefix"`. This cuts everything after the
+    damage, and reports what was lost. `walogs.salvage` reads the entries around the damage. `walogs.repair` keeps the
+    intact entries on one side of it.
     """
 
     def __init__(
-        self, message: str, *, segment: int | None = None, offset: int | None = None, lsn: int | None = None
+        self,
+        message: str,
+        *,
+        segment: int | None = None,
+        offset: int | None = None,
+        lsn: int | None = None,
+        damage: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.damage = message if damage is None else damage
+        """The first sentence of the message: where the damage is, and how it shows; without what to do next."""
         self.segment = segment
-        """Number of the segment that holds the damage; None: the log as a whole (a segment is missing, for example)."""
+        """The number of the damaged segment. None: the log as a whole is damaged (a segment is missing, for
+        example)."""
         self.offset = offset
-        """Byte offset of the damage in that segment."""
+        """The byte offset of the damage in that segment."""
         self.lsn = lsn
-        """The first LSN that is in doubt."""
+        """The first LSN that the damage can affect."""
 
 
 class UnsupportedFormat(WalError):
-    """These bytes are a log, but not one that this release (or the configured codec) can read. Nothing was modified."""
+    """This release, or the configured codec, cannot read the log. Nothing was modified."""
 
     def __init__(self, message: str, *, segment: int | None = None, found: str = "") -> None:
         super().__init__(message)
@@ -67,18 +79,18 @@ class UnsupportedFormat(WalError):
 
 
 class EntryTooLarge(WalError):
-    """An entry, or a batch as a whole, is over its limit. Nothing was written; the handle is as usable as before."""
+    """An entry or a batch is larger than its limit. Nothing was written, and the handle stays usable."""
 
     def __init__(self, message: str, *, size: int = 0, max: int = 0) -> None:
         super().__init__(message)
         self.size = size
-        """Bytes offered."""
+        """The size of the entry or batch, in bytes."""
         self.max = max
-        """Bytes allowed."""
+        """The limit, in bytes."""
 
 
 class Locked(WalError):
-    """Another live writer holds the log (G13). A dead writer never does: the kernel frees its lock."""
+    """Another writer has the log open (G13). The system frees the lock of a process that has ended."""
 
     def __init__(
         self, message: str, *, pid: int | None = None, host: str | None = None, since: str | None = None
@@ -91,60 +103,64 @@ class Locked(WalError):
 
 
 class Fenced(WalError):
-    """Another writer opened the log after this one; this handle can no longer append. Open again to take it back."""
+    """Another writer opened the log after this one, so this handle can no longer append. Open the log again to take it
+    back."""
 
 
 class Poisoned(WalError):
-    """An earlier write or sync failed, so what is on the disk is unknown: nothing more is written through this handle.
+    """An earlier write or sync failed, so it is not known what is on the disk. This handle refuses to write.
 
-    What was acknowledged can still be read. Close it and open the log again: recovery decides (G7, G8).
+    You can still read the acknowledged entries. Close the handle and open the log again: recovery decides (G7, G8).
     """
 
 
-class Indefinite(WalError):
-    """The outcome of this append is unknown: its entries may or may not be in the log (not: they failed).
+class OutcomeUnknown(WalError):
+    """It is unknown whether the entries of this append are in the log. Do not treat it as a failure.
 
-    The handle is poisoned. Open the log again and compare `last_lsn`, or look for the entries, before repeating them.
+    The handle is poisoned. Before you append the entries again, open the log and compare `last_lsn`, or look for them.
     """
 
     def __init__(self, message: str, *, first_lsn: int | None = None, last_lsn: int | None = None) -> None:
         super().__init__(message)
         self.first_lsn = first_lsn
-        """The LSN the first of these entries has, if they are there; None: it was no append (a sync, a checkpoint)."""
+        """The LSN of the first entry, if it is in the log. None: the call concerned no entry, such as a
+        checkpoint."""
         self.last_lsn = last_lsn
 
 
 class Checkpointed(WalError, LookupError):
-    """The entry is below the base: a checkpoint has removed it, or may remove it at any moment."""
+    """The entry is below the first LSN of the log: a checkpoint has removed it, or can remove it at any moment."""
 
-    def __init__(self, message: str, *, lsn: int = 0, base_lsn: int = 0) -> None:
+    def __init__(self, message: str, *, lsn: int = 0, first_lsn: int = 0) -> None:
         super().__init__(message)
         self.lsn = lsn
-        self.base_lsn = base_lsn
-        """The first LSN that can be read."""
+        self.first_lsn = first_lsn
+        """The first LSN of the log: the first entry that can be read."""
 
 
-class CutBelow(WalError):
-    """What this reader had handed out was cut: by `recovery="prefix"`, by a repair, or because it had asked for entries
-    that were not durable yet (G14). Read on from `end_lsn` + 1, knowing that those entries were not kept.
+class LogRewound(WalError):
+    """The log now ends before an entry that this reader has already returned (G14).
+
+    The entries were cut by `recovery="prefix"`, by a repair, or because the reader had asked for entries that were not
+    durable yet. Undo the effects of the entries after `end_lsn`, and read on from `end_lsn` + 1.
     """
 
     def __init__(self, message: str, *, end_lsn: int = 0) -> None:
         super().__init__(message)
         self.end_lsn = end_lsn
-        """The last entry that was kept."""
+        """The LSN of the last entry that was kept."""
 
 
 class Closed(WalError):
-    """The handle was closed, or it belongs to the process that this one was forked from (G18)."""
+    """The handle is closed, or it was opened before a fork and belongs to the parent process (G18)."""
 
 
 class Reentered(WalError):
-    """A signal handler, destructor or logging handler called the log in the middle of this thread's own call to it."""
+    """A signal handler, a destructor or a logging handler called the log while this thread was inside a call to it."""
 
 
 class ConfigError(WalError, ValueError):
-    """The configuration is wrong; nothing was opened. The message lists every mistake."""
+    """The configuration is wrong, and nothing was opened. The message and `problems` list every problem."""
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -152,9 +168,9 @@ class ConfigError(WalError, ValueError):
 
 
 class PluginError(WalError):
-    """An installed plugin is broken, or two give one name; nothing was opened. The other plugins are not affected.
+    """An installed plugin is broken, or two plugins use one name. Nothing was opened. Other plugins are not affected.
 
-    `walogs plugins` lists all of them. What caused it, if the plugin's own code raised, is its `__cause__`.
+    `walogs plugins` lists all plugins. If the code of the plugin raised, that error is the `__cause__`.
     """
 
     def __init__(
@@ -170,33 +186,42 @@ class PluginError(WalError):
         self.distribution = distribution
         self.version = version
         self.entry_point = entry_point
-        """Its name, in the group `walogs` of that distribution."""
+        """The name of the entry point in the group `walogs` of that distribution."""
         self.clashes_with = clashes_with
-        """The other distributions that give the same name."""
+        """The other distributions that use the same name."""
+
+
+class LogNotFound(WalError, LookupError):
+    """There is no log: the store holds neither a segment nor a durable mark.
+
+    A reader, `verify`, `salvage`, `repair` and `backup` raise it, and have then made nothing. `open` makes a log
+    instead.
+    """
 
 
 class StoreError(WalError):
-    """Base of what a segment store says to the engine."""
+    """The base class of the errors that a segment store raises."""
 
 
-class Missing(StoreError):
-    """The store has no segment of that number."""
+class SegmentNotFound(StoreError):
+    """The store has no segment with that number."""
 
 
-class Exists(StoreError):
-    """A segment of that number is there already; `create` has changed nothing."""
+class SegmentExists(StoreError):
+    """The store has a segment with that number already. `create` has changed nothing."""
 
 
 class Unavailable(StoreError):
-    """The store did not answer: the operation may have happened or not. The same bytes may be tried again."""
+    """The store did not answer, so the operation may have happened or not. The caller can try the same bytes again."""
 
 
-class Unsafe(StoreError):
-    """The store cannot keep its promises here (`create` is not exclusive; a file has a name too close to ours)."""
+class UnsafeStore(StoreError):
+    """The store cannot protect a log in this place. For example, a file has a name that is too close to a segment's."""
 
 
 class NoSpace(StoreError, OSError):
-    """Room was refused (ENOSPC, EDQUOT, EFBIG) before anything changed: free some, and the same call works (G9)."""
+    """There is no space (ENOSPC, EDQUOT, EFBIG), and nothing was changed. Free some space, and the same call works
+    (G9)."""
 
     def __init__(self, number: int = errno.ENOSPC, message: str = "no space", filename: str | None = None) -> None:
         OSError.__init__(self, number, message, filename)

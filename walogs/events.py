@@ -1,4 +1,4 @@
-"""What an observer is told. Every event names the log; durations are wall time in seconds, sizes are bytes."""
+"""The events that observers receive. Each names the log. Durations are wall time in seconds, sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class RecoveryEvent:
 
 @dataclass(frozen=True, slots=True)
 class AppendEvent:
-    """A commit was made: one frame, with the entries of one caller or of several."""
+    """A commit was made: one frame, which holds the entries of one or several callers."""
 
     log: str
     first_lsn: int
     entries: int
     bytes: int
-    """Of the entries' data."""
+    """The size of the entries, in bytes."""
     seconds: float
-    """From its turn to its acknowledgement; a sync, where the policy makes one, included."""
+    """The time from the beginning of the commit to its end, with the sync if the policy asks for one."""
     durable_lsn: int
-    """Afterwards; the commit's last LSN when it is durable."""
+    """The last durable LSN after the commit. It is the last LSN of the commit when the commit is durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,18 @@ class SyncEvent:
     last_lsn: int
     """Every entry up to this one is durable."""
     entries: int
-    """That were not before."""
+    """The number of entries that became durable."""
     seconds: float
-    """In the store; of a store whose segments appear whole, in making the segment."""
+    """The time that the store took for the sync. In an immutable-segment store: for creating the segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationEvent:
-    """A segment was completed, and the next one is active."""
+    """A segment was finished, and the next one is the newest now."""
 
     log: str
     segment: int
-    """The active one."""
+    """The number of the newest segment."""
     completed_last_lsn: int
     """The last LSN of the segment before it."""
 
@@ -74,16 +74,16 @@ class CheckpointEvent:
 
     log: str
     lsn: int
-    """What it was given."""
+    """The LSN that `checkpoint` was given."""
     first_lsn: int
-    """The first entry that can be read now."""
+    """The LSN of the first entry that can be read now."""
     removed_segments: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class CorruptionEvent:
-    """Damage was found, by an open or by a read of the handle; `Corrupt` is being raised."""
+    """An open or a read found damage, and is about to raise `Corrupt`."""
 
     log: str
     error: Corrupt
@@ -93,8 +93,12 @@ Event: TypeAlias = RecoveryEvent | AppendEvent | SyncEvent | RotationEvent | Che
 
 
 class Observer(Protocol):
-    """Called with every event, in the thread where it happens, in the middle of what it tells of: whoever appends
-    waits for it, and it cannot call the log (`Reentered`). What it raises is logged, the first time, and harms nobody.
+    """A callable that receives every event, in the thread where the event happens.
+
+    The caller of `append` waits until the observer returns. An observer that calls the log gets `Reentered`. If it
+    raises, walogs logs the first exception, and the append succeeds all the same.
     """
 
-    def __call__(self, event: Event, /) -> object: ...
+    def __call__(self, event: Event, /) -> object:
+        """Receive one event. The return value is ignored."""
+        ...

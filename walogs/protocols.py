@@ -1,11 +1,13 @@
-"""The contracts of the three kinds of component: stores hold bytes, codecs shape them, sync policies decide when.
+"""The contracts of the three kinds of component: stores, codecs and sync policies.
 
-A component is any object with these members; nothing needs to be inherited. Each method says who calls it, what
-returning means, and what is true if it raises. `walogs.testing` has a model of both shapes of store.
+A store keeps bytes, a codec encodes and checks them, and a sync policy decides when they are synced. A component is any
+object that has the members of its contract. It need not inherit from anything. Each docstring says who calls a method,
+what is true when it returns, and what is true if it raises. `walogs.testing` has a model of both kinds of store.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
@@ -16,196 +18,292 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppendableStore",
-    "Barrier",
     "Codec",
     "Decision",
+    "Durability",
+    "ExclusiveCodec",
     "FrameContext",
-    "Pending",
-    "Promise",
-    "ReadsOtherParameters",
-    "RefusesOtherCodecs",
     "RepairableStore",
+    "ReparameterizableCodec",
     "SegmentStore",
     "StoreCapabilities",
-    "SyncBy",
+    "SyncDeadline",
+    "SyncKind",
     "SyncPolicy",
+    "TailListingStore",
+    "Unsynced",
 ]
 
-Barrier: TypeAlias = Literal["data", "full"]
-"""`data`: the bytes and what is needed to read them back (fdatasync). `full`: every attribute too (fsync)."""
+SyncKind: TypeAlias = Literal["data", "full"]
+"""How much one sync makes durable. `data` makes the bytes durable, and what is needed to read them back (fdatasync).
+`full` also makes every attribute of the file durable (fsync)."""
 
-
-Promise: TypeAlias = Literal["durable", "eventually", "none"]
+Durability: TypeAlias = Literal["durable", "eventually", "none"]
+"""When the entries of an append that returned are durable. `durable`: they are durable at once. `eventually`: they
+become durable after a time that the policy names. `none`: they become durable only when something else syncs them."""
 
 
 @dataclass(frozen=True)
 class StoreCapabilities:
-    """What a store can do. The engine asks these, never the store's name (G19)."""
+    """What a store can do. The engine asks for these fields, and never for the store's name (G19).
+
+    **appendable** -- True: the store has the members of `AppendableStore`, and the engine writes commits into the
+    newest segment until it is full. False: every commit creates the next segment, whole, and a segment never changes.
+
+    **torn_tail** -- Whether a crash can leave an unfinished end in the newest segment. True: `open` cuts an unfinished
+    end (G5). False: every byte that is not intact is damage, and `open` raises `Corrupt`.
+
+    **exclusion** -- How the store keeps a second writer out. `lock`: acquire() raises `Locked` in the second writer;
+    an appendable store needs a lock. `create_if_absent`: create() refuses a number that is taken, and the writers
+    fence each other by it. The writer that opened the log last keeps it, and the others get `Fenced`.
+
+    **numbers_reused** -- Whether the number of a removed segment can be created again. True: a checkpoint in a store
+    without a lock keeps the segments with which writers have opened the log. Otherwise a slow writer could create such
+    a number anew. False: the store refuses for ever a number that it has held once.
+
+    **exists_means_durable** -- Whether everything that can be read is durable. True: a segment that any process can
+    list or read is durable. False: a reader can see bytes that a power cut takes away, as in a page cache. `open`
+    refuses an immutable-segment store that says False, because nothing else tells which of its segments are durable
+    (G4).
+
+    **segment_bytes_max** -- The size of the largest segment, in bytes. The engine begins the next segment before a
+    segment grows larger. A commit that does not fit any segment raises `EntryTooLarge`.
+
+    **persistence** -- Where the bytes are after create() or sync() has returned. `none`: in this process.
+    `page-cache`: in the memory of the system, which a power cut clears. `disk`: on a device of one host. `replicated`:
+    on several hosts. `open` refuses a sync policy that promises durable appends over the first two.
+    """
 
     appendable: bool
-    """False: every commit creates the next segment, complete at once; nothing is added to it later."""
     torn_tail: bool
-    """A crash may leave a partial end in the newest segment."""
-    exclusion: Literal["lock", "chain"]
-    """`lock`: acquire() keeps other writers out. `chain`: create-if-absent of the next number fences them."""
+    exclusion: Literal["lock", "create_if_absent"]
     numbers_reused: bool
-    """A removed number can be created again."""
     exists_means_durable: bool
-    """What is read back has been acknowledged."""
     segment_bytes_max: int
-    """The largest segment, bytes."""
-    durability: Literal["none", "page-cache", "disk", "replicated"]
-    """Where bytes are once create() or sync() has returned."""
+    persistence: Literal["none", "page-cache", "disk", "replicated"]
 
 
 @runtime_checkable
 class SegmentStore(Protocol):
-    """Holds the bytes of numbered segments. `segments`, `size`, `read` change nothing and need no `acquire()`.
+    """A component that holds the bytes of numbered segments. It never interprets them.
 
-    The reading methods are called from any thread at any time, beside a writing one; the others by one thread at a
-    time. A store never interprets a byte.
+    `segments`, `size` and `read` change nothing and need no `acquire()`. Any thread can call the reading methods at any
+    time, also while another thread writes. Only one thread at a time calls the other methods.
+
+    After a fork, the child never uses the store object that it inherited. It reads through an object of its own.
+    Nothing that the child does writes through the parent's object or frees the parent's lock, and neither does its exit
+    (G18).
     """
 
     capabilities: StoreCapabilities
     name: str
-    """For messages: a path, a URL."""
+    """The name of the store in messages: a path or a URL."""
 
     def segment_name(self, number: int) -> str:
-        """What messages call this segment: `wal-000003.log`, an object's key."""
+        """Return the name of this segment in messages, such as `wal-000003.log` or the key of an object."""
         ...
 
     def segments(self) -> Sequence[int]:
-        """The numbers that are there, ascending; reflects every `create` and `remove` that has returned.
+        """Return the numbers of the segments that are there, ascending.
 
-        Empty where nothing is there yet. Raises `Unsafe` for a name too close to ours to be ignored.
+        The result reflects every `create` and `remove` that has returned. It is empty if nothing is there yet. Raise
+        `UnsafeStore` for a name that is almost the name of a segment, because ignoring it could lose entries.
         """
         ...
 
     def size(self, number: int) -> int:
-        """Bytes in the segment, a window of zeros included. Raises `Missing`."""
+        """Return the size of the segment in bytes, including a window of zeros. Raise `SegmentNotFound`."""
         ...
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes [start, end) (None: to its size). Raises `Missing`.
+        """Return the bytes [start, end) of the segment, as far as it goes. None as *end* means its size.
 
-        Fewer bytes than `size()` says are there is an `OSError`, never a short answer: a short answer is taken for
-        the end of the log.
+        Raise `SegmentNotFound` if the segment is not there. Raise `OSError` if fewer bytes can be read than `size()`
+        says are there. Never return fewer, because the engine takes a short answer for the end of the log.
         """
         ...
 
     def acquire(self) -> None:
-        """Called once by open, before anything is changed: keep other writers out, or make sure that `create` does.
+        """Keep other writers out, or make sure that `create` does. `open` calls this once, before it changes anything.
 
-        Makes the place for the log where it is missing. On return, what `segments()` lists is durable by name.
-        Raises `Locked` (also when this very object is acquired already) or `Unsafe`; whatever it raises, it holds
-        nothing that it did not hold before.
+        Make the place for the log if it is missing. On return, the name of each segment that `segments()` lists is
+        durable. Raise `Locked` if another writer has the log, or if this very object is acquired already. This does not
+        wait for the other writer. Raise `UnsafeStore` if the store cannot protect a log in this place. If this raises,
+        the store holds nothing that it did not hold before.
         """
         ...
 
     def create(self, number: int, data: Buffer) -> None:
-        """The segment appears with exactly these bytes, whole or not at all, and durable with its name on return.
+        """Create the segment with exactly these bytes, whole or not at all, and durable with its name on return.
 
-        Raises `Exists` (nothing changed), `NoSpace` (nothing changed) or `Unavailable` (it may be there or not). After
-        any other exception the engine looks at `segments()`: a number that is not listed was not created.
+        Raise `SegmentExists` if the number is taken: nothing has changed. Raise `NoSpace` if there is no space: nothing
+        has changed. Raise `Unavailable` if the segment may be there or not. After any other exception, the engine calls
+        `size()`. If that raises `SegmentNotFound`, the segment was not created, and nothing has happened. `UnsafeStore`
+        says that the place is no longer this writer's, and always poisons the log.
         """
         ...
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """The segments are gone, durably, on return; a number that is not there is passed over.
+        """Remove these segments. They are durably gone on return.
 
-        May go in any order and stop half way when it raises. Called once by every open too, with what an interrupted
-        checkpoint left (often nothing): then whatever else an interrupted `create` left behind goes as well.
+        Ignore a number that is not there. The store removes the segments in any order, and if it raises, some of them
+        may be gone. Each open also calls this once, with the segments that an interrupted checkpoint left, often with
+        none. The store then also removes whatever an interrupted `create` left behind. The cost must not grow with the
+        number of segments that stay. `UnsafeStore` poisons the log, as in `create`.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything, the lock too; changes no byte. Also after failures; once more if it was interrupted.
+        """Release everything, including the lock, without changing a byte.
 
-        Not called after an `acquire` that raised.
+        The engine calls this after failures too, and once more if a call was interrupted. It does not call this after
+        an `acquire` that raised.
         """
         ...
 
 
 @runtime_checkable
 class AppendableStore(SegmentStore, Protocol):
-    """A store whose segments can grow. Written to: the newest segment, and the one before it while it is sealed."""
+    """A store whose segments can grow.
+
+    The engine writes to the newest segment, and to the segment before it until that one is sealed.
+    """
 
     def extend(self, number: int, size: int) -> None:
-        """The segment is at least *size* bytes long, what was added is zero, and both are durable on return.
+        """Make the segment at least *size* bytes long, and fill the new part with zeros. Both are durable on return.
 
-        Raises `NoSpace`: nothing changed. Any other exception poisons the log.
+        Raise `NoSpace` if there is no space for it: nothing has changed. Any other exception poisons the log, unless
+        the room was for a SEAL, which is only a cache.
         """
         ...
 
     def write(self, number: int, offset: int, data: Buffer) -> None:
-        """These bytes are at *offset*, within the segment's size; durable after `sync`. All of them, or it raises."""
+        """Write these bytes at *offset*, within the segment's size. They are durable after `sync`.
+
+        Raise an error if not all of them were written.
+        """
         ...
 
-    def sync(self, number: int, barrier: Barrier) -> None:
-        """Returning means every byte written to the segment before the call is durable.
+    def sync(self, number: int, kind: SyncKind) -> None:
+        """Make every byte durable that was written to the segment before the call.
 
-        Called by the commit path after `write`, and by recovery; never again after it raised: then any of those bytes
-        may be on disk or not, the log poisons itself and the next open decides (a SEAL's sync excepted).
+        The commit path calls this after `write`, and recovery calls it too. If this raises, any of those bytes may be
+        on disk or not. The engine then never calls it again: the log is poisoned, and the next open decides. Only the
+        sync of a SEAL can fail without poisoning the log.
         """
         ...
 
     def cut(self, number: int, offset: int) -> None:
-        """Everything from *offset* to the very end becomes zero, also where it reads as zero; durable after `sync`.
+        """Overwrite everything from *offset* to the very end with zeros, also where it reads as zero.
 
-        Called by recovery alone. Needs no space except where the file system copies on write.
+        The zeros are durable after `sync`. Only recovery calls this. It needs no space, except on a file system that
+        copies on write.
         """
         ...
 
     def trim(self, number: int, size: int) -> None:
-        """The segment's size becomes this, durably. Never larger than it is."""
+        """Shorten the segment to *size* bytes, durably. The engine never asks for more bytes than it has."""
         ...
 
-    def read_witness(self) -> bytes | None:
-        """What was last written as the witness, or None. Changes nothing, needs no `acquire()`."""
+    def read_durable_mark(self) -> bytes | None:
+        """Return the durable mark that was last written, or None. This changes nothing and needs no `acquire()`."""
         ...
 
-    def write_witness(self, data: bytes, *, durable: bool) -> bool:
-        """Keep these 64 bytes, as one whole if at all possible. Whether they are kept; *durable*: through a power cut.
+    def write_durable_mark(self, data: bytes, *, durable: bool) -> bool:
+        """Keep these 64 bytes as the durable mark, as one whole if at all possible. Return whether they are kept.
 
-        Called after every sync, so it must cost almost nothing when not *durable*. It never raises `Exception`: the
-        witness is advisory, and where it must not stay behind the engine drops it instead.
+        If *durable* is true, they are kept through a power cut. The engine calls this after every sync, so a call that
+        is not *durable* must cost almost nothing. This never raises `Exception`, because the durable mark is advisory.
+        If an old mark must not stay, the engine drops it.
         """
         ...
 
-    def drop_witness(self) -> None:
-        """There is no witness any more, durably, on return; raises `OSError` otherwise. Before a cut by choice."""
+    def drop_durable_mark(self) -> None:
+        """Remove the durable mark. It is durably gone on return.
+
+        Raise `OSError` if it may still be there. The engine calls this when an old mark would vouch for bytes that the
+        log has given up, or for bytes that are written later.
+        """
         ...
 
 
 @runtime_checkable
 class RepairableStore(AppendableStore, Protocol):
-    """An appendable store that can keep a copy of a segment, and put other bytes in its place: what `repair` needs.
+    """An appendable store that can keep a copy of a segment, and put other bytes in its place. `repair` needs this.
 
-    Optional: a store without these members is as good for everything else. Called by repair alone, after `acquire`.
+    These members are optional. A store without them can do everything else. Only `repair` calls them, after `acquire`.
     """
 
     def set_aside(self, number: int, name: str) -> None:
-        """What the segment holds is there under *name* too, durably, on return; whatever becomes of the segment later.
+        """Keep a copy of the segment under *name*, durable on return.
 
-        *name* is never one of this store's own, and so ignored by every other member. Raises `Exists` (the name is
-        taken), `Missing` or `NoSpace`: nothing changed.
+        The copy stays the same when the segment is written to, cut, trimmed, replaced or removed later, by this store
+        object or by another one. *name* is never a name that the store uses itself, so all other members ignore it.
+        Raise `SegmentExists` if the name is taken, `SegmentNotFound`, or `NoSpace`: nothing has changed.
         """
         ...
 
     def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
-        """The segment, which is there, holds exactly these bytes, end to end; durably on return. All the old bytes or
-        all the new ones, for whoever reads and after any crash.
+        """Replace the bytes of a segment by exactly these pieces, end to end. They are durable on return.
 
-        *pieces* may read the segment while they are asked for. Raises `NoSpace`, and what *pieces* raise: nothing
-        changed. After any other exception it holds either.
+        Every reader finds all the old bytes or all the new ones, also after a crash. The segment is there before.
+        *pieces* may read it while the store iterates over them. Raise `NoSpace`, or what *pieces* raise: nothing has
+        changed. After any other exception, the segment has either the old or the new bytes.
         """
         ...
 
 
-class FrameContext(NamedTuple):
-    """Where a frame is: associated data for a codec that authenticates (all of it but `body_bytes_max`).
+@runtime_checkable
+class TailListingStore(Protocol):
+    """A store that can list its newest segments without listing the older ones.
 
-    A nonce is never made from it: LSN, salt and offset can all come twice.
+    A reader that follows the log needs only the newest ones. The member is optional: for a store without it, the engine
+    calls `segments()`.
+    """
+
+    def segments_after(self, number: int) -> Sequence[int]:
+        """Return the numbers above *number*, ascending, as `segments()` would list them now.
+
+        *number* was there once. The cost grows only with how many numbers are above it. This changes nothing and needs
+        no `acquire()`.
+        """
+        ...
+
+
+def segments_after(store: SegmentStore, number: int) -> Sequence[int]:
+    """Return the numbers above *number* that are in the store, ascending."""
+    if isinstance(store, TailListingStore):
+        return store.segments_after(number)
+    numbers = store.segments()
+    return numbers[bisect_right(numbers, number) :]
+
+
+class FrameContext(NamedTuple):
+    """What a frame says beside its body, and the limit on bodies.
+
+    A codec that authenticates uses all of it as associated data, except `body_bytes_max`. Never make a nonce from it:
+    all of it can occur twice, if a log is copied and both copies grow.
+
+    **log_id** -- 16 random bytes. Every segment of the log has them, and so does every copy of the log.
+
+    **segment** -- The number of the segment that the frame is in.
+
+    **salt** -- A random number that the segment and each of its frames contain.
+
+    **offset** -- The place in the segment at which the frame begins, in bytes.
+
+    **first_lsn** -- The LSN of the first entry in the frame.
+
+    **entries** -- The number of entries in the frame.
+
+    **time_ns** -- The time of the commit: Unix time, in nanoseconds.
+
+    **synced** -- The watermark: the offset up to which the segment had been synced when the frame was written.
+
+    **link** -- The first bytes of the check of the previous frame that has entries. This frame was written after it.
+
+    **body_bytes_max** -- The size of the largest body in this log, in bytes. A codec refuses a larger body before it
+    allocates memory for it.
     """
 
     log_id: bytes
@@ -214,114 +312,174 @@ class FrameContext(NamedTuple):
     offset: int
     first_lsn: int
     entries: int
+    time_ns: int
+    synced: int
+    link: bytes
     body_bytes_max: int
-    """No body of this log is larger: refuse before allocating."""
 
 
 @runtime_checkable
 class Codec(Protocol):
-    """Body into stored bytes and back, and the proof that the stored bytes are intact. Pure: no I/O, no clock.
+    """A component that turns a body into stored bytes and back, and proves that stored bytes are intact.
 
-    Called by one writing and many reading threads at a time.
+    A codec is pure: it does no I/O and uses no clock. One writing thread and many reading threads call it at the same
+    time. If nobody can compute its `check` without its key, the codec says so with the attribute
+    `authenticates = True`. The engine then checks every frame with the codec whenever it reads the frame. For other
+    codecs, it may check one CRC of many frames instead.
+
+    **name** -- The name in the stamp of every segment: at most 63 bytes of UTF-8. A log is read by the codec of that
+    name. So the name is the one that the plugin registers, and it never changes.
+
+    **check_bytes** -- The length of what `check` returns, 1 to 64 bytes. The check follows the body of each frame.
+
+    **identity** -- Whether `encode` and `decode` return the body as it is. If so, the engine can leave out both calls.
     """
 
     name: str
-    """Stamped in every segment header: at most 63 bytes of UTF-8."""
     check_bytes: int
-    """Length of what `check` returns."""
     identity: bool
-    """`encode` and `decode` return the body as it is; the engine may then leave both calls out."""
 
     def parameters(self) -> Mapping[str, object]:
-        """Stamped in the segment header as JSON: what decoding needs besides the name. Never a secret.
+        """Return what decoding needs besides the name. It never contains a secret.
 
-        A codec made with them as options has the same parameters, and reads the segment.
+        The engine stamps the parameters in the segment header as JSON. A codec made with them as options has the same
+        parameters, and reads the segment.
         """
         ...
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
-        """No body of that length is stored as more than this: rotation is decided before encoding."""
+        """Return the most bytes that a body of this length can be stored as.
+
+        The engine uses this limit to decide about rotation before it encodes the body.
+        """
         ...
 
     def encode(self, body: bytes, frame: FrameContext) -> bytes:
-        """What is stored for this body (compressed, encrypted, ...)."""
+        """Return the bytes to store for this body: compressed or encrypted, for example."""
         ...
 
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
-        """The body. Called when entries are read, never by recovery; bounded before it allocates."""
+        """Return the body of these stored bytes. Limit its size before you allocate memory for it.
+
+        The engine calls this when it reads entries, and never in recovery.
+        """
         ...
 
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        """Proof over what is stored, started from the frame's header CRC: damage shows without key or decompressor.
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        """Return a proof over *header* and the bytes stored after it. It shows damage without a decompressor.
 
-        Two seeds give two checks for the same bytes: a body must not verify under another frame's header.
+        *header* is the 48 bytes of the frame's header. They contain the kind, LSN, place and time of the frame, and the
+        link to the frame before it. The last 4 bytes are a CRC-32 of the others, little-endian, and a CRC can continue
+        from it. (A CRC over all 48 bytes is a constant, because they end with their own CRC.)
+
+        A change to the header or the stored bytes gives another check, which differs within its first 8 bytes. These
+        are the link. CHECKPOINTs (which store nothing), SEALs and the headers of segments are checked in the same way,
+        under headers that name other kinds.
         """
         ...
 
 
 @runtime_checkable
-class ReadsOtherParameters(Protocol):
-    """What a codec can have besides: it reads segments stamped with its name and other parameters than its own.
+class KeyedCodec(Protocol):
+    """The further member of a codec whose `check` needs a key. With it, a missing key is never taken for damage.
 
-    For what the parameters alone do not give, as the keys that older segments were written with. A codec without this
-    is made anew, as `factory(**parameters)`, by its name.
+    For a codec without this member, the engine calls `check` and compares.
     """
 
-    def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
-        """The codec that has exactly these parameters. Raises `ValueError`: there is none, and why."""
+    def is_check(self, header: bytes, stored: Buffer, check: bytes) -> bool:
+        """Return whether *check* is what `check` returns for *header* and *stored*, as far as the codec can tell.
+
+        *check* is `check_bytes` long. False means that the bytes are damaged, and damaged bytes at the end of a log may
+        be cut. So the codec never returns False for want of the right key. Without a key, it accepts bytes that are not
+        damaged. With another key than theirs, it raises a `WalError` of its own, and nothing is changed.
+        """
         ...
 
 
 @runtime_checkable
-class RefusesOtherCodecs(Protocol):
-    """What a codec that authenticates has besides: segments of other codecs are not read beside its own.
+class ReparameterizableCodec(Protocol):
+    """The further member of a codec that reads segments stamped with its name and other parameters than its own.
 
-    A segment says itself which codec it is of. Whoever can write to the log could stamp one with a codec that needs no
-    key, and everything would be believed that is in it.
+    A codec needs it if the parameters alone are not enough: for example, older segments were written with other keys.
+    For a codec without this member, the engine makes a new codec by its name, as `factory(**parameters)`.
     """
 
-    def refuses_codec(self, name: str) -> str:
-        """Why a segment stamped with codec *name*, another than this one's, is not read, and the next move; or ""."""
+    def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
+        """Return the codec that has exactly these parameters. Raise `ValueError`, with the reason, if none has."""
         ...
 
 
-class Pending(NamedTuple):
-    """What is written and not yet synced, the commit being decided included."""
+@runtime_checkable
+class ExclusiveCodec(Protocol):
+    """The further member of a codec that authenticates, so that segments of other codecs are not read beside its own.
+
+    A segment says itself which codec it has. An attacker who can write to the log could stamp a segment with a codec
+    that needs no key, and a reader would believe everything in it.
+    """
+
+    def refuses_codec(self, name: str) -> str:
+        """Return why a segment stamped with another codec's *name* is not read, and what to do next. "" if it is."""
+        ...
+
+
+class Unsynced(NamedTuple):
+    """What the log has written and not yet synced. It includes the commit that the policy decides about.
+
+    **entries** -- The number of entries.
+
+    **bytes** -- The size of their frames, in bytes.
+
+    **oldest_ns** -- When the first of them was written, on the monotonic clock, in nanoseconds.
+    """
 
     entries: int
     bytes: int
-    """Of frames."""
     oldest_ns: int
-    """When the first of it was written, on the monotonic clock, in nanoseconds."""
 
 
-class SyncBy(NamedTuple):
-    """The append returns; a sync has begun by then, whether or not anything more is appended."""
+class SyncDeadline(NamedTuple):
+    """A decision: the append returns now, and a sync begins by the deadline, even if nothing more is appended.
+
+    **deadline_ns** -- The time on the monotonic clock, in nanoseconds.
+    """
 
     deadline_ns: int
-    """On the monotonic clock, in nanoseconds."""
 
 
-Decision: TypeAlias = Literal["sync", "leave"] | SyncBy
-"""`sync`: now, before the append returns. `leave`: the append returns; whatever syncs next covers it."""
+Decision: TypeAlias = Literal["sync", "leave"] | SyncDeadline
+"""What the engine does with a commit. `sync`: it syncs the commit before the append returns. `leave`: the append
+returns, and the next sync covers the commit. `SyncDeadline`: the append returns, and a sync begins by the deadline."""
 
 
 @runtime_checkable
 class SyncPolicy(Protocol):
-    """Decides when a commit is synced, and therefore what a returned append promises. Pure: no clock, no I/O."""
+    """A component that decides when a commit is synced, and therefore what a returned append promises.
+
+    It uses no clock and does no I/O.
+
+    **name** -- The word that messages and configuration files use for the policy.
+
+    **durability** -- What holds for an append that returned. `durable`: its entries are durable (G1). `eventually`:
+    they become durable after the time that the policy's docstring names. `none`: only the entries up to
+    `durable_lsn` are durable.
+
+    **sync_kind** -- Which of the store's syncs the policy asks for.
+    """
 
     name: str
-    promise: Promise
-    """Of an append that returned. `durable`: it is (G1). `eventually`: it will be, after what the policy's name and
-    docstring say. `none`: only what `durable_lsn` covers is."""
-    barrier: Barrier
-    """Which of the store's syncs it asks for."""
+    durability: Durability
+    sync_kind: SyncKind
 
-    def decide(self, pending: Pending) -> Decision:
-        """Called by the commit path once a frame, after it was written."""
+    def decide(self, pending: Unsynced) -> Decision:
+        """Return what happens to the frame that was just written. The engine calls this once for each frame."""
         ...
 
 
+def authenticates(codec: Codec) -> bool:
+    """Return whether the codec says that nobody can compute its check without its key."""
+    return bool(getattr(codec, "authenticates", False))
+
+
 def is_appendable(store: SegmentStore) -> TypeGuard[AppendableStore]:
-    """Whether the store says it is appendable. The members of `AppendableStore` are then there by contract."""
+    """Return whether the store says that it is appendable. It then has the members of `AppendableStore`."""
     return store.capabilities.appendable

@@ -1,4 +1,4 @@
-"""Values that cross walogs' public face. They import nothing of ours."""
+"""The values that walogs returns: entries, gaps and reports. This module imports no other part of walogs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ __all__ = [
     "Gap",
     "RecoveryReport",
     "RepairReport",
+    "SalvageReport",
     "SegmentSummary",
+    "Stretch",
     "TailState",
     "TruncatedAt",
     "Verification",
@@ -32,17 +34,18 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class TruncatedAt:
-    """The log ended torn: an unfinished write was cut. Nothing that had been acknowledged as durable was in it."""
+    """The log ended with an unfinished write, and `open` cut it. It held nothing that was acknowledged as durable."""
 
     segment: int
-    """Number of the segment that was cut."""
+    """The number of the segment that was cut."""
     offset: int
-    """Byte offset in it where the cut was made."""
+    """The byte offset in that segment where the cut was made."""
     discarded_bytes: int
-    """From the cut to the last byte that was not zero."""
+    """The number of bytes from the cut to the last byte that was not zero."""
 
 
 TailState: TypeAlias = Clean | TruncatedAt
+"""How the log ended when it was opened."""
 
 
 class Commit(NamedTuple):
@@ -51,24 +54,26 @@ class Commit(NamedTuple):
     first_lsn: int
     last_lsn: int
     time_ns: int
-    """When it was made: Unix time, nanoseconds; never less than the commit before it."""
+    """When the commit was made, by the clock of the machine: Unix time in nanoseconds. It is never below the time of
+    the commit before, unless the clock was set back by more than an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentSummary:
-    """What is known of a segment without reading its entries again."""
+    """What walogs knows of a segment without reading its entries again."""
 
     number: int
     name: str
     size: int
-    """Bytes, the window of zeros after the active segment's end included."""
+    """The size in bytes, with the window of zeros after the end of the newest segment."""
     first_lsn: int
     last_lsn: int
-    """first_lsn - 1 when it holds no entry."""
+    """The last LSN in the segment. It is first_lsn - 1 when the segment holds no entry."""
     created_ns: int
-    """Unix time, nanoseconds."""
+    """When the segment was created: Unix time in nanoseconds."""
     first_commit_ns: int | None
-    """Unix time of its first commit; None: it has none, or only reading it again would tell."""
+    """The time of the first commit: Unix time in nanoseconds. None: there is none, or it is known only by reading the
+    segment again."""
     last_commit_ns: int | None
     is_sealed: bool
     is_active: bool
@@ -76,24 +81,26 @@ class SegmentSummary:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
-    """What the last open found and did."""
+    """What `open` found, and what it did."""
 
     segments: int
-    """Segments kept."""
+    """The number of segments that were kept."""
     entries: int
-    """Entries that can be read."""
+    """The number of entries that can be read."""
     bytes: int
-    """Bytes of frames and headers in the segments kept."""
+    """The bytes of frames and headers in the segments that were kept."""
     duration_seconds: float
     verdict: Literal["clean", "torn", "prefix"]
-    """`prefix`: damage to acknowledged bytes was cut because `recovery="prefix"` asked for it."""
+    """`clean`: nothing was cut. `torn`: an unfinished write was cut. `prefix`: damage to acknowledged bytes was cut,
+    because the caller asked for it with `recovery="prefix"`."""
     tail_state: TailState
     rewritten_bytes: int
-    """Bytes of frames that no watermark vouched for, written again and synced before they were handed out (G4)."""
+    """The bytes of frames that were not known to be durable. `open` wrote them again and synced them before any reader
+    could see them (G4)."""
     removed_segments: int
-    """Segments below the base that an interrupted checkpoint had left (G11)."""
+    """The number of segments below the first LSN that an interrupted checkpoint had left, and `open` removed (G11)."""
     unsealed_segments: tuple[int, ...]
-    """Completed segments without an accepted SEAL: intact, only slower to read."""
+    """The numbers of the finished segments without a valid seal. They are intact, and slower to open."""
 
 
 class Entry(NamedTuple):
@@ -104,49 +111,54 @@ class Entry(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Entries that are not there, or whose bytes are not what was written."""
+    """A range of entries that are missing or damaged."""
 
     first_lsn: int
     last_lsn: int | None
-    """None: it is at the end, and nothing tells how many there were."""
+    """The last LSN of the range. None: the range is at the end of the log, and its length is unknown."""
     segment: int | None
-    """Number of the segment where the first of them was looked for; None: no segment that is there could hold it."""
+    """The number of the segment that should hold the first of the entries. None: that segment is missing."""
     offset: int | None
-    """Byte offset where intact frames stop."""
+    """The byte offset in the segment where the intact frames end."""
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that `verify` has seen."""
+    """One thing that `verify` has found."""
 
-    kind: Literal["corrupt", "torn", "unsealed", "padding", "below base"]
+    kind: Literal["corrupt", "torn", "unsealed", "padding", "leftover", "durable_mark"]
     is_damage: bool
-    """Whether `open` refuses the log because of it."""
+    """True: `open` refuses the log because of this."""
     segment: int | None
     offset: int | None
     lsn: int | None
     message: str
-    """Where, what it means, and the next move."""
+    """Where it is, and what it means. It does not say what to do, because that is the same for all damage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` has seen of a log."""
+    """What `verify` has found in a log."""
 
     segments: int
+    """The number of segments in the store."""
     entries: int
-    """Entries that can be read."""
+    """The number of entries that can be read."""
     bytes: int
-    """Of the segments that were checked."""
+    """The size of all segments in bytes, with the window of the newest one."""
     first_lsn: int
+    """The first entry that the log should hold."""
     last_lsn: int
+    """The last entry that is known to have been in the log. It is first_lsn - 1 when there was none."""
     findings: tuple[Finding, ...]
     duration_seconds: float
+    gaps: tuple[Gap, ...] = ()
+    """The entries from first_lsn on that cannot be read, in ascending order."""
 
     @property
     def ok(self) -> bool:
-        """Nothing is damaged: the log opens, and holds what was acknowledged."""
+        """True when nothing is damaged: the log opens, and holds everything that was acknowledged."""
         return not any(finding.is_damage for finding in self.findings)
 
 
@@ -162,25 +174,68 @@ class BackupReport:
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RepairReport:
-    """What `repair` has done; of a dry run, what it would do."""
+class Stretch(NamedTuple):
+    """Consecutive entries of a damaged log, and where they are in the new log."""
 
-    refusal: str | None
-    """What opening the log said before; None: it opens, and nothing was done."""
     first_lsn: int
     last_lsn: int
-    """Every entry from first_lsn to this one is kept, with its LSN; first_lsn - 1: the log is kept, and holds none."""
+    """The last LSN in the damaged log."""
+    new_first_lsn: int
+    """The LSN of the first of these entries in the new log. The others follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SalvageReport:
+    """What `salvage_into` has put into a new log."""
+
+    stretches: tuple[Stretch, ...]
+    """The intact entries, in ascending order. Two stretches are separated by a gap in the damaged log, and adjacent in
+    the new one."""
+    gaps: tuple[Gap, ...]
+    """The entries that are not in the new log."""
+    duration_seconds: float
+
+    @property
+    def entries(self) -> int:
+        """The number of entries in the new log."""
+        return sum(last_lsn - first_lsn + 1 for first_lsn, last_lsn, _ in self.stretches)
+
+    @property
+    def first_lsn(self) -> int:
+        """The first LSN of the new log."""
+        return self.stretches[0].new_first_lsn
+
+    @property
+    def last_lsn(self) -> int:
+        """The last LSN of the new log."""
+        return self.first_lsn + self.entries - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What `repair` has done. After a dry run: what it would do."""
+
+    refusal: str | None
+    """The message with which `open` refused the log. None: the log opens, and nothing was done."""
+    damage: tuple[Finding, ...]
+    """All the damage that was found, as `verify` reports it."""
+    first_lsn: int
+    last_lsn: int
+    """Every entry from first_lsn to this one is kept, with its LSN. It is first_lsn - 1 when no entry is kept."""
     lost: tuple[Gap, ...]
-    """Entries above the base that are not there, or not intact: no repair brings them back, a copy may have them."""
+    """The entries from the first LSN on that are missing or damaged. No repair brings them back; a backup can have
+    them."""
     dropped: tuple[tuple[int, int], ...]
-    """Intact entries, (first LSN, last LSN), that one log cannot hold beside the kept ones. They are in the files set
-    aside."""
+    """Ranges (first LSN, last LSN) of intact entries that one log cannot hold beside the kept ones. They are in the
+    files that were set aside."""
+    sides: tuple[Literal["before", "after"], ...]
+    """The sides of the damage that have intact entries. These are the values that *keep* can have. Both are here when
+    the damage cost no entry; it is empty when the log opens."""
     set_aside: tuple[str, ...]
-    """Names of copies, beside the segments, of every segment that was changed or removed."""
+    """The names of the copies of every segment that was changed or removed. They are beside the segments."""
     rewritten_segments: tuple[int, ...]
-    """Written anew: without what was damaged, or with another base."""
+    """The numbers of the segments that were written anew, without the damage or with another first LSN."""
     removed_segments: tuple[int, ...]
     is_dry_run: bool
-    """Nothing was changed."""
+    """True: nothing was changed."""
     duration_seconds: float

@@ -18,7 +18,7 @@ from walogs.testing import MemoryDisk, MemoryStore
 from walogs_otel import OtelObserver
 
 
-def nanoseconds(observers: list[walogs.Observer], appends: int) -> float:
+def nanoseconds(observers: list[walogs.events.Observer], appends: int) -> float:
     """Of one append to a store in memory."""
     with walogs.open(store=MemoryStore(MemoryDisk()), observers=observers) as wal:
         began = time.process_time_ns()
@@ -27,14 +27,14 @@ def nanoseconds(observers: list[walogs.Observer], appends: int) -> float:
         return (time.process_time_ns() - began) / appends
 
 
-def ignore(event: walogs.Event) -> None:
+def ignore(event: walogs.events.Event) -> None:
     """The observer that costs least."""
 
 
 def main() -> None:
     rounds, appends = [*map(int, sys.argv[1:]), *(5, 2000)[len(sys.argv) - 1 :]]
     meters, tracers = MeterProvider([InMemoryMetricReader()]), TracerProvider()
-    watched: dict[str, list[walogs.Observer]] = {
+    watched: dict[str, list[walogs.events.Observer]] = {
         "nobody": [],
         "an observer that does nothing": [ignore],
         "otel, no SDK": [OtelObserver()],

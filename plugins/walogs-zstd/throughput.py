@@ -9,7 +9,18 @@ from time import perf_counter
 from walogs.protocols import FrameContext
 from walogs_zstd import ZstdCodec
 
-FRAME = FrameContext(bytes(16), 1, 1, 512, 1, 1, 1 << 30)
+FRAME = FrameContext(
+    log_id=bytes(16),
+    segment=1,
+    salt=1,
+    offset=512,
+    first_lsn=1,
+    entries=1,
+    time_ns=5,
+    synced=512,
+    link=bytes(8),
+    body_bytes_max=1 << 30,
+)
 SECONDS = 0.3
 
 

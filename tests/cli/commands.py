@@ -55,7 +55,7 @@ class Walogs:
     def apart(self, *tokens: str | os.PathLike[str], stdin: bytes = b"", before: str = "") -> Told:
         """*before*: statements that the process runs first."""
         command = [*COMMAND[:-1], before + PROGRAM, *map(os.fspath, tokens)]
-        ran = subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT, check=False, timeout=100)
+        ran = subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT, check=False, timeout=300)
         return Told(ran.returncode, ran.stdout, ran.stderr.decode())
 
 
@@ -84,10 +84,10 @@ def everything_in(log: Path) -> dict[str, tuple[bytes, int, int]]:
     return {**times, ".": (b"", log.stat().st_mtime_ns, log.stat().st_ctime_ns)}
 
 
-def on_a_terminal(*tokens: str | Path, status: int = 0) -> str:
+def on_a_terminal(*tokens: str | Path, status: int = 0, columns: int = 200) -> str:
     """All that a terminal gets from the command, which ends with *status*."""
     ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm-256color", "COLUMNS": "200"}
+    environment = {**ENVIRONMENT, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     environment.pop("NO_COLOR", None)
     try:
         ran = subprocess.Popen(
@@ -95,12 +95,18 @@ def on_a_terminal(*tokens: str | Path, status: int = 0) -> str:
         )
     finally:
         os.close(theirs)
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
+    found, shown = ended_on(ours, ran)
+    assert found == status, shown
+    return shown
+
+
+def ended_on(terminal: int, ran: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """(exit status, all that the terminal got), when the command that has its other side has ended."""
+    with os.fdopen(terminal, "rb", buffering=0) as file:
         shown = b""
         try:
-            while piece := terminal.read(65536):
+            while piece := file.read(65536):
                 shown += piece
         except OSError:  # so Linux says that nobody has the other side any more
             pass
-    assert ran.wait(timeout=60) == status, shown
-    return shown.decode()
+    return ran.wait(timeout=300), shown.decode()

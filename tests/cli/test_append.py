@@ -16,7 +16,7 @@ import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
 from walogs import MAX_ENTRY_SIZE
 from walogs.cli import lines
-from walogs.formats import witness
+from walogs.formats import durable_mark
 
 TEXTS: Final = {
     b"": [],
@@ -83,7 +83,7 @@ def test_an_interrupt_ends_it_and_says_what_is_durable(tmp_path: Path) -> None:
     with writing_lines(log, b"one\ntwo\nhalf") as writer:
         wait_until_durable(log, 2)
         writer.send_signal(signal.SIGINT)
-        out, error = writer.communicate(timeout=60)
+        out, error = writer.communicate(timeout=300)
     assert (writer.returncode, out) == (130, b"")
     assert error == b"walogs: interrupted. What came before it is durable, as entries 1 to 2.\n"
     assert entries_of(log) == [b"one", b"two"]
@@ -100,10 +100,10 @@ def writing_lines(log: Path, text: bytes) -> subprocess.Popen[bytes]:
 
 
 def wait_until_durable(log: Path, lsn: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
-            seen = witness.decode((log / "DURABLE").read_bytes())
+            seen = durable_mark.decode((log / "DURABLE").read_bytes())
         except FileNotFoundError:
             seen = None
         if seen is not None and seen.last_lsn >= lsn:
@@ -209,3 +209,25 @@ def test_what_an_error_leaves_behind_is_told(tmp_path: Path, command: Walogs, mo
     assert "the outcome of this append" in told.line
     assert told.line.endswith("What came before it is durable, as entries 1 to 2.")
     assert entries_of(log)[:2] == [b"a", b"b"]
+
+
+LIMITED = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))  # LOCK fits, and no segment
+"""
+
+
+def test_a_log_that_finds_no_room_says_what_was_made_of_it(tmp_path: Path, command: Walogs) -> None:
+    log, lines = tmp_path / "x.wal", tmp_path / "lines"
+    lines.write_text("one\n")
+    told = command.apart("append", log, "--lines", lines, before=LIMITED)
+    assert (told.status, told.out) == (1, b"")
+    assert os.listdir(log) == ["LOCK"]
+    left = f"There is no log yet; the directory {log} was made, and holds LOCK alone."
+    assert " Nothing was changed in the log: free some space" in told.line
+    assert told.line.endswith(f" {left}")
+    again = command.apart("append", log, "--lines", lines, before=LIMITED)
+    assert "was made" not in again.line
+    assert command("append", log, "--lines", lines).status == 0
+    assert entries_of(log) == [b"one"]

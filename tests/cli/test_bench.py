@@ -21,13 +21,15 @@ from typing import Any, Final
 import pytest
 
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, everything_in, made
-from tests.codecs import DeflateCodec, LevelCodec, LevelOptions
 from tests.config.files import install, written
+from tests.kit.codecs import DeflateCodec, LevelCodec, LevelOptions
 from walogs import Corrupt, Wal, WalConfig
-from walogs.cli import bench, bench_rows
-from walogs.cli.bench_bare import BareFile
-from walogs.cli.bench_entries import Check, Differs, Entries
+from walogs.cli.bench import command as bench
+from walogs.cli.bench import rows as bench_rows
+from walogs.cli.bench.bare import BareFile
+from walogs.cli.bench.entries import Check, Differs, Entries
 from walogs.cli.lines import step_bar
+from walogs.foundation.wakeups import held_lock
 
 SHORT: Final = ("--seconds", "5ms", "--threads", "1,2")
 
@@ -61,7 +63,7 @@ def test_it_tells_what_was_measured_and_a_line_for_each_row(tmp_path: Path, comm
         "opening, every byte checked",
     ]
     assert all(re.fullmatch(r"[\d,.]+ (writes|entries|B|.iB)/s", cells[1]) for cells in shown)
-    assert shown[0][3] == "of 112 B each"
+    assert shown[0][3] == "of 120 B each"
     assert re.fullmatch(r"p50 [\d.]+ \S+, p99 [\d.]+ \S+", shown[1][2])
     assert re.fullmatch(r"[\d.]+ × the bare write beside it", shown[1][3])
     assert re.fullmatch(r"[\d.]+ × one thread", shown[2][2])
@@ -82,10 +84,10 @@ def test_its_json_has_the_same_facts_in_base_units(tmp_path: Path, command: Walo
     }
     (two,) = facts["threads"]
     assert set(two) == {"threads", *of_entries, "times_one_thread"}
-    assert (facts["directory"], facts["log"], facts["promise"]) == (str(tmp_path), None, "durable")
+    assert (facts["directory"], facts["log"], facts["durability"]) == (str(tmp_path), None, "durable")
     assert (facts["entry_size"], facts["batch"], facts["seconds"]) == (128, 7, 0.005)
     assert facts["append_batch"]["entries"] % 7 == 0
-    assert facts["bare"]["bytes"] == 176
+    assert facts["bare"]["bytes"] == 184
     assert facts["open"]["entries"] == facts["append_batch"]["entries"]
     assert facts["append"]["p50_seconds"] <= facts["append"]["p99_seconds"]
 
@@ -194,7 +196,11 @@ def test_a_store_with_options_gets_the_new_place(
     file = written(tmp_path, "[log.a]\npath = 'a.wal'\nstore = 'levelled'\nsync = { use = 'interval', time = '1ms' }\n")
     told = command("bench", "--config", file, "--log", "a", *SHORT, "--json")
     assert told.status == 0, told.error
-    assert (told.json()["store"], told.json()["sync"], told.json()["promise"]) == ("levelled", "interval", "eventually")
+    assert (told.json()["store"], told.json()["sync"], told.json()["durability"]) == (
+        "levelled",
+        "interval",
+        "eventually",
+    )
     assert all(path.startswith(str(tmp_path / "walogs-bench-")) for path in made_at)
     assert list(tmp_path.iterdir()) == [file]
 
@@ -332,15 +338,17 @@ def test_a_signal_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             (place := tmp_path / number.name).mkdir()
             tokens = ("bench", os.fspath(place), "--seconds", "1h", "--threads", "2")
-            process = subprocess.Popen([*COMMAND, *tokens], env=ENVIRONMENT, stderr=subprocess.PIPE)
+            # A signal inside the standard library's own `open` leaves a file to the collector, which warns of it.
+            command = [*COMMAND[:-2], "-W", "ignore::ResourceWarning", *COMMAND[-2:], *tokens]
+            process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
             running.append((number, place, stack.enter_context(process)))
             stack.callback(process.kill)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         for number, place, process in running:
             while not list(place.glob("*/*/bare")) and time.monotonic() < deadline:
                 time.sleep(0.01)
             process.send_signal(number)
-            _, error = process.communicate(timeout=60)
+            _, error = process.communicate(timeout=300)
             assert (process.returncode, error) == (130, b"walogs: interrupted.\n"), number
             assert list(place.iterdir()) == []
 
@@ -348,14 +356,18 @@ def test_a_signal_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
 def test_an_interrupt_among_many_threads_ends_them_all(
     tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            if threading.current_thread() is threading.main_thread() and timeout == 0.005:
-                raise KeyboardInterrupt
-            return super().wait(timeout)
+    class Interrupted:
+        """A lock that is held, and whose waiter is interrupted."""
+
+        def __init__(self) -> None:
+            lock = held_lock()
+            self.locked, self.release = lock.locked, lock.release
+
+        def acquire(self, *, timeout: float) -> bool:
+            raise KeyboardInterrupt
 
     before = set(threading.enumerate())
-    monkeypatch.setattr(bench_rows, "Event", Interrupted)
+    monkeypatch.setattr(bench_rows, "held_lock", Interrupted)
     assert command("bench", tmp_path, *SHORT) == (130, b"", "walogs: interrupted.\n")
     assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
@@ -420,13 +432,13 @@ def test_a_log_that_is_measured_stays_small(tmp_path: Path, command: Walogs, mon
         (("--entry-size", "-5"), "a number of bytes, 0 or more"),
         (("--entry-size", "4kib"), 'did you mean "4KiB"?'),
         (("--seconds", "0"), "more than 0 seconds"),
-        (("--seconds", "nan"), "a number of seconds"),
-        (("--seconds", "inf"), "a number of seconds"),
+        (("--seconds", "nan"), "a duration: text with a unit"),
+        (("--seconds", "inf"), "a duration: text with a unit"),
         (("--seconds", "25h"), "at most a day"),
         (("--threads", "0"), "numbers from 1 to 1024"),
         (("--threads", "1,,2"), "numbers from 1 to 1024"),
         (("--threads", "1025"), "numbers from 1 to 1024"),
-        (("--batch", "0"), "Must be >= 1"),
+        (("--batch", "0"), "a whole number, 1 or more"),
         (("--log", "a"), "the place is named twice"),
     ],
 )
@@ -447,7 +459,6 @@ def test_wrong_usage_is_told_and_makes_nothing(
         ((".", "--entry-size", "17MiB"), "max_entry_size of this log is 16777216 bytes"),
         ((".", "--batch", "600000"), "max_batch_size of this log is 508400 entries of 128 bytes"),
         (("--log", "b"), "log='b': no such log"),
-        (("--log", "far"), "on no disk of this machine; name a DIR, not --log"),
         (("--log", "placeless"), "missing: where the log is"),
         (("--log", "below"), "there is no such directory"),
     ],
@@ -457,9 +468,7 @@ def test_what_cannot_be_measured_is_told_and_makes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    written(
-        tmp_path, "[log.a]\npath='a'\n[log.far]\npath='s3://b/x'\n[log.placeless]\n[log.below]\npath='file/er/a.wal'\n"
-    )
+    written(tmp_path, "[log.a]\npath='a'\n[log.placeless]\n[log.below]\npath='file/er/a.wal'\n")
     told = command("bench", *tokens, "--seconds", "5ms")
     assert (told.status, told.out) == (1, b"")
     assert phrase in told.line

@@ -26,7 +26,7 @@ def ran(shell: str, *arguments: str | Path) -> str:
     if found is None:
         pytest.skip(f"there is no {shell} on this machine")
     quiet = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
-    told = subprocess.run([found, *quiet, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    told = subprocess.run([found, *quiet, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert (told.returncode, told.stderr) == (0, ""), told.stderr
     return told.stdout
 
@@ -60,7 +60,10 @@ def completed(script: Path, *words: str) -> list[str]:
         (("completion", ""), ["bash", "zsh", "fish"]),
         (("verify", "--js"), ["--json"]),
         (("bench", "--thr"), ["--threads"]),
-        (("cat", "x.wal", "--upto", ""), ["durable", "written"]),
+        (("cat", "x.wal", "--visibility", ""), ["durable", "written"]),
+        (("cat", "x.wal", "--store", ""), ["local"]),
+        (("append", "x.wal", "--codec", "c"), ["crc32"]),
+        (("bench", "--store", "lo"), ["local"]),
         (("nosuch",), []),
     ],
 )
@@ -73,6 +76,12 @@ def test_bash_completes_every_command_and_some_option_of_each(script: Path) -> N
     assert set(completed(script, "")) == names
     for name in names:
         assert "--help" in completed(script, name, "--"), name
+
+
+def test_offering_the_names_of_components_refuses_no_other_afterwards(script: Path, command: Walogs) -> None:
+    del script
+    told = command("cat", "x.wal", "--store", "nosuch")
+    assert told.line.startswith("walogs: store='nosuch': no such store")
 
 
 def test_bash_completes_the_directory_of_a_log(script: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 import walogs
 from tests.cli.commands import Walogs, entries_of, everything_in
-from tests.codecs import DeflateCodec
 from tests.config.files import install, written
+from tests.kit.codecs import DeflateCodec
 
 GOOD = """
 [log.orders]
@@ -56,7 +56,7 @@ def test_a_good_file_is_good(file: Path, command: Walogs) -> None:
         assert (told.status, told.error) == (0, "")
         assert lines(told.out) == ["good: walogs.toml describes 2 logs: orders, metrics"]
     told = command("config", "check", file, "--json")
-    assert told.json() == {"file": str(file), "ok": True, "mistakes": [], "notes": []}
+    assert told.json() == {"file": str(file), "ok": True, "problems": [], "notes": []}
 
 
 def test_every_mistake_has_a_line_and_the_status_says_so(tmp_path: Path, command: Walogs) -> None:
@@ -73,7 +73,7 @@ def test_every_mistake_has_a_line_and_the_status_says_so(tmp_path: Path, command
     assert told.status == 1
     facts = told.json()
     assert facts["ok"] is False
-    assert facts["mistakes"][1] == {
+    assert facts["problems"][1] == {
         "file": "walogs.toml",
         "key": "log.orders.sync",
         "value": "intervl",
@@ -81,7 +81,7 @@ def test_every_mistake_has_a_line_and_the_status_says_so(tmp_path: Path, command
         "message": "walogs.toml: log.orders.sync='intervl': no such sync; did you mean 'interval'?"
         " (there are: fdatasync, fsync, interval, none)",
     }
-    assert facts["mistakes"][3]["value"] is None
+    assert facts["problems"][3]["value"] is None
 
 
 def test_values_that_json_does_not_have_are_told_all_the_same(tmp_path: Path, command: Walogs) -> None:
@@ -89,7 +89,7 @@ def test_values_that_json_does_not_have_are_told_all_the_same(tmp_path: Path, co
     text = "[log.a]\npath = 'a'\n" + "".join(f"key{n} = {value}\n" for n, value in enumerate(wrong))
     told = command("config", "check", written(tmp_path, text), "--json")
     assert told.status == 1
-    values = [mistake["value"] for mistake in told.json()["mistakes"]]
+    values = [problem["value"] for problem in told.json()["problems"]]
     assert values[0] == "datetime.date(1979, 5, 27)"
     assert values[2] == "(a huge number)"
     assert values[4] == {"a": {"b": [1.5, True]}}
@@ -252,8 +252,8 @@ def test_the_limits_of_the_file_hold_and_say_so(tmp_path: Path, command: Walogs)
         (("info", "x.wal", "--log", "orders"), "the log is named twice: 'x.wal', and by --config or --log"),
         (("info", "x.wal", "--config", "walogs.toml"), "the log is named twice"),
         (("info", "--config", "walogs.toml"), "--config walogs.toml: which of its logs? Say --log NAME"),
-        (("backup", "--log", "orders"), "which log?"),
-        (("backup", "a"), "which log?"),
+        (("backup", "--log", "orders"), "DST is missing: name a directory that is new or empty"),
+        (("backup", "a"), "DST is missing: name a directory that is new or empty"),
         (("backup", "a", "b", "--log", "orders"), "the log is named twice: 'a'"),
         (("append", "x.wal", "--log", "orders"), "the log is named twice"),
     ],

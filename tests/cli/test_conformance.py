@@ -15,9 +15,10 @@ import pytest
 import walogs
 from tests.cli.commands import Walogs
 from tests.config.files import install
-from tests.testing.broken_codecs import CheckThatIgnoresTheFrame
+from tests.house.source import ROOT
 from tests.testing.broken_policies import DurableInName
-from walogs import registry
+from tests.testing.codecs_broken_in_checks import CheckThatIgnoresTheFrame
+from walogs.components import registry
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.defaults.local_store import LocalStore
 from walogs.defaults.sync_policies import NoSyncPolicy
@@ -37,11 +38,11 @@ def test_a_codec_that_passes(command: Walogs) -> None:
     told = command("conformance", "crc32")
     assert told.status == 0, told.error
     lines = told.out.decode().splitlines()
-    assert lines[0] == "passed   it has the members"
-    assert lines[1].startswith('         `Codec`: "Body into stored bytes and back')
-    assert "skipped  no nonce comes twice" in lines
-    assert "         because: encrypts is not declared" in lines
-    assert lines[-1] == "codec crc32: 20 passed, 0 failed, 11 skipped"
+    assert lines[0] == "passed          it has the members"
+    assert lines[1].startswith('                `Codec`: "turns a body into stored bytes and back')
+    assert "not applicable  no nonce comes twice" in lines
+    assert "                because: encrypts is not declared" in lines
+    assert lines[-1] == "codec crc32: 21 passed, 0 failed, 0 not run, 14 not applicable"
     assert told.error == ""
 
 
@@ -62,15 +63,43 @@ def test_a_broken_one_is_said_with_its_rule_and_why(command: Walogs, installed: 
     assert told.status == 1
     text = told.out.decode()
     expected = (
-        "failed   a check is started from the frames header\n"
-        '         `Codec.check`: "a body must not verify under another frame\'s header". Nor one of no bytes at all.\n'
-        "         because: 0 bytes have one check under two headers"
+        "failed          a check is started from the frames header\n"
+        '                `Codec.check`: "A change to the header or the stored bytes gives another check". A body must'
+        " not pass under another frame's header, nor one of no bytes at all, nor as a frame of another kind.\n"
+        "                because: 0 bytes have one check under two headers"
     )
     assert expected in text
-    assert "skipped  a log with it comes back" in text
+    assert "not run         a log with it comes back" in text
     assert ", 1 failed, " in text.splitlines()[-1]
     facts = command("conformance", "theirs", "--json")
     assert (facts.status, facts.json()["ok"]) == (1, False)
+    (component,) = facts.json()["components"]
+    by_name = {check["check"]: check for check in component["checks"]}
+    assert by_name["test_a_log_with_it_comes_back"]["rests_on"] == "test_a_check_is_started_from_the_frames_header"
+    assert by_name["test_no_nonce_comes_twice"]["rests_on"] is None
+
+
+def test_what_failed_stands_at_the_end_once_more_in_a_line(command: Walogs, installed: dict[Any, Any]) -> None:
+    installed["codec", "theirs"] = CheckThatIgnoresTheFrame
+    *_, blank, failure, summary = command("conformance", "theirs").out.decode().splitlines()
+    assert blank == ""
+    expected = "failed          a check is started from the frames header: 0 bytes have one check under two headers"
+    assert failure.startswith(expected)
+    assert summary.startswith("codec theirs: ")
+    lines = command("conformance", "crc32").out.decode().splitlines()
+    assert "" not in lines
+
+
+@pytest.mark.parametrize("option", ["--failed", "-q"])
+def test_only_what_failed_is_printed_if_asked_for(option: str, command: Walogs, installed: dict[Any, Any]) -> None:
+    installed["codec", "theirs"] = CheckThatIgnoresTheFrame
+    told = command("conformance", "theirs", option)
+    lines = told.out.decode().splitlines()
+    assert told.status == 1
+    assert len(lines) == 4
+    assert [line.split()[0] for line in lines] == ["failed", "`Codec.check`:", "because:", "codec"]
+    (line,) = command("conformance", "crc32", option).out.decode().splitlines()
+    assert line.startswith("codec crc32: ")
 
 
 def test_the_local_store(command: Walogs, tmp_path: Path) -> None:
@@ -102,8 +131,8 @@ def test_one_name_in_two_kinds_is_both_or_the_one_asked_for(command: Walogs, ins
 @dataclass(frozen=True)
 class TheirOptions:
     bucket: str = ""
-    time: walogs.Duration | None = None
-    sizes: list[walogs.Size] = field(default_factory=list)
+    time: walogs.plugins.Duration | None = None
+    sizes: list[walogs.plugins.Size] = field(default_factory=list)
     where: Path | None = None
 
     def __post_init__(self) -> None:
@@ -131,7 +160,7 @@ def test_options_are_written_as_in_a_file(command: Walogs, monkeypatch: pytest.M
 
 def test_every_wrong_option_is_told(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "sync", "theirs", NoSyncPolicy, TheirOptions)
-    options = ("tme=5ms", "time=5", 'sizes=["x"]')
+    options = ("tme=5ms", "time=5s", 'sizes=["x"]')
     told = command("conformance", "theirs", *(word for option in options for word in ("--option", option)))
     assert (told.status, told.out) == (1, b"")
     assert "--option tme=5ms: no such key; did you mean 'time'?" in told.error
@@ -139,6 +168,7 @@ def test_every_wrong_option_is_told(command: Walogs, monkeypatch: pytest.MonkeyP
     assert "--option time" not in told.error
     told = command("conformance", "theirs", "--option", "bucket=none of ours")
     assert (told.status, told.out) == (1, b"")
+    assert told.line.startswith("walogs: sync 'theirs' does not take these options: ")
     assert "one of ours" in told.line
     told = command("conformance", "fsync", "--option", "level=3")
     assert (told.status, told.out) == (1, b"")
@@ -207,7 +237,7 @@ def test_without_hypothesis_it_says_what_to_install(command: Walogs, monkeypatch
     told = command("conformance", "local")
     assert told.status == 1
     assert told.out == b""
-    assert told.line.endswith("the contract of a store needs hypothesis: pip install 'walogs[testing]'.")
+    assert told.line.endswith(f"the contract of a store needs hypothesis: pip install '{ROOT}[testing]'.")
     assert command("conformance", "crc32").status == 0, "the contract of a codec needs nothing more"
 
 

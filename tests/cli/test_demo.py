@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import pytest
 
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs
-from walogs.cli import demo
-from walogs.cli.demo import Opened
+from walogs.cli.demo import command as demo
+from walogs.cli.demo import flipped_bit
+from walogs.cli.demo.command import OpenedLog
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def test_it_shows_a_kill_a_power_cut_and_damage_and_leaves_nothing(tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
@@ -51,7 +53,11 @@ def test_it_shows_a_kill_a_power_cut_and_damage_and_leaves_nothing(tmp_path: Pat
     assert left == recovered - 1
     assert f"recovered {left} entries, TruncatedAt(segment=1, offset=" in shown
     assert int(found(r"read back as entry (\d+)", shown)) == recovered
-    assert f"(entry {recovered})" in found(r"refused +(Corrupt: .*) →", shown)
+    assert f"(entry {recovered})" in found(r"refused +(Corrupt: .*?) →", shown)
+    assert f"SQLite {sqlite3.sqlite_version} 10 of 20 rows come back" in shown
+    assert "integrity_check` says: ok" in shown
+    assert "(entry 11)" in found(r"walogs +(Corrupt: .*?) salvaged", shown)
+    assert "salvaged 19 of 20 entries" in shown
 
 
 def found(pattern: str, text: str) -> str:
@@ -115,32 +121,32 @@ def test_a_log_that_is_all_gone_is_seen(command: Walogs, monkeypatch: pytest.Mon
     assert "wrong: acknowledged entries are missing" in shown
 
 
-OPENED = demo.opened
+OPENED = demo.reopen
 
 
-def invented(log: Path) -> Opened:
+def invented(log: Path) -> OpenedLog:
     found = OPENED(log)
     return found._replace(entries=[*found.entries, b"never", b"appended"])
 
 
-def altered(log: Path) -> Opened:
+def altered(log: Path) -> OpenedLog:
     found = OPENED(log)
     return found._replace(entries=[*found.entries[:-1], b"something else"])
 
 
-def uncut(log: Path) -> Opened:
+def uncut(log: Path) -> OpenedLog:
     found = OPENED(log)
     return found._replace(tail_state=walogs.Clean())
 
 
-def forgetful(log: Path) -> Opened:
+def forgetful(log: Path) -> OpenedLog:
     """Loses the first entry of a torn log."""
     found = OPENED(log)
     return found._replace(entries=found.entries[1:]) if "torn" in log.name else found
 
 
-def trusting_the_damaged(log: Path) -> Opened:
-    """Does not heed the witness of a damaged log."""
+def trusting_the_damaged(log: Path) -> OpenedLog:
+    """Does not heed the durable mark of a damaged log."""
     if "damaged" in log.name:
         (log / "DURABLE").unlink(missing_ok=True)
     return OPENED(log)
@@ -148,9 +154,9 @@ def trusting_the_damaged(log: Path) -> Opened:
 
 @pytest.mark.parametrize("planted", [invented, altered, uncut, forgetful])
 def test_a_planted_recovery_is_seen(
-    planted: Callable[[Path], Opened], command: Walogs, monkeypatch: pytest.MonkeyPatch
+    planted: Callable[[Path], OpenedLog], command: Walogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "opened", planted)
+    monkeypatch.setattr(demo, "reopen", planted)
     status, shown = told(command)
     assert status == 1
     assert "wrong: " in shown
@@ -158,7 +164,7 @@ def test_a_planted_recovery_is_seen(
 
 
 def test_damage_that_is_not_refused_is_seen(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "opened", trusting_the_damaged)
+    monkeypatch.setattr(demo, "reopen", trusting_the_damaged)
     status, shown = told(command)
     assert status == 1
     assert "wrong: it was opened, with" in shown
@@ -176,7 +182,10 @@ def test_its_json_has_the_facts_and_standard_output_nothing_else(command: Walogs
     assert (cut["tail_state"]["state"], cut["tail_state"]["segment"]) == ("TruncatedAt", 1)
     assert cut["appended_lsn"] == damage["lsn"] == kill["recovered"]
     assert f"(entry {kill['recovered']})" in damage["refused"]
-    assert [part["wrong"] for part in (kill, cut, damage)] == [None, None, None]
+    bit = facts["flipped_bit"]
+    assert bit["sqlite"] == {"version": sqlite3.sqlite_version, "rows": 10, "integrity_check": "ok"}
+    assert (bit["rows"], bit["damaged_row"], bit["lsn"], bit["salvaged"]) == (20, 11, 11, 19)
+    assert [part["wrong"] for part in (kill, cut, damage, bit)] == [None] * 4
     assert list(temporary.iterdir()) == []
 
 
@@ -184,17 +193,17 @@ def test_its_json_has_the_facts_and_standard_output_nothing_else(command: Walogs
     ("planted", "wrong"),
     [
         (altered, {"kill": "acknowledged entries are missing"}),
-        (forgetful, {"kill": None, "power_cut": "what is before the cut did not come back as it was"}),
+        (forgetful, {"kill": None, "power_cut": "the entries before the cut did not come back unchanged"}),
         (trusting_the_damaged, {"kill": None, "power_cut": None, "damage": "it was opened, with"}),
     ],
 )
 def test_its_json_says_what_was_wrong_and_has_no_later_part(
-    planted: Callable[[Path], Opened],
+    planted: Callable[[Path], OpenedLog],
     wrong: dict[str, str | None],
     command: Walogs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(demo, "opened", planted)
+    monkeypatch.setattr(demo, "reopen", planted)
     told = command("demo", "--json")
     facts = told.json()
     assert (told.status, facts.pop("ok")) == (1, False)
@@ -202,6 +211,21 @@ def test_its_json_says_what_was_wrong_and_has_no_later_part(
     for name, why in wrong.items():
         found = facts[name]["wrong"]
         assert found is None if why is None else found.startswith(why)
+
+
+def test_a_flipped_bit_that_walogs_does_not_see_is_seen(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flipped_bit, "flip_bit", lambda path: None)
+    status, shown = told(command)
+    assert status == 1
+    assert "wrong: the damaged log was opened, with 20 entries" in shown
+    assert "Every acknowledged entry came back" not in shown
+
+
+def test_without_sqlite_walogs_answer_is_shown_alone(command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    status, shown = told(command)
+    assert status == 0, shown
+    assert "SQLite this Python was built without it" in shown
 
 
 def test_a_writer_that_dies_by_itself_is_an_error(
@@ -231,7 +255,7 @@ def test_an_interrupt_leaves_neither_process_nor_file(
         children.append(child)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "told_by", interrupted)
+    monkeypatch.setattr(demo, "read_output", interrupted)
     assert command("demo") == (130, b"", "walogs: interrupted.\n") or children
     assert [child.returncode for child in children] == [-9]
     assert list(temporary.iterdir()) == []
@@ -251,11 +275,11 @@ def test_output_that_nobody_reads_is_not_a_success(tmp_path: Path) -> None:
 
 def test_a_writer_whose_reader_is_gone_ends(tmp_path: Path) -> None:
     """Nobody is left to kill it when the demo itself was killed."""
-    command = [sys.executable, "-m", "walogs.cli.demo_writer", os.fspath(tmp_path / "x.wal")]
+    command = [sys.executable, "-m", "walogs.cli.demo.writer", os.fspath(tmp_path / "x.wal")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as writer:
         assert writer.stdout is not None
         assert writer.stderr is not None
         assert writer.stdout.readline() == b"1\n"
         writer.stdout.close()
-        assert writer.wait(timeout=60) == 1
+        assert writer.wait(timeout=300) == 1
         assert writer.stderr.read() == b""

@@ -25,13 +25,13 @@ def log(tmp_path: Path) -> Path:
 def test_json_says_what_the_library_says(log: Path, command: Walogs) -> None:
     with walogs.open(log) as wal:
         names = [segment.name for segment in wal.segments()]
-        base = wal.first_lsn
+        first_lsn = wal.first_lsn
     told = command("info", log, "--json")
     facts = told.json()
     assert (told.status, told.error) == (0, "")
     assert {key: facts[key] for key in ("entries", "first_lsn", "last_lsn", "next_lsn", "path")} == {
-        "entries": 21 - base,
-        "first_lsn": base,
+        "entries": 21 - first_lsn,
+        "first_lsn": first_lsn,
         "last_lsn": 20,
         "next_lsn": 21,
         "path": str(log),

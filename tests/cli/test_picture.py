@@ -12,9 +12,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.cli.commands import Walogs, made
-from walogs.cli.facts import LogFacts, MissingSegments, NextOpen, SegmentFacts
-from walogs.cli.picture import ASCII, BAR_MAX, UNFOLDED_MAX, UNICODE, Fold, bar, draw, folded
-from walogs.cli.show import aged
+from walogs.cli.picture import ASCII, BAR_MAX, UNFOLDED_MAX, UNICODE, Fold, bar, draw, fold
+from walogs.cli.show import age_words
+from walogs.inspection.facts import LogFacts, MissingSegments, NextOpen, SegmentFacts
 from walogs.types import Clean, Finding
 
 SECOND: Final = 1_000_000_000
@@ -51,7 +51,14 @@ def log_facts(
     for number in damaged:
         segments[number - 1] = segment_facts(number, state="damaged", damaged_at=(SIZE // 2,))
     findings = tuple(
-        Finding("corrupt", True, number, SIZE // 2, number * 10, f"wal-{number:06d}.log at byte 500: it is gone.")
+        Finding(
+            kind="corrupt",
+            is_damage=True,
+            segment=number,
+            offset=SIZE // 2,
+            lsn=number * 10,
+            message=f"wal-{number:06d}.log at byte 500: it is gone.",
+        )
         for number in damaged
     )
     gone = {number for row in missing for number in range(row.first_number, row.last_number + 1)}
@@ -66,7 +73,13 @@ def log_facts(
         next_lsn=count * 10 + 1 if ok else None,
         size=count * SIZE,
         is_closed=True,
-        recovery=NextOpen("clean" if ok else "corrupt", Clean(), 0, (), 0.25),
+        recovery=NextOpen(
+            verdict="clean" if ok else "corrupt",
+            tail_state=Clean(),
+            removed_segments=0,
+            unsealed_segments=(),
+            duration_seconds=0.25,
+        ),
         findings=findings,
         segments=tuple(found for found in (*segments, newest) if found.number not in gone),
         missing=missing,
@@ -89,7 +102,7 @@ def words(picture: str) -> str:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 @pytest.mark.parametrize("width", [*range(20, 131, 10), 75, 85, 200, 400])
 def test_it_fits_every_width_and_leaves_nothing_out(width: int, encoding: str) -> None:
-    facts = log_facts(6, 2, 4, missing=(MissingSegments(5, 5, 41, 50),))
+    facts = log_facts(6, 2, 4, missing=(MissingSegments(first_number=5, last_number=5, first_lsn=41, last_lsn=50),))
     picture = drawn(facts, width, encoding)
     assert max(cell_len(line) for line in picture.splitlines()) <= width
     told = words(picture)
@@ -144,7 +157,7 @@ def test_five_hundred_segments_are_a_screen() -> None:
 def test_every_segment_is_in_one_row_and_in_order(count: int) -> None:
     damaged = [number for number in (7, 60, 61, 300) if number < count]
     facts = log_facts(count, *damaged)
-    rows = list(folded(facts))
+    rows = list(fold(facts))
     assert len(rows) <= UNFOLDED_MAX + 5
     numbers: list[int] = []
     for row in rows:
@@ -159,8 +172,8 @@ def test_every_segment_is_in_one_row_and_in_order(count: int) -> None:
 
 
 def test_missing_segments_are_never_folded() -> None:
-    gone = MissingSegments(200, 203, 1991, 2030)
-    rows = list(folded(log_facts(500, missing=(gone,))))
+    gone = MissingSegments(first_number=200, last_number=203, first_lsn=1991, last_lsn=2030)
+    rows = list(fold(log_facts(500, missing=(gone,))))
     assert gone in rows
     assert "segments 200 to 203" in drawn(log_facts(500, missing=(gone,)), 120)
 
@@ -237,8 +250,8 @@ def test_an_empty_segment_that_is_damaged_has_its_mark() -> None:
     ],
 )
 def test_an_age_is_in_the_largest_unit_of_which_there_are_two(seconds: int, age: str) -> None:
-    assert aged(NOW - seconds * SECOND, NOW) == age
+    assert age_words(NOW - seconds * SECOND, NOW) == age
 
 
 def test_no_commit_has_no_age() -> None:
-    assert aged(None, NOW) == "-"
+    assert age_words(None, NOW) == "-"

@@ -23,7 +23,8 @@ def test_a_terminal_sees_how_far_it_is(log: Path) -> None:
     shown = {command: on_a_terminal(command, log) for command in ("verify", "info")}
     assert all("checking" in text for text in shown.values())
     assert "copying" in on_a_terminal("backup", log, log.with_name("copy"))
-    assert "repairing" in on_a_terminal("repair", log)
+    assert "checking" in on_a_terminal("repair", log)
+    assert "repairing" in on_a_terminal("repair", log, "--yes")
 
 
 def test_little_is_done_before_anybody_reads_a_bar(tmp_path: Path) -> None:
@@ -33,6 +34,12 @@ def test_little_is_done_before_anybody_reads_a_bar(tmp_path: Path) -> None:
     assert "checking" not in on_a_terminal("verify", tmp_path / "small")
     assert "checking" not in on_a_terminal("info", tmp_path / "small")
     assert "copying" not in on_a_terminal("backup", tmp_path / "small", tmp_path / "copy")
+    for repair in (
+        on_a_terminal("repair", tmp_path / "small"),
+        on_a_terminal("repair", tmp_path / "small", "--dry-run"),
+    ):
+        assert "repairing" not in repair
+        assert "\x1b[?25l" not in repair, "the cursor is hidden"
 
 
 def test_what_is_no_terminal_sees_nothing_of_it(log: Path, command: Walogs) -> None:

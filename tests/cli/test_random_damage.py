@@ -1,4 +1,4 @@
-"""Whatever is done to a log, `info` says what `open` would, and `cat` prints nothing that was not appended."""
+"""However a log is damaged, `info` agrees with `open`, and `cat` prints only entries that were appended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Walogs, everything_in
-from tests.inspection.test_inspection import damaged, opens, small_log
+from tests.inspection.random_damage import damaged, opens, small_log
 from walogs.assembly import source_of
 from walogs.config import WalConfig
-from walogs.inspection.intact import is_newest_whole
+from walogs.inspection.survey import is_newest_complete
 
 ROUNDS = 60
 
@@ -29,7 +29,7 @@ def test_looking_at_damage_agrees_with_open(tmp_path: Path, command: Walogs) -> 
     for number in range(ROUNDS):
         shutil.rmtree(log, ignore_errors=True)
         entries = small_log(log, rng)
-        base = command("info", log, "--json").json()["first_lsn"]
+        first_lsn = command("info", log, "--json").json()["first_lsn"]
         harm = [damaged(log, rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 3))) if can_be_harmed(log)]
         where = f"seed {seed}, round {number}: {harm}"
         is_good = opens(log, "crc32")
@@ -42,25 +42,27 @@ def test_looking_at_damage_agrees_with_open(tmp_path: Path, command: Walogs) -> 
             facts = told.json()
             assert facts["ok"] == is_good, where
             if is_good:
-                assert (facts["first_lsn"], facts["missing"]) == (base, []), where
+                assert (facts["first_lsn"], facts["missing"]) == (first_lsn, []), where
             else:
                 assert [found for found in facts["findings"] if found["is_damage"]], where
-                assert facts["first_lsn"] == base or not is_newest_whole(source_of(log, WalConfig()), newest_of(log))
-                base = facts["first_lsn"]  # where only a lost CHECKPOINT would tell
+                assert facts["first_lsn"] == first_lsn or not is_newest_complete(
+                    source_of(log, WalConfig()), newest_of(log)
+                )
+                first_lsn = facts["first_lsn"]  # where only a lost CHECKPOINT would tell
         else:
             assert not list(log.glob("wal-*.log")), where
 
         told = command("cat", log, "--json")
         printed = [data_of(line) for line in told.out.splitlines()]
         lsns = [json.loads(line)["lsn"] for line in told.out.splitlines()]
-        assert lsns == list(range(base, base + len(lsns))), where
+        assert lsns == list(range(first_lsn, first_lsn + len(lsns))), where
         assert printed == [entries[lsn - 1] for lsn in lsns], where
         if is_good:
             assert told.status == 0, where
-            assert lsns == list(range(base, facts["last_lsn"] + 1)), where
+            assert lsns == list(range(first_lsn, facts["last_lsn"] + 1)), where
         else:
             # A CHECKPOINT in an older segment holds no entry, and has no reader.
-            assert told.status == 4 or lsns == list(range(base, len(entries) + 1)), where
+            assert told.status == 4 or lsns == list(range(first_lsn, len(entries) + 1)), where
         assert everything_in(log) == before, where
     assert refused > ROUNDS // 4
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.cli.commands import Walogs
+from tests.house.source import ROOT
 
 
 @pytest.mark.parametrize("missing", ["cyclopts", "rich"])
@@ -15,7 +16,7 @@ def test_it_says_what_to_install(missing: str, tokens: tuple[str, ...], command:
     told = command.apart(*tokens, before=f"import sys; sys.modules[{missing!r}] = None; ")
     assert told.status == 2
     assert told.out == b""
-    assert told.line == f"walogs: the command line needs {missing}: pip install 'walogs[cli]'"
+    assert told.line == f"walogs: the command line needs {missing}: pip install '{ROOT}[cli]'"
 
 
 def test_another_missing_module_is_not_mistaken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import walogs
-from walogs import registry
-from walogs.config_file import Examined, examine
+from walogs.components import registry
+from walogs.config_file.file import CheckedFile, examine
 
 
 def written(directory: Path, text: str, name: str = "walogs.toml") -> Path:
@@ -21,11 +21,11 @@ def written(directory: Path, text: str, name: str = "walogs.toml") -> Path:
 
 
 def problems(file: Path, environ: Mapping[str, str] | None = None) -> list[str]:
-    """Every mistake, without the file's directory."""
-    return [str(mistake).replace(f"{file.parent}/", "") for mistake in examined(file, environ).mistakes]
+    """Every problem, without the file's directory."""
+    return [str(problem).replace(f"{file.parent}/", "") for problem in examined(file, environ).problems]
 
 
-def examined(file: Path, environ: Mapping[str, str] | None = None) -> Examined:
+def examined(file: Path, environ: Mapping[str, str] | None = None) -> CheckedFile:
     return examine(file, {} if environ is None else environ)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walogs.quantities import BYTES, DURATION, NANOSECONDS, SIZE
+from walogs.foundation.quantities import BYTES, DURATION, NANOSECONDS, SIZE
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,7 @@ def test_a_size_is_what_it_says(written: object, size: int) -> None:
     ("written", "seconds"),
     [
         (0, 0.0),
-        (2, 2.0),
-        (0.005, 0.005),
+        (0.0, 0.0),
         ("5ms", 0.005),
         ("5 ms", 0.005),
         ("1.5s", 1.5),
@@ -109,6 +108,8 @@ def test_what_is_no_size_is_refused_with_what_would_be(written: object, suggesti
         ("5 sec", "no such unit ("),
         ("1h30min", None),
         ("5", None),
+        (5, 'without a unit; did you mean "5ms", "5s" or "5min"?'),
+        (0.005, 'without a unit; did you mean "0.005ms", "0.005s" or "0.005min"?'),
         (-0.1, None),
         (math.nan, None),
         (math.inf, None),
@@ -121,9 +122,7 @@ def test_what_is_no_size_is_refused_with_what_would_be(written: object, suggesti
 def test_what_is_no_duration_is_refused_with_what_would_be(written: object, suggestion: str | None) -> None:
     with pytest.raises(ValueError) as refused:
         DURATION.read(written)
-    assert "a duration: a number of seconds, 0 or more, or text with a unit (ns, us, ms, s, min, h)" in str(
-        refused.value
-    )
+    assert "a duration: text with a unit (ns, us, ms, s, min, h)" in str(refused.value)
     assert (suggestion or "a duration") in str(refused.value)
 
 
@@ -141,8 +140,8 @@ def test_every_whole_duration_of_every_unit(number: int, unit: str) -> None:
 def test_anything_else_is_refused_and_never_guessed(written: object) -> None:
     for quantity in (SIZE, DURATION):
         try:
-            read, told = quantity.read(written), quantity.allowed
+            read, told = quantity.read(written), quantity.description
         except ValueError as refused:
             read, told = 0, str(refused)
         assert read >= 0
-        assert quantity.allowed in told
+        assert quantity.description in told

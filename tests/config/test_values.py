@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import pytest
 
 import walogs
-from walogs.config_values import ABSENT, Complaint, converter_for, options_of, text_as_value
+from walogs.config_file.values import ABSENT, OptionProblem, converter_for, options_of, text_as_value
 
 
 class Colour(enum.StrEnum):
@@ -41,16 +41,16 @@ class Options:
     colour: Colour = Colour.RED
     level: Level = Level.LOW
     mode: Literal["fast", "safe"] = "safe"
-    size: walogs.Size = 1
-    wait: walogs.Duration = 1.0
-    limit: walogs.Size | None = None
+    size: walogs.plugins.Size = 1
+    wait: walogs.plugins.Duration = 1.0
+    limit: walogs.plugins.Size | None = None
     name: str | None = None
     either: int | str = 0
     numbers: list[int] = field(default_factory=list)
     names: tuple[str, ...] = ()
     some: frozenset[int] = frozenset()
-    ordered: Sequence[walogs.Size] = ()
-    sizes: dict[str, walogs.Size] = field(default_factory=dict)
+    ordered: Sequence[walogs.plugins.Size] = ()
+    sizes: dict[str, walogs.plugins.Size] = field(default_factory=dict)
     any_table: Mapping[str, Any] = field(default_factory=dict)
     inner: Inner | None = None
     inners: list[Inner] = field(default_factory=list)
@@ -149,16 +149,16 @@ SIZE: Final = "a size: a number of bytes"
 def test_what_is_wrong_is_told_with_its_place(
     key: str, written: object, path: tuple[str, ...], value: object, why: str
 ) -> None:
-    (complaint,) = read(**{key: written})
-    assert complaint.path == path
-    assert complaint.value == value
-    assert type(complaint.value) is type(value)
-    assert why in complaint.why
+    (problem,) = read(**{key: written})
+    assert problem.path == path
+    assert problem.value == value
+    assert type(problem.value) is type(value)
+    assert why in problem.why
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     told = read(whole="1", yes=2, sizes={"a": -1, "b": -2}, inners=[{}, {"number": "x"}], wrong=1)
-    assert {complaint.path for complaint in told} == {
+    assert {problem.path for problem in told} == {
         ("whole",),
         ("yes",),
         ("sizes", "a"),
@@ -182,16 +182,16 @@ class Picky:
 
 
 def test_what_the_class_itself_refuses_is_told_too_also_beside_other_mistakes() -> None:
-    assert read(Picky, level=10) == (Complaint(("level",), 10, '0 to 9, or "none"'),)
-    assert {complaint.path for complaint in read(Picky, level=10, other="x", third=1)} == {
+    assert read(Picky, level=10) == (OptionProblem(("level",), 10, '0 to 9, or "none"'),)
+    assert {problem.path for problem in read(Picky, level=10, other="x", third=1)} == {
         ("level",),
         ("other",),
         ("third",),
     }
-    (complaint,) = read(Picky, level=-1)
-    assert complaint == Complaint((), {"level": -1}, "levels are never below 0")
-    (complaint,) = read(Picky)
-    assert complaint == Complaint(("level",), ABSENT, "missing: a whole number")
+    (problem,) = read(Picky, level=-1)
+    assert problem == OptionProblem((), {"level": -1}, "levels are never below 0")
+    (problem,) = read(Picky)
+    assert problem == OptionProblem(("level",), ABSENT, "missing: a whole number")
 
 
 @dataclass
@@ -217,16 +217,16 @@ class Stored:
     ],
 )
 def test_a_class_that_cannot_be_used_is_named(options: type, written: dict[str, object], why: str) -> None:
-    (complaint,) = read(options, **written)
-    assert complaint.path == ()
-    assert complaint.why.startswith(why)
+    (problem,) = read(options, **written)
+    assert problem.path == ()
+    assert problem.why.startswith(why)
 
 
 @pytest.mark.parametrize(("options", "key", "written"), [(Stored, "key", "abc"), (Pair, "both", [1, "a"])])
 def test_a_type_that_no_file_can_give_is_refused_by_its_field(options: type, key: str, written: object) -> None:
-    (complaint,) = read(options, **{key: written})
-    assert complaint.path == (key,)
-    assert complaint.value == written
+    (problem,) = read(options, **{key: written})
+    assert problem.path == (key,)
+    assert problem.value == written
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_a_type_that_no_file_can_give_is_refused_by_its_field(options: type, key
         ("red", Colour, "red"),
         ("true", bool, True),
         ("True", bool, "True"),
-        ("64MiB", walogs.Size, "64MiB"),
-        ("64", walogs.Size | None, 64),
-        ("none", walogs.Size | None, "none"),
-        ("0.5", walogs.Duration, 0.5),
+        ("64MiB", walogs.plugins.Size, "64MiB"),
+        ("64", walogs.plugins.Size | None, 64),
+        ("none", walogs.plugins.Size | None, "none"),
+        ("0.5", walogs.plugins.Duration, 0.5),
         ("[1, 2]", list[int], [1, 2]),
         ("5\nother = 6", int, "5\nother = 6"),
         ("", int, ""),

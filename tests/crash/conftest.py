@@ -1,4 +1,4 @@
-"""The sweeps open thousands of torn logs on purpose: what the log says of each would drown what they find."""
+"""Silence the warnings of walogs. The sweeps open thousands of torn logs, and each logs a warning."""
 
 from __future__ import annotations
 

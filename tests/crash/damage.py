@@ -1,4 +1,4 @@
-"""Damage to a small log: every flip, every sector zeroed or astray, every cut, many suffixes. Each state has a name."""
+"""Damage a small log. Flip bits, zero or misplace each sector, cut at each byte, add suffixes. Each state is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from tests.crash.small_logs import SmallLog
-from tests.logs import SECTOR, WITNESS, frame_bytes, numbers_in, salt_of, segment_name, with_byte, zeroed
+from tests.kit.logs import DURABLE_MARK, SECTOR, frame_bytes, numbers_in, salt_of, segment_name, with_byte, zeroed
 
 State = tuple[str, dict[str, bytes]]
 """What was done, and the directory then."""
@@ -30,7 +30,7 @@ def applied(log: SmallLog, changes: Iterable[Change]) -> Iterator[State]:
 def extent(log: SmallLog, name: str, beyond: int) -> int:
     """How much of a file is worth damaging: to the end of its frames, and so many bytes beyond."""
     size = len(log.files[name])
-    return size if name == WITNESS else min(size, log.end(int(name[4:-4])) + beyond)
+    return size if name == DURABLE_MARK else min(size, log.end(int(name[4:-4])) + beyond)
 
 
 def flips(log: SmallLog) -> Iterator[Change]:
@@ -57,7 +57,7 @@ def sectors_astray(log: SmallLog) -> Iterator[Change]:
     places = [
         (name, start)
         for name in log.files
-        if name != WITNESS
+        if name != DURABLE_MARK
         for start in range(0, extent(log, name, SECTOR), SECTOR)
         if start + SECTOR <= len(log.files[name])
     ]

@@ -1,4 +1,4 @@
-"""Everything that a crash may leave of writes that were not synced: each sector old or new, independently (A3)."""
+"""Make every state that a crash may leave of writes that were not synced: each sector is old or new (A3)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import walogs
 from tests.crash.damage import State
 from tests.crash.small_logs import abandon, files_on, opened, payload, payloads
 from tests.crash.sweep import Expected, Place, Tally, judge
-from tests.logs import (
+from tests.kit.logs import (
     CHECKPOINT,
+    DURABLE_MARK,
     FRAME_HEADER,
     HEADER,
     SECTOR,
-    WITNESS,
     Entries,
     Files,
     frames_of,
@@ -49,8 +49,9 @@ class Moment:
     writes: tuple[Write, ...]
     offered: tuple[Entries, ...]
     """What each write holds; nothing for one that is no frame of entries."""
-    witnesses: dict[str, bytes | None]
-    """What the witness may be after the crash: it is synced now and then, and garbled if the process dies in it."""
+    durable_markes: dict[str, bytes | None]
+    """What the durable mark may be after the crash: it is synced now and then, and garbled if the process dies in
+    it."""
 
     def sectors(self) -> list[tuple[str, int, list[bytes]]]:
         """(file, sector, every content it may have, the durable one first)."""
@@ -66,7 +67,7 @@ class Moment:
         return [(name, sector, list(dict.fromkeys(found))) for (name, sector), found in versions.items()]
 
     def states(self) -> Iterator[State]:
-        """Every combination of the sectors' contents, with every witness."""
+        """Every combination of the sectors' contents, with every durable mark."""
         sectors = self.sectors()
         for chosen in itertools.product(*(range(len(found)) for _, _, found in sectors)):
             files = {name: bytearray(content) for name, content in self.before.items()}
@@ -75,15 +76,15 @@ class Moment:
                 size = len(files[name])
                 files[name][start : start + SECTOR] = found[version]
                 assert len(files[name]) == size
-            for what, content in self.witnesses.items():
-                left = {name: bytes(data) for name, data in files.items() if name != WITNESS}
+            for what, content in self.durable_markes.items():
+                left = {name: bytes(data) for name, data in files.items() if name != DURABLE_MARK}
                 if content is not None:
-                    left[WITNESS] = content
-                yield f"{self.name}: sectors {''.join(map(str, chosen))}, witness {what}", left
+                    left[DURABLE_MARK] = content
+                yield f"{self.name}: sectors {''.join(map(str, chosen))}, durable mark {what}", left
 
     def expected(self, files: Files) -> Expected:
         """What was acknowledged, and whole commits after it as far as all their bytes are there."""
-        entries, base = list(self.acknowledged), 1
+        entries, first_lsn = list(self.acknowledged), 1
         newest = segment_name(numbers_in(files)[-1])
         frames = frames_of(self.before[newest])
         end = frames[-1].end if frames else HEADER
@@ -94,16 +95,22 @@ class Moment:
             if files[newest][write.offset : write.offset + size] != write.data[:size]:
                 continue
             if write.data[2] == CHECKPOINT:  # counts wherever it stands
-                base = int.from_bytes(write.data[8:16], "little")
+                first_lsn = int.from_bytes(write.data[8:16], "little")
             if write.offset == end:
                 entries += offered
                 end += len(write.data)
-        entries = [entry for entry in entries if entry[0] >= base]
+        entries = [entry for entry in entries if entry[0] >= first_lsn]
         rest = files[newest][end:].rstrip(b"\0")
         if not rest:
             return Expected(entries)
         number = int(newest[4:-4])
-        return Expected(entries, "", False, walogs.TruncatedAt(number, end, len(rest)), "torn")
+        return Expected(
+            entries=entries,
+            refused="",
+            refused_when_read=False,
+            tail=walogs.TruncatedAt(number, end, len(rest)),
+            verdict="torn",
+        )
 
 
 def moment(
@@ -118,9 +125,9 @@ def moment(
 ) -> Moment:
     """*before* is synced. Of *during*, nothing is: the log dies at the sync that would make it durable."""
     disk = MemoryDisk()
-    witnesses: dict[str, bytes | None] = {"lost": None}
+    durable_markes: dict[str, bytes | None] = {"lost": None}
     wal = opened(disk, seed, sync=sync, max_segment_size=max_segment_size)
-    witnesses["of the beginning"] = disk.cached(WITNESS)
+    durable_markes["of the beginning"] = disk.cached(DURABLE_MARK)
     before(wal)
     wal.sync()
     if close_between:
@@ -141,13 +148,13 @@ def moment(
         during(wal)
     written = list(wal)
     abandon(wal, disk)
-    witnesses["exact"] = held[WITNESS]
-    witnesses["garbled"] = held[WITNESS][:20] + disk.cached(WITNESS)[20:40] + bytes(24)
-    after = {**files_on(disk), WITNESS: held[WITNESS]}
+    durable_markes["exact"] = held[DURABLE_MARK]
+    durable_markes["garbled"] = held[DURABLE_MARK][:20] + disk.cached(DURABLE_MARK)[20:40] + bytes(24)
+    after = {**files_on(disk), DURABLE_MARK: held[DURABLE_MARK]}
     fresh = written[len(acknowledged) :]
     offered: list[Entries] = []
     for write in writes:
-        count = int.from_bytes(write.data[24:28], "little")
+        count = int.from_bytes(write.data[32:36], "little")
         offered.append(fresh[:count])
         fresh = fresh[count:]
     assert not fresh
@@ -158,7 +165,14 @@ def moment(
         after[segment_name(write.number)] = (
             content[: write.offset] + restored + content[write.offset + len(write.data) :]
         )
-    return Moment(name, after, acknowledged, tuple(writes), tuple(offered), witnesses)
+    return Moment(
+        name=name,
+        before=after,
+        acknowledged=acknowledged,
+        writes=tuple(writes),
+        offered=tuple(offered),
+        durable_markes=durable_markes,
+    )
 
 
 def commit_of(count: int, kind: str, sectors: int, end: int, seed: int) -> list[bytes]:
@@ -271,13 +285,27 @@ def rotations() -> Iterator[tuple[str, dict[str, bytes], Expected]]:
     for what, content in {"empty": b"", "half": whole[:200], "zeros": bytes(len(whole)), "whole": whole}.items():
         yield f"the successor's temporary file is {what}", {**before, f"{new}.tmp": content}, want
     (seal,) = seals
-    sealing = Moment("the SEAL", {**before, new: whole}, want.entries, (seal,), ([],), {})
-    witnesses = {"of the old segment": before[WITNESS], "of the new": after[WITNESS], "lost": None}
-    sealing = Moment("the SEAL", sealing.before, want.entries, (seal,), ([],), witnesses)
+    sealing = Moment(
+        name="the SEAL",
+        before={**before, new: whole},
+        acknowledged=want.entries,
+        writes=(seal,),
+        offered=([],),
+        durable_markes={},
+    )
+    durable_markes = {"of the old segment": before[DURABLE_MARK], "of the new": after[DURABLE_MARK], "lost": None}
+    sealing = Moment(
+        name="the SEAL",
+        before=sealing.before,
+        acknowledged=want.entries,
+        writes=(seal,),
+        offered=([],),
+        durable_markes=durable_markes,
+    )
     for name, files in sealing.states():
         yield name, files, want
-    trimmed = {**after, WITNESS: before[WITNESS]}
-    yield "trimmed, and the witness of the old segment", trimmed, want
+    trimmed = {**after, DURABLE_MARK: before[DURABLE_MARK]}
+    yield "trimmed, and the durable mark of the old segment", trimmed, want
     yield "trimmed, and sealed by zeros", {**after, old: zeroed(after[old], seal.offset, len(after[old]))}, want
 
 
@@ -293,9 +321,15 @@ def closings() -> Iterator[tuple[str, dict[str, bytes], Expected]]:
     after = files_on(disk)
     want = Expected(numbered(1, *data))
     name = segment_name(1)
-    for content, witness in itertools.product((before[name], after[name]), (before[WITNESS], after[WITNESS])):
-        if (content, witness) != (before[name], after[WITNESS]):  # the file is trimmed, durably, first
-            yield f"{len(content)} bytes, witness {witness[52]}", {name: content, WITNESS: witness}, want
+    for content, durable_mark in itertools.product(
+        (before[name], after[name]), (before[DURABLE_MARK], after[DURABLE_MARK])
+    ):
+        if (content, durable_mark) != (before[name], after[DURABLE_MARK]):  # the file is trimmed, durably, first
+            yield (
+                f"{len(content)} bytes, durable mark {durable_mark[52]}",
+                {name: content, DURABLE_MARK: durable_mark},
+                want,
+            )
 
 
 def removals() -> Iterator[tuple[str, dict[str, bytes], Expected]]:
@@ -314,13 +348,17 @@ def removals() -> Iterator[tuple[str, dict[str, bytes], Expected]]:
     assert len(gone) == 3
     for count in range(len(gone) + 1):
         for left in itertools.combinations(gone, count):
-            for what, witness in {"exact": after[WITNESS], "older": before[WITNESS], "lost": None}.items():
+            for what, durable_mark in {
+                "exact": after[DURABLE_MARK],
+                "older": before[DURABLE_MARK],
+                "lost": None,
+            }.items():
                 files = {**after, **{name: before[name] for name in left}}
-                if witness is None:
-                    del files[WITNESS]
+                if durable_mark is None:
+                    del files[DURABLE_MARK]
                 else:
-                    files[WITNESS] = witness
-                yield f"{left} left, witness {what}", files, want
+                    files[DURABLE_MARK] = durable_mark
+                yield f"{left} left, durable mark {what}", files, want
 
 
 def recovering(files: Files, place: Place, **config: Any) -> Iterator[State]:
@@ -332,7 +370,7 @@ def recovering(files: Files, place: Place, **config: Any) -> Iterator[State]:
     changed = [
         (name, start)
         for name, content in files.items()
-        if name != WITNESS
+        if name != DURABLE_MARK
         for start in range(0, len(content), SECTOR)
         if content[start : start + SECTOR] != after[name][start : start + SECTOR]
     ]

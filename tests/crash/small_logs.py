@@ -1,4 +1,4 @@
-"""Small logs, written by walogs onto a modelled disk with a clock and an entropy that repeat, and what is in them."""
+"""Small logs, and the entries in them. walogs writes them to a modelled disk, with a clock and entropy that repeat."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import walogs
-from tests.logs import (
+from tests.kit.logs import (
+    DURABLE_MARK,
+    FRAME_HEADER,
     HEADER,
     SEAL,
     SECTOR,
-    WITNESS,
     Entries,
     Files,
     Frame,
@@ -24,7 +25,7 @@ from tests.logs import (
     zeroed,
 )
 from walogs.assembly import assemble
-from walogs.engine.source import Environment
+from walogs.engine.log_source import Environment
 from walogs.testing import MemoryDisk, MemoryStore
 
 PAYLOADS: Final = ("random", "zeros", "one bit a sector", "a counter a sector")
@@ -110,7 +111,7 @@ def written(
         abandon(wal, disk)
     files = files_on(disk)
     newest = frames_of(files[segment_name(numbers_in(files)[-1])])
-    return SmallLog(name, files, entries, newest[-1].end if newest else HEADER)
+    return SmallLog(name=name, files=files, entries=entries, synced=newest[-1].end if newest else HEADER)
 
 
 def payload(kind: str, size: int, rng: random.Random) -> bytes:
@@ -224,7 +225,7 @@ def reopened() -> SmallLog:
     abandon(wal, disk)
     files = files_on(disk)
     newest = frames_of(files[segment_name(numbers_in(files)[-1])])
-    return SmallLog("reopened after each append", files, entries, newest[-1].end)
+    return SmallLog(name="reopened after each append", files=files, entries=entries, synced=newest[-1].end)
 
 
 def body_by_the_sector() -> SmallLog:
@@ -232,14 +233,14 @@ def body_by_the_sector() -> SmallLog:
 
     def write(wal: walogs.Wal) -> None:
         rng = random.Random(9)
-        wal.append(rng.randbytes(SECTOR - 40 - 40 - 4))
+        wal.append(rng.randbytes(SECTOR - 2 * FRAME_HEADER - 4))
         for _ in range(3):
             wal.append(rng.randbytes(SECTOR - 4))
-            wal.append(rng.randbytes(SECTOR - 40 - 40 - 4))
+            wal.append(rng.randbytes(SECTOR - 2 * FRAME_HEADER - 4))
 
     log = written("a body a sector", write)
     bodies = [frame for frame in log.frames(1) if frame.body_bytes == SECTOR]
-    assert [(frame.offset + 40) % SECTOR for frame in bodies] == [0, 0, 0]
+    assert [(frame.offset + FRAME_HEADER) % SECTOR for frame in bodies] == [0, 0, 0]
     return log
 
 
@@ -263,9 +264,9 @@ LOGS: Final[dict[str, Callable[[], SmallLog]]] = {
 }
 
 __all__ = [
+    "DURABLE_MARK",
     "LOGS",
     "PAYLOADS",
-    "WITNESS",
     "SmallLog",
     "abandon",
     "disk_with",

@@ -1,6 +1,6 @@
-"""Open every state of a sweep, compare with what the rules of docs/guarantees.md say of it, and look twice.
+"""Open every state of a sweep twice, and compare the results with the rules of docs/guarantees.md.
 
-The expectation is worked out from the undamaged log and the differences, with no help from the library.
+The expected result is computed from the undamaged log and the differences. The library is not used for it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, Final, NamedTuple, Protocol
 import walogs
 from tests.crash.damage import State
 from tests.crash.small_logs import SmallLog, disk_with, environment, files_on
-from tests.logs import (
+from tests.kit.logs import (
     CHECKPOINT,
+    DURABLE_MARK,
     FRAME_HEADER,
     HEADER,
     SEAL,
-    WITNESS,
     Entries,
     Files,
     LogOnDisk,
     Look,
-    base_lsn_of,
     first_lsn_of,
+    log_first_lsn_of,
     numbers_in,
     segment_name,
 )
@@ -53,11 +53,11 @@ class Expected(NamedTuple):
 def expected(log: SmallLog, files: Files, *, verify: str = "full", mode: str = "acked") -> Expected:
     """The verdict rules, on what differs from the acknowledged log."""
     numbers = numbers_in(files)
-    witness = log if files.get(WITNESS) == log.files[WITNESS] else None
+    durable_mark = log if files.get(DURABLE_MARK) == log.files[DURABLE_MARK] else None
     if not numbers:
-        return Expected([], "the witness is of segments that are gone" if witness else "")
+        return Expected([], "the durable mark is of segments that are gone" if durable_mark else "")
     newest = numbers[-1]
-    if not files[segment_name(newest)] and not witness and len(numbers) == 1:
+    if not files[segment_name(newest)] and not durable_mark and len(numbers) == 1:
         return Expected([], COULD_BE_THE_CRATES)
     if not same(log, files, newest, 0, HEADER):
         return Expected([], "the newest header is damaged")
@@ -69,9 +69,9 @@ def expected(log: SmallLog, files: Files, *, verify: str = "full", mode: str = "
     if any(frame.kind == SEAL for frame in headers):
         return Expected([], "a SEAL: its successor is gone")
     known = max([HEADER, *(frame.synced for frame in headers)])
-    if witness and newest < log.newest:
-        return Expected([], "the witness names a newer segment")
-    if witness:
+    if durable_mark and newest < log.newest:
+        return Expected([], "the durable mark names a newer segment")
+    if durable_mark:
         known = max(known, log.synced)
     first_bad = whole.index(False) if False in whole else len(frames)
     end = frames[first_bad].offset if first_bad < len(frames) else log.end(newest)
@@ -84,17 +84,21 @@ def expected(log: SmallLog, files: Files, *, verify: str = "full", mode: str = "
     tail = walogs.Clean() if verdict == "clean" else walogs.TruncatedAt(newest, end, max(bytes_end - end, 0))
     last_lsn = first_lsn_of(content) + sum(frame.entries for frame in frames[:first_bad]) - 1
     intact = [frame for frame, is_whole in zip(frames, whole, strict=True) if is_whole]
-    base = max([base_lsn_of(content), *(frame.first_lsn for frame in intact if frame.kind == CHECKPOINT)])
-    entries = [entry for entry in log.entries if base <= entry[0] <= last_lsn]
-    return older(log, files, newest, base, verify) or Expected(
-        entries, "", reading_raises(log, files, newest, base, verify), tail, verdict
+    first_lsn = max([log_first_lsn_of(content), *(frame.first_lsn for frame in intact if frame.kind == CHECKPOINT)])
+    entries = [entry for entry in log.entries if first_lsn <= entry[0] <= last_lsn]
+    return older(log, files, newest, first_lsn, verify) or Expected(
+        entries=entries,
+        refused="",
+        refused_when_read=reading_raises(log, files, newest, first_lsn, verify),
+        tail=tail,
+        verdict=verdict,
     )
 
 
-def older(log: SmallLog, files: Files, newest: int, base: int, verify: str) -> Expected | None:
-    """What refuses the log among the segments before the newest, down to the base."""
+def older(log: SmallLog, files: Files, newest: int, first_lsn: int, verify: str) -> Expected | None:
+    """What refuses the log among the segments before the newest, down to the first LSN."""
     number = newest
-    while first_lsn_of(files[segment_name(number)]) > base:
+    while first_lsn_of(files[segment_name(number)]) > first_lsn:
         number -= 1
         if segment_name(number) not in files:
             return Expected([], f"segment {number} is gone")
@@ -105,11 +109,11 @@ def older(log: SmallLog, files: Files, newest: int, base: int, verify: str) -> E
     return None
 
 
-def reading_raises(log: SmallLog, files: Files, newest: int, base: int, verify: str) -> bool:
+def reading_raises(log: SmallLog, files: Files, newest: int, first_lsn: int, verify: str) -> bool:
     """Whether damage that an open with `verify="last"` did not look at is there."""
     if verify == "full":
         return False
-    kept = [n for n in numbers_in(files) if n < newest and first_lsn_of(files[segment_name(n)]) >= base]
+    kept = [n for n in numbers_in(files) if n < newest and first_lsn_of(files[segment_name(n)]) >= first_lsn]
     return any(damaged(log, files, number) for number in kept)
 
 
@@ -144,7 +148,7 @@ class Place(Protocol):
     def open(self, **config: Any) -> walogs.Wal: ...
 
     def files(self) -> dict[str, bytes]:
-        """Segments and witness, as a process would see them now."""
+        """Segments and durable mark, as a process would see them now."""
         ...
 
     def is_untouched(self) -> bool:
@@ -242,12 +246,12 @@ def sweep(
     *,
     verify: str = "full",
     mode: str = "acked",
-    witness: bool = True,
+    durable_mark: bool = True,
 ) -> Tally:
-    """Try each damaged state of *log*. *witness* False: the witness is gone as well."""
+    """Try each damaged state of *log*. *durable_mark* False: the durable mark is gone as well."""
     for name, files in states:
-        if not witness:
-            files.pop(WITNESS, None)
+        if not durable_mark:
+            files.pop(DURABLE_MARK, None)
         want = expected(log, files, verify=verify, mode=mode)
         judge(name, files, [want], tally, place, verify=verify, recovery=mode)
     return tally
@@ -264,7 +268,13 @@ def judge_what_is_there(name: str, wanted: list[Expected], tally: Tally, place: 
     wal = None
     try:
         wal = place.open(max_segment_size=16_384, **config)
-        found = Expected(list(wal), "", False, wal.tail_state, wal.recovery_report.verdict)
+        found = Expected(
+            entries=list(wal),
+            refused="",
+            refused_when_read=False,
+            tail=wal.tail_state,
+            verdict=wal.recovery_report.verdict,
+        )
         tally.verdicts[found.verdict] += 1
     except walogs.Corrupt as refusal:
         tally.verdicts["corrupt" if wal is None else "corrupt when read"] += 1
@@ -334,4 +344,4 @@ def look_twice(name: str, entries: Entries, tally: Tally, place: Place, wal: wal
 
 
 def segments_of(files: Files) -> dict[str, bytes]:
-    return {name: content for name, content in files.items() if name != WITNESS}
+    return {name: content for name, content in files.items() if name != DURABLE_MARK}

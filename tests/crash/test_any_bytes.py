@@ -1,9 +1,8 @@
-"""Any bytes in the directory give a documented result, in memory bounded by a frame and time linear in the bytes."""
+"""Any bytes in the directory give a documented result. Memory is bounded by one frame, and time is linear."""
 
 from __future__ import annotations
 
 import struct
-import time
 import tracemalloc
 from functools import cache
 from zlib import crc32
@@ -15,8 +14,18 @@ from hypothesis import strategies as st
 import walogs
 from tests.crash.small_logs import LOGS, SmallLog
 from tests.crash.sweep import ModelPlace
-from tests.logs import FRAME_HEADER, HEADER, WITNESS, frame_bytes, frames_of, numbers_in, salt_of, segment_name
-from walogs.errors import Missing
+from tests.kit.logs import (
+    DURABLE_MARK,
+    FRAME_HEADER,
+    HEADER,
+    frame_bytes,
+    frames_of,
+    link_after,
+    numbers_in,
+    salt_of,
+    segment_name,
+)
+from walogs.errors import SegmentNotFound
 
 made = cache(lambda name: LOGS[name]())
 
@@ -55,19 +64,19 @@ def opened_or_refused(files: dict[str, bytes], **config: str) -> str:
 @pytest.mark.guarantee("G16", "G20")
 @given(st.sampled_from(sorted(LOGS)), edits, st.booleans(), st.sampled_from(["acked", "prefix"]), st.booleans())
 def test_any_edits_of_a_log_end_in_a_documented_result(
-    name: str, changes: list[tuple[int, int, bytes]], checked: bool, recovery: str, witness: bool
+    name: str, changes: list[tuple[int, int, bytes]], checked: bool, recovery: str, durable_mark: bool
 ) -> None:
     log: SmallLog = made(name)
     files = dict(log.files)
-    if not witness:
-        del files[WITNESS]
+    if not durable_mark:
+        del files[DURABLE_MARK]
     names = sorted(files)
     for file, at, data in changes:
         chosen = names[file % len(names)]
         content = bytearray(files[chosen])
         start = min(at, len(content))
         content[start : start + len(data)] = data
-        if checked and chosen != WITNESS and len(content) >= HEADER:
+        if checked and chosen != DURABLE_MARK and len(content) >= HEADER:
             content[508:512] = struct.pack("<I", crc32(content[:508]))
         files[chosen] = bytes(content)
     opened_or_refused(files, recovery=recovery)
@@ -94,20 +103,20 @@ frame_fields = st.fixed_dictionaries(
     st.booleans(),
 )
 def test_any_forged_frames_end_in_a_documented_result(
-    name: str, forged: list[tuple[dict[str, int], bytes, int]], verify: str, witness: bool
+    name: str, forged: list[tuple[dict[str, int], bytes, int]], verify: str, durable_mark: bool
 ) -> None:
     """Every header CRC and check is right: what they say is not."""
     log: SmallLog = made(name)
     files = dict(log.files)
-    if not witness:
-        del files[WITNESS]
+    if not durable_mark:
+        del files[DURABLE_MARK]
     for fields, body, file in forged:
         numbers = numbers_in(files)
         chosen = segment_name(numbers[file % len(numbers)])
         content = files[chosen]
         frames = [frame for frame in frames_of(content) if frame.end < len(content)]
         offset = frames[(len(body) % (len(frames) + 1)) - 1].end if frames else HEADER
-        frame = frame_bytes(salt_of(content), offset, body, **fields)
+        frame = frame_bytes(salt_of(content), offset, body, link=link_after(content, offset), **fields)
         files[chosen] = content[:offset].ljust(offset, b"\0") + frame + content[offset + len(frame) :]
     opened_or_refused(files, verify=verify)
 
@@ -117,15 +126,15 @@ def test_any_forged_frames_end_in_a_documented_result(
     st.dictionaries(st.integers(1, 4), st.binary(max_size=1500), min_size=1, max_size=3),
     st.none() | st.binary(max_size=80),
 )
-def test_any_bytes_under_our_names_are_refused(segments: dict[int, bytes], witness: bytes | None) -> None:
+def test_any_bytes_under_our_names_are_refused(segments: dict[int, bytes], durable_mark: bytes | None) -> None:
     files = {segment_name(number): content for number, content in segments.items()}
-    if witness is not None:
-        files[WITNESS] = witness
+    if durable_mark is not None:
+        files[DURABLE_MARK] = durable_mark
     assert opened_or_refused(files) in ("Corrupt", "UnsupportedFormat")
 
 
 @pytest.mark.guarantee("G16")
-def test_a_hostile_segment_takes_linear_time_and_little_memory() -> None:
+def test_a_hostile_segment_takes_little_memory() -> None:
     """Bytes that look like frames at every place: headers that lie about their length, magic all over."""
     log: SmallLog = made("singles")
     name = segment_name(1)
@@ -135,17 +144,13 @@ def test_a_hostile_segment_takes_linear_time_and_little_memory() -> None:
         frame_bytes(salt, at, b"", body_bytes=2**31 - 1, synced=HEADER, first_lsn=99)[:FRAME_HEADER]
         for at in range(end, end + 400_000, FRAME_HEADER)
     )
-    took = {}
     for what, hostile in {"zeros": bytes(400_000), "magic": b"\xd7\x57" * 200_000, "lies": lying}.items():
         files = {name: content[:end] + hostile}
         tracemalloc.start()
-        begun = time.process_time()
         assert opened_or_refused(files) == "opened"
-        took[what] = time.process_time() - begun
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 40 * len(hostile), what
-    print({what: f"{seconds:.3f} s" for what, seconds in took.items()})
 
 
 def test_missing_is_never_what_the_caller_sees() -> None:
@@ -154,5 +159,5 @@ def test_missing_is_never_what_the_caller_sees() -> None:
     for number in numbers_in(log.files):
         try:
             assert opened_or_refused(log.with_file(segment_name(number), None))
-        except Missing as leaked:
+        except SegmentNotFound as leaked:
             pytest.fail(str(leaked))

@@ -1,4 +1,4 @@
-"""Each verb dies, or has a sync fail, at each of its steps; what comes back is what was acknowledged, and stays."""
+"""Each verb dies, or a sync fails, at each of its steps. All acknowledged entries come back, and stay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import walogs
 from tests.crash.legal import one_commit, several_commits
 from tests.crash.small_logs import LOGS, abandon, disk_with, opened, payloads
 from tests.crash.sweep import Expected, ModelPlace, Tally, brief, judge_what_is_there
-from tests.logs import WITNESS, Entries, numbered, segment_name, with_byte
+from tests.kit.laboratory import amount
+from tests.kit.logs import DURABLE_MARK, Entries, numbered, segment_name, with_byte
 from walogs.errors import WalError
 from walogs.testing import CHANGES, FAILED_SYNC, Fault, LawBroken, MemoryDisk, MemoryStore, SimulatedCrash
 
@@ -144,7 +145,7 @@ def test_each_sync_of_a_verb_can_fail(name: str) -> None:
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_can_die_and_fail_everywhere(name: str, sync: str, reopened: bool) -> None:
     dies_at_every_step(name, sync, reopened=reopened, ends=list(ENDS))
-    fails_at_every_sync(name, sync, reopened=reopened, seeds=range(40))
+    fails_at_every_sync(name, sync, reopened=reopened, seeds=range(amount(6, 40)))
 
 
 def recovered(name: str, disk: MemoryDisk, possible: list[Entries], tally: Tally) -> None:
@@ -154,7 +155,10 @@ def recovered(name: str, disk: MemoryDisk, possible: list[Entries], tally: Tally
     wal = opened(disk.clone(), 95)
     tail, verdict = wal.tail_state, wal.recovery_report.verdict
     wal.closed = True
-    wanted = [Expected(entries, "", False, tail, verdict) for entries in possible]
+    wanted = [
+        Expected(entries=entries, refused="", refused_when_read=False, tail=tail, verdict=verdict)
+        for entries in possible
+    ]
     judge_what_is_there(name, wanted, tally, place)
 
 
@@ -183,7 +187,7 @@ def test_a_log_can_die_at_every_step_of_being_made() -> None:
 
 def torn_states(step: int) -> Iterator[tuple[str, dict[str, bytes], Entries]]:
     for made in (one_commit("random", 3, 2), several_commits("one bit a sector", (300, 700), synced_between=True)):
-        states = [(name, files) for name, files in made.states() if WITNESS in files]
+        states = [(name, files) for name, files in made.states() if DURABLE_MARK in files]
         for name, files in states[::step]:
             yield name, files, made.expected(files).entries
 
@@ -235,7 +239,7 @@ def test_each_sync_of_a_recovery_can_fail() -> None:
 @pytest.mark.guarantee("G3", "G4", "G15")
 def test_each_sync_of_every_recovery_can_fail() -> None:
     tally = Tally("syncs of every recovery fail")
-    failed_recoveries(1, range(12), tally)
+    failed_recoveries(amount(5, 1), range(amount(4, 12)), tally)
     tally.settle()
 
 
@@ -293,8 +297,10 @@ def damaged_log(name: str) -> tuple[dict[str, bytes], Entries]:
 @pytest.mark.guarantee("G3", "G6", "G11", "G15")
 @pytest.mark.parametrize("name", ["singles", "segments", "far-checkpoint"])
 def test_a_cut_by_choice_can_die_at_every_step_and_is_never_silent(name: str) -> None:
-    """Damage to acknowledged bytes is refused, or cut on demand and then gone for good: nothing in between. A base that
-    only a CHECKPOINT after the cut carries is kept throughout: what is below it may be gone."""
+    """Damage to acknowledged bytes is refused, or cut on demand and then gone for good: nothing in between.
+
+    A first LSN that only a CHECKPOINT after the cut carries is kept throughout: what is below it may be gone.
+    """
     tally = Tally(f"a prefix cut dies, {name}")
     files, kept = damaged_log(name)
     disk = disk_with(files)
@@ -335,18 +341,18 @@ def test_a_cut_by_choice_can_die_at_every_step_and_is_never_silent(name: str) ->
 
 
 @pytest.mark.guarantee("G6")
-def test_the_witness_is_gone_before_anything_is_cut_by_choice() -> None:
+def test_the_durable_mark_is_gone_before_anything_is_cut_by_choice() -> None:
     """Otherwise a crash between the two leaves a log that refuses to open, though all it lost was lost by choice."""
     made = one_commit("random", 3, 2)
     damaged = bytearray(made.before["wal-000001.log"])
     damaged[600] ^= 1
-    disk = disk_with({"wal-000001.log": bytes(damaged), WITNESS: made.witnesses["exact"] or b""})
+    disk = disk_with({"wal-000001.log": bytes(damaged), DURABLE_MARK: made.durable_markes["exact"] or b""})
     calls: list[str] = []
 
     class Noting(MemoryStore):
-        def drop_witness(self) -> None:
-            super().drop_witness()
-            calls.append(f"drop, durably gone: {disk.durable(WITNESS) is None}")
+        def drop_durable_mark(self) -> None:
+            super().drop_durable_mark()
+            calls.append(f"drop, durably gone: {disk.durable(DURABLE_MARK) is None}")
 
         def cut(self, number: int, offset: int) -> None:
             calls.append("cut")

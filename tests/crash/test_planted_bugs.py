@@ -1,4 +1,4 @@
-"""The sweeps can fail: each rule of recovery, broken on purpose, is seen by the sweep that stands for it."""
+"""The sweeps can fail: each rule of recovery is broken on purpose, and the sweep for that rule finds it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+import walogs.engine.ending as ending_module
 import walogs.engine.recovery as recovery_module
 from tests.crash import test_every_step
 from tests.crash.damage import states
@@ -16,10 +17,11 @@ from tests.crash.small_logs import LOGS
 from tests.crash.sweep import ModelPlace, Tally, sweep
 from tests.crash.test_every_step import KEPT, VERBS, failed_recoveries, fails_at_every_sync
 from walogs.defaults.crc32_codec import Crc32Codec
-from walogs.engine import verdict
-from walogs.engine.appendable import AppendableWriter
-from walogs.engine.verdict import Rest, Shape, Verdict
-from walogs.engine.walk import RestScan, SegmentScan
+from walogs.engine import frame_reader, verdict
+from walogs.engine import takeover as takeover_module
+from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.segment_scan import SegmentScan, TailScan
+from walogs.engine.verdict import CrashShape, TailContent, Verdict
 from walogs.formats.crc32 import crc32
 from walogs.formats.native import NativeFormat
 from walogs.testing import MemoryStore
@@ -27,9 +29,9 @@ from walogs.testing import MemoryStore
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def damage(log: str, kind: str, step: int = 1, *, witness: bool = True) -> Tally:
+def damage(log: str, kind: str, step: int = 1, *, durable_mark: bool = True) -> Tally:
     made = LOGS[log]()
-    return sweep(made, states(kind, made, step), Tally(f"{log}, {kind}"), ModelPlace(), witness=witness)
+    return sweep(made, states(kind, made, step), Tally(f"{log}, {kind}"), ModelPlace(), durable_mark=durable_mark)
 
 
 def legal(left: Iterator[Any], step: int = 1) -> Tally:
@@ -64,12 +66,14 @@ def failing_recoveries() -> Tally:
 
 
 def cut_at_the_first_bad_frame(patch: pytest.MonkeyPatch) -> None:
-    for rest in Rest:
-        patch.setitem(verdict.VERDICTS, (Shape.MAY_TEAR, rest, verdict.Testimony.SYNCED_BEYOND), Verdict.TORN)
-    patch.setattr(recovery_module, "missing_by_witness", lambda *_: None)
+    for rest in TailContent:
+        patch.setitem(
+            verdict.VERDICTS, (CrashShape.MAY_TEAR, rest, verdict.DurabilityEvidence.SYNCED_BEYOND), Verdict.TORN
+        )
+    patch.setattr(recovery_module, "durable_mark_problem", lambda *_: None)
 
 
-class EveryFrameTestifies(RestScan):
+class EveryFrameTestifies(TailScan):
     def _search(self, source: Any, segment: Any, chunk: bytes, offset: int) -> None:
         super()._search(source, segment, chunk, offset)
         for _ in source.format.headers_in(chunk, 0, offset, segment.salt):
@@ -77,32 +81,52 @@ class EveryFrameTestifies(RestScan):
 
 
 def a_frame_that_follows_means_corrupt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery_module, "RestScan", EveryFrameTestifies)
+    patch.setattr(recovery_module, "TailScan", EveryFrameTestifies)
 
 
 def the_watermark_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery_module, "testimony", lambda end, synced, is_sealed: verdict.testimony(end, 0, is_sealed))
+    patch.setattr(
+        ending_module,
+        "durability_evidence",
+        lambda end, synced, is_sealed: verdict.durability_evidence(end, 0, is_sealed),
+    )
 
 
-def the_witness_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery_module, "read_witness", lambda source: None)
+def the_durable_mark_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recovery_module, "read_durable_mark", lambda source: None)
 
 
 def a_seal_says_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery_module, "testimony", lambda end, synced, is_sealed: verdict.testimony(end, synced, False))
+    patch.setattr(
+        ending_module,
+        "durability_evidence",
+        lambda end, synced, is_sealed: verdict.durability_evidence(end, synced, False),
+    )
 
 
 def only_frames_before_the_damage_testify(patch: pytest.MonkeyPatch) -> None:
-    class Blind(RestScan):
+    class Blind(TailScan):
         def _search(self, source: Any, segment: Any, chunk: bytes, offset: int) -> None:
             super()._search(source, segment, chunk, offset)
             self.synced = 0
 
-    patch.setattr(recovery_module, "RestScan", Blind)
+    patch.setattr(recovery_module, "TailScan", Blind)
 
 
 def the_check_forgets_the_header(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Crc32Codec, "check", lambda self, seed, stored: crc32(stored, 0).to_bytes(4, "little"))
+    patch.setattr(Crc32Codec, "check", lambda self, header, stored: crc32(stored, 0).to_bytes(4, "little"))
+    links_say_nothing(patch)
+
+
+def links_say_nothing(patch: pytest.MonkeyPatch) -> None:
+    """They would tell what another rule is there to tell."""
+    judged = verdict.frame_problem
+    patch.setattr(
+        frame_reader,
+        "frame_problem",
+        lambda header, expected_lsn, link: judged(header, expected_lsn, None),
+    )
+    patch.setattr(ExtentReader, "_refuse_unlinked", lambda *_: None)
 
 
 def bodies_are_not_checked(patch: pytest.MonkeyPatch) -> None:
@@ -120,7 +144,7 @@ def a_frame_may_name_any_place(patch: pytest.MonkeyPatch) -> None:
 
 def claimed(buffer: bytes, index: int, offset: int) -> int:
     """The offset that the frame itself names, so that it is always right."""
-    named = buffer[index + 28 : index + 32]
+    named = buffer[index + 36 : index + 40]
     return int.from_bytes(named, "little") if len(named) == 4 else offset
 
 
@@ -139,36 +163,37 @@ def what_reads_as_zero_is_not_zeroed(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_written_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(AppendableWriter, "_write_again", lambda self, examined: 0)
+    patch.setattr(takeover_module, "rewrite_unsynced_frames", lambda source, store, recovered: 0)
 
 
-def a_base_after_the_cut_is_dropped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(AppendableWriter, "_rescue_base", lambda self, active, base_lsn: None)
+def a_first_lsn_after_the_cut_is_dropped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(takeover_module, "write_rescued_checkpoint", lambda store, active, frame, next_lsn: None)
 
 
-def the_base_is_rescued_without_a_sync(patch: pytest.MonkeyPatch) -> None:
-    pristine = AppendableWriter._rescue_base
+def the_first_lsn_is_rescued_without_a_sync(patch: pytest.MonkeyPatch) -> None:
+    pristine = takeover_module.write_rescued_checkpoint
 
-    def rescue(self: AppendableWriter, active: Any, base_lsn: int) -> None:
+    def write_rescued_checkpoint(store: Any, active: Any, frame: bytes, next_lsn: int) -> None:
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(self._store, "sync", lambda number, barrier: None)
-            pristine(self, active, base_lsn)
+            inner.setattr(store, "sync", lambda number, kind: None)
+            pristine(store, active, frame, next_lsn)
 
-    patch.setattr(AppendableWriter, "_rescue_base", rescue)
+    patch.setattr(takeover_module, "write_rescued_checkpoint", write_rescued_checkpoint)
 
 
 def any_segment_is_continued(patch: pytest.MonkeyPatch) -> None:
-    pristine = AppendableWriter._take_over
+    pristine = takeover_module.take_over
 
-    def take_over(self: AppendableWriter, examined: Any) -> None:
-        pristine(self, examined)
-        self.active.is_continuable = True
+    def take_over(*args: Any) -> Any:
+        takeover = pristine(*args)
+        takeover.active.is_continuable = True
+        return takeover
 
-    patch.setattr(AppendableWriter, "_take_over", take_over)
+    patch.setattr(takeover_module, "take_over", take_over)
 
 
 def older_segments_may_end_anywhere(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery_module, "unlinked_end", lambda *_: None)
+    patch.setattr(recovery_module, "end_problem", lambda *_: None)
 
 
 def the_first_segment_is_not_missed(patch: pytest.MonkeyPatch) -> None:
@@ -177,7 +202,7 @@ def the_first_segment_is_not_missed(patch: pytest.MonkeyPatch) -> None:
     def scanned(self: SegmentScan, source: Any, header: Any, size: int) -> None:
         pristine(self, source, header, size)
         present = source.store.segments()
-        self.base_lsn = max(self.base_lsn, source.header(present[0]).first_lsn)
+        self.log_first_lsn = max(self.log_first_lsn, source.header(present[0]).first_lsn)
 
     patch.setattr(SegmentScan, "__init__", scanned)
 
@@ -194,24 +219,24 @@ BUGS: Final = {
         lambda: legal(judged(several_commits("random", (300, 500, 700), synced_between=False)), 5),
     ),
     "the watermark is ignored": Bug(
-        the_watermark_is_ignored, lambda: damage("singles", "zeroed sectors", witness=False)
+        the_watermark_is_ignored, lambda: damage("singles", "zeroed sectors", durable_mark=False)
     ),
     "only frames before the damage testify": Bug(
-        only_frames_before_the_damage_testify, lambda: damage("batches", "flips", 797, witness=False)
+        only_frames_before_the_damage_testify, lambda: damage("batches", "flips", 797, durable_mark=False)
     ),
-    "the witness is ignored": Bug(the_witness_is_ignored, lambda: damage("singles", "cuts", 97)),
-    "a SEAL says nothing": Bug(a_seal_says_nothing, lambda: damage("segments", "losses", witness=False)),
+    "the durable mark is ignored": Bug(the_durable_mark_is_ignored, lambda: damage("singles", "cuts", 97)),
+    "a SEAL says nothing": Bug(a_seal_says_nothing, lambda: damage("segments", "losses", durable_mark=False)),
     "the check forgets the header": Bug(the_check_forgets_the_header, lambda: damage("bodies", "sectors astray")),
     "bodies are not checked": Bug(bodies_are_not_checked, lambda: legal(judged(one_commit("random", 3, 4)))),
     "a frame may name any place": Bug(a_frame_may_name_any_place, lambda: damage("nested", "suffixes")),
     "nothing is cut": Bug(nothing_is_cut, lambda: legal(judged(one_commit("random", 2, 1)))),
     "what reads as zero is not zeroed": Bug(what_reads_as_zero_is_not_zeroed, failing_recoveries),
     "nothing is written again": Bug(nothing_is_written_again, lambda: failing_syncs("batch")),
-    "a base after the cut is dropped": Bug(
-        a_base_after_the_cut_is_dropped, lambda: legal(itertools.chain(*map(judged, special("random"))))
+    "a first LSN after the cut is dropped": Bug(
+        a_first_lsn_after_the_cut_is_dropped, lambda: legal(itertools.chain(*map(judged, special("random"))))
     ),
-    "the base is rescued without a sync": Bug(
-        the_base_is_rescued_without_a_sync, lambda: cuts_by_choice("far-checkpoint")
+    "the first LSN is rescued without a sync": Bug(
+        the_first_lsn_is_rescued_without_a_sync, lambda: cuts_by_choice("far-checkpoint")
     ),
     "any segment is continued": Bug(any_segment_is_continued, lambda: failing_syncs("append that grows")),
     "older segments may end anywhere": Bug(older_segments_may_end_anywhere, lambda: damage("unsealed", "cuts", 97)),

@@ -30,5 +30,5 @@ with walogs.open(sys.argv[1]) as wal:
 def test_what_is_meant_for_the_standard_descriptors_never_lands_in_a_segment(tmp_path: Path) -> None:
     """The next files that are opened get the free numbers 0, 1 and 2."""
     log = tmp_path / "x.wal"
-    subprocess.run([sys.executable, "-c", PROGRAM, log], env=ENVIRONMENT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", PROGRAM, log], env=ENVIRONMENT, check=True, timeout=300)
     assert entries_of(log) == [b"first", b"second"]

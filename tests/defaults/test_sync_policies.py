@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.callers import Clock, made, step, stepped_by_hand, until
+from tests.kit.callers import Clock, made, step, stepped_by_hand, until
 from walogs.defaults import local_store
 from walogs.defaults.sync_policies import FdatasyncPolicy, FsyncPolicy, IntervalPolicy, NoSyncPolicy
-from walogs.protocols import Barrier, Decision, Pending, Promise, SyncBy, SyncPolicy
+from walogs.protocols import Decision, Durability, SyncDeadline, SyncKind, SyncPolicy, Unsynced
 from walogs.testing import MemoryDisk, MemoryStore
 
-PENDING = [Pending(1, 48, 5), Pending(1, 0, 0), Pending(1 << 40, 1 << 50, 9)]
+PENDING = [Unsynced(1, 48, 5), Unsynced(1, 0, 0), Unsynced(1 << 40, 1 << 50, 9)]
 
 
 @pytest.mark.guarantee("G1")
 @pytest.mark.parametrize(
-    ("policy", "name", "promise", "barrier", "decision"),
+    ("policy", "name", "durability", "sync_kind", "decision"),
     [
         (FdatasyncPolicy(), "fdatasync", "durable", "data", "sync"),
         (FsyncPolicy(), "fsync", "durable", "full", "sync"),
@@ -29,12 +29,12 @@ PENDING = [Pending(1, 48, 5), Pending(1, 0, 0), Pending(1 << 40, 1 << 50, 9)]
     ],
 )
 def test_a_policy_that_promises_durability_syncs_every_commit(
-    policy: SyncPolicy, name: str, promise: str, barrier: str, decision: str
+    policy: SyncPolicy, name: str, durability: str, sync_kind: str, decision: str
 ) -> None:
     assert isinstance(policy, SyncPolicy)
-    assert (policy.name, policy.promise, policy.barrier) == (name, promise, barrier)
+    assert (policy.name, policy.durability, policy.sync_kind) == (name, durability, sync_kind)
     assert {policy.decide(pending) for pending in PENDING} == {decision}
-    assert (policy.promise == "durable") == (decision == "sync")
+    assert (policy.durability == "durable") == (decision == "sync")
 
 
 @pytest.mark.guarantee("G1")
@@ -68,26 +68,31 @@ class Told:
     """A policy of somebody else's, which decides as the test says."""
 
     name = "told"
-    promise: Promise = "eventually"
-    barrier: Barrier = "data"
+    durability: Durability = "eventually"
+    sync_kind: SyncKind = "data"
 
     def __init__(self, *decisions: Decision) -> None:
         self.decisions = list(decisions)
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         return self.decisions.pop(0)
 
 
 @pytest.mark.guarantee("G1")
 @pytest.mark.parametrize(
     "later",
-    [["leave"], [SyncBy(9_000)], [SyncBy(2_000), SyncBy(3_000)], ["leave", SyncBy(9_000), "leave"]],
+    [
+        ["leave"],
+        [SyncDeadline(9_000)],
+        [SyncDeadline(2_000), SyncDeadline(3_000)],
+        ["leave", SyncDeadline(9_000), "leave"],
+    ],
     ids=["leave", "later", "ever later", "alternating"],
 )
 def test_a_deadline_once_given_holds_whatever_is_appended_after_it(later: list[Decision]) -> None:
-    """`SyncBy`: a sync has begun by then, whether or not anything more is appended."""
+    """`SyncDeadline`: a sync has begun by then, whether or not anything more is appended."""
     clock = Clock()
-    with made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync=Told(SyncBy(1_000), *later)) as wal:
+    with made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync=Told(SyncDeadline(1_000), *later)) as wal:
         wal.append(b"1")
         for _ in later:
             wal.append(b"more")
@@ -98,11 +103,13 @@ def test_a_deadline_once_given_holds_whatever_is_appended_after_it(later: list[D
         assert wal.durable_lsn == wal.last_lsn
 
 
-@pytest.mark.parametrize("decision", [SyncBy(0), SyncBy(-(1 << 70)), SyncBy(5)], ids=["now", "long ago", "past"])
-def test_a_deadline_that_has_passed_is_kept_at_once(decision: SyncBy) -> None:
+@pytest.mark.parametrize(
+    "decision", [SyncDeadline(0), SyncDeadline(-(1 << 70)), SyncDeadline(5)], ids=["now", "long ago", "past"]
+)
+def test_a_deadline_that_has_passed_is_kept_at_once(decision: SyncDeadline) -> None:
     clock = Clock()
     clock.now_ns = 10
-    with made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync=Told(decision, SyncBy(1 << 80))) as wal:
+    with made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync=Told(decision, SyncDeadline(1 << 80))) as wal:
         wal.append(b"1")
         step(wal)
         assert wal.durable_lsn == 1
@@ -116,7 +123,7 @@ def test_a_deadline_that_comes_nearer_is_kept(tmp_path: Path) -> None:
     import time
 
     now = time.monotonic_ns()
-    policy = Told(SyncBy(now + 3_600 * 10**9), SyncBy(now + 1_000_000), SyncBy(now))
+    policy = Told(SyncDeadline(now + 3_600 * 10**9), SyncDeadline(now + 1_000_000), SyncDeadline(now))
     with walogs.open(tmp_path / "log", sync=policy) as wal:
         wal.append(b"1")
         wal.append(b"2")

@@ -1,4 +1,4 @@
-"""Code blocks of a Markdown page, run as a reader would: from the top down, in one directory of their own."""
+"""Run the code blocks of a Markdown page as a reader would: from the top down, in one directory for the page."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Final
 from tests.house.source import ROOT
 
 FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *([^`]*)")
-FILE: Final = re.compile(r"# (\w+\.toml)\n")
-"""The first line of a block that is a file, where the others run."""
+FILE: Final = re.compile(r"# (\w+\.(?:toml|py))\n")
+"""The first line of a block that is a file. The other blocks of the page run beside it."""
 SHELL: Final = frozenset({"bash", "console"})
 NOT_RUN: Final = frozenset({"py", "pycon", "python3", "sh", "shell", "zsh"})
-"""Other spellings of what is run: a block under one of them would be checked by nobody."""
+"""Other names of the same languages. A block with one of these names would not be run."""
 
 OURS: Final = re.compile(r"(?:uv run )?(walogs(?: .*)?)")
 
@@ -28,7 +28,7 @@ OURS: Final = re.compile(r"(?:uv run )?(walogs(?: .*)?)")
 @dataclass(frozen=True)
 class Block:
     line: int
-    """Of its first line of code, from 1."""
+    """The number of its first line of code. The first line of the page is 1."""
     language: str
     text: str
 
@@ -42,7 +42,7 @@ class Command:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Every fenced block, in order. What follows the language's name changes nothing."""
+    """Yield every fenced block, in order. Words after the name of the language have no effect."""
     lines = iter(enumerate(page.splitlines(), start=1))
     for number, line in lines:
         if opening := FENCE.fullmatch(line):
@@ -56,7 +56,7 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def commands(block: Block) -> Iterator[Command]:
-    """The walogs commands of a shell block. In `console`, what does not begin with `$ ` is output."""
+    """Yield the walogs commands of a shell block. In `console`, a line that does not begin with `$ ` is output."""
     lines = block.text.replace("\\\n", "\0").splitlines()
     for index, line in enumerate(lines):
         if line.startswith("$ ") or block.language == "bash":
@@ -68,7 +68,7 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 def shown_status(following: list[str]) -> int:
-    """What `$ echo $?` prints before the next command, or 0."""
+    """Return the status that `$ echo $?` prints before the next command, or 0."""
     for line, after in pairwise(following):
         if line.strip() == "$ echo $?":
             return int(after)
@@ -79,35 +79,30 @@ def shown_status(following: list[str]) -> int:
 
 @dataclass
 class Page:
-    """One page's blocks, and how far they have been run."""
+    """The blocks of one page, and the results of those that have run."""
 
     path: Path
     directory: Path
-    """Where its code runs."""
+    """The directory in which its code runs."""
     blocks: list[Block]
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
-    results: list[BaseException | None] = field(default_factory=list)
 
-    def run(self, index: int) -> None:
-        """Run what has not run yet, up to this block, once each. Raises what this block raised, now or before."""
-        for block in self.blocks[len(self.results) : index + 1]:
-            self.results.append(self.outcome(block))
-        if result := self.results[index]:
-            raise result
-
-    def outcome(self, block: Block) -> BaseException | None:
-        """What the block raised, or None."""
-        try:
-            self.run_block(block)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (its own test raises it)
-            return error
-        return None
+    def run(self) -> None:
+        """Run all blocks in order, also after one that has failed. Then raise all errors together."""
+        errors: list[BaseException] = []
+        for block in self.blocks:
+            try:
+                self.run_block(block)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (it is raised below)
+                errors.append(error)
+        if errors:
+            raise BaseExceptionGroup(f"{len(errors)} blocks of {self.path.name} failed", errors)
 
     def run_block(self, block: Block) -> None:
+        if block.language in ("python", "toml") and (named := FILE.match(block.text)):
+            (self.directory / named[1]).write_text(block.text, encoding="utf-8")
         if block.language == "python":
             self.run_python(block)
-        elif block.language == "toml" and (named := FILE.match(block.text)):
-            (self.directory / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language in SHELL:
             for command in commands(block):
                 self.run_command(command)
@@ -118,9 +113,11 @@ class Page:
         code = compile(text, str(self.path), "exec", dont_inherit=True)
         before = Path.cwd()
         os.chdir(self.directory)
+        sys.path.insert(0, str(self.directory))  # as Python does for a program there
         try:
             exec(code, self.names)
         finally:
+            sys.path.remove(str(self.directory))
             os.chdir(before)
 
     def run_command(self, command: Command) -> None:
@@ -141,7 +138,7 @@ class Page:
 
 
 def write_walogs(scripts: Path) -> None:
-    """The `walogs` that the page's commands call: this interpreter's, whatever else is on the PATH."""
+    """Write the command `walogs` that the page uses. It runs in this interpreter, whatever else is on the PATH."""
     scripts.mkdir()
     program = "import sys; from walogs.cli import main; sys.argv[0] = 'walogs'; sys.exit(main())"
     (scripts / "walogs").write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", program])} "$@"\n')

@@ -1,4 +1,4 @@
-"""The README of a plugin: its Python and its commands run, and its TOML names options that there are."""
+"""Check the README of a plugin: its Python and its commands run, and its TOML names existing options."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.blocks import NOT_RUN, Block, Page, blocks
-from walogs import registry
+from walogs.components import registry
 
 
 def run_page(path: Path, directory: Path) -> list[Block]:
-    """Its blocks, all of which ran. Raises what one raises."""
+    """Run all blocks of the page, and return them. Raise the errors of those that fail."""
     page = Page(path, directory, list(blocks(path.read_text(encoding="utf-8"))))
-    for index in range(len(page.blocks)):
-        page.run(index)
+    page.run()
     hidden = [block.line for block in page.blocks if block.language in NOT_RUN]
     assert not hidden, f"{path} has blocks that nothing runs: {hidden}"
     return page.blocks
 
 
 def check_page(path: Path, directory: Path) -> None:
-    """Raises what a block raises. A page that shows no program or no TOML is a mistake."""
+    """Run all blocks, and check the codecs of the TOML blocks. A page without a program or without TOML fails."""
     found = run_page(path, directory)
     languages = {block.language for block in found}
     assert {"python", "toml"} <= languages, f"{path} shows {languages}"
@@ -32,8 +31,8 @@ def check_page(path: Path, directory: Path) -> None:
 
 
 def check_codec(said: str | dict[str, Any]) -> None:
-    """`codec = "zstd"`, or a table with `use` and the options beside it, gives a codec."""
+    """Check that `codec = "zstd"`, or a table with `use` and options, leads to a codec of that name."""
     options = {} if isinstance(said, str) else dict(said)
     name = said if isinstance(said, str) else options.pop("use")
     dataclass = registry.options("codec", name)
-    assert registry.made("codec", name, options=dataclass(**options)).name == name
+    assert registry.make("codec", name, options=dataclass(**options)).name == name

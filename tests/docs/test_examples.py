@@ -1,14 +1,18 @@
-"""Every code block of README.md and docs/ runs."""
+"""Every code block of README.md and of docs/ runs."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.docs.blocks import NOT_RUN, SHELL, Block, Command, Page, blocks, commands
+from tests.docs.blocks import FILE, NOT_RUN, SHELL, Block, Command, Page, blocks, commands
 from tests.house.source import ROOT
 
 README: Final = ROOT / "README.md"
@@ -19,6 +23,7 @@ PAGES: Final = {
 }
 
 
+BACKEND_PAGE: Final = "testing-a-backend.md"
 PLUGIN_PAGE: Final = "writing-a-plugin.md"
 
 
@@ -27,24 +32,72 @@ def runs(block: Block) -> bool:
 
 
 EXAMPLES: Final = [
-    pytest.param(path, index, id=f"{path.relative_to(ROOT)}:{block.line}")
+    pytest.param(path, id=str(path.relative_to(ROOT)))
     for path, found in PAGES.items()
-    for index, block in enumerate(found)
-    if runs(block)
+    if any(runs(block) for block in found)
 ]
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
-    """One directory and one set of names for each page: a block may use what those above it have made."""
-    return {path: Page(path, tmp_path_factory.mktemp(path.stem), found) for path, found in PAGES.items()}
-
-
-@pytest.mark.parametrize(("path", "index"), EXAMPLES)
-def test_the_block_runs(path: Path, index: int, pages: dict[Path, Page], monkeypatch: pytest.MonkeyPatch) -> None:
-    if path.name == PLUGIN_PAGE:  # it uses the plugin that it writes
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_every_block_of_the_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has one directory and one set of names, so that a block can use the results of those above it."""
+    if path.name == PLUGIN_PAGE:  # the page uses the plugin that it writes
         monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
-    pages[path].run(index)
+    Page(path, tmp_path, PAGES[path]).run()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(block, id=f"line {block.line}") for block in PAGES[README] if block.language == "python"],
+)
+def test_a_python_block_of_the_readme_runs_alone(block: Block, tmp_path: Path) -> None:
+    """A reader who copies one block does not copy those above it."""
+    (tmp_path / "program.py").write_text(block.text, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_readme_shows_what_its_first_program_prints(tmp_path: Path) -> None:
+    program, output = next(
+        (block, after)
+        for block, after in pairwise(PAGES[README])
+        if block.language == "python" and after.language == "text"
+    )
+    (tmp_path / "program.py").write_text(program.text, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == output.text
+
+
+def test_the_files_of_the_page_on_backends_are_a_store_and_its_test(tmp_path: Path) -> None:
+    """A stranger has the two files, and nothing else of the page."""
+    for block in PAGES[ROOT / "docs" / BACKEND_PAGE]:
+        if named := FILE.match(block.text):
+            (tmp_path / named[1]).write_text(block.text, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "test_dict_store.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "passed" in ran.stdout
+    assert "needs crash(place, rng)" in ran.stdout, "why a check is skipped"
 
 
 def test_the_readme_shows_a_program_and_a_command() -> None:
@@ -105,26 +158,24 @@ never = "closed"
 def test_blocks_of_a_page_share_names_and_a_directory(tmp_path: Path) -> None:
     before = Path.cwd()
     made, used = "from pathlib import Path\nPath('x').touch()", "assert Path('x').exists()"
-    page(tmp_path, f"```python\n{made}\n```\n```python\n{used}\n```\n").run(1)
+    page(tmp_path, f"```python\n{made}\n```\n```python\n{used}\n```\n").run()
     assert (tmp_path / "x").exists()
     assert Path.cwd() == before
 
 
-def test_a_block_that_fails_fails_whatever_ran_first(tmp_path: Path) -> None:
-    texts = ("1 / 0", "assert True", "unknown")
+def test_every_block_that_fails_is_named_and_the_others_run(tmp_path: Path) -> None:
+    texts = ("1 / 0", "ran = True", "unknown")
     broken = page(tmp_path, "text\n" + "".join(f"```python no-run\n{text}\n```\n" for text in texts))
-    broken.run(1)
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError) as raised:
-            broken.run(0)
-        assert raised.traceback[-1].lineno == 2  # counted from 0: the page's third line
-    with pytest.raises(NameError):
-        broken.run(2)
+    with pytest.raises(ExceptionGroup) as raised:
+        broken.run()
+    lines = {type(error): traceback.extract_tb(error.__traceback__)[-1].lineno for error in raised.value.exceptions}
+    assert lines == {ZeroDivisionError: 3, NameError: 9}
+    assert broken.names["ran"]
 
 
 @pytest.fixture
 def walogs(tmp_path: Path) -> Path:
-    """A stand-in for the command: it fails at `broken` and writes down what else it was asked."""
+    """A stand-in for the command `walogs`. It fails at `broken`, and writes its other arguments into a file."""
     scripts = tmp_path / ".scripts"
     scripts.mkdir()
     (scripts / "walogs").write_text('#!/bin/sh\n[ "$1" != broken ] || exit 3\necho "$@" >> asked\n')
@@ -147,21 +198,20 @@ uv run pytest
 ```
 """
     shell = page(tmp_path, text)
-    shell.run(0)
-    shell.run(1)
+    shell.run()
     assert walogs.read_text().splitlines() == ["demo", "append x --lines y", "info x", "cat x"]
     assert [command.line for block in shell.blocks for command in commands(block)] == [2, 5, 5, 9]
 
 
 def test_a_command_must_give_the_status_that_the_page_shows(tmp_path: Path, walogs: Path) -> None:
     def run(text: str) -> None:
-        page(tmp_path, f"```console\n{text}\n```\n").run(0)
+        page(tmp_path, f"```console\n{text}\n```\n").run()
 
     run("$ walogs broken x\nwalogs: says why\n$ echo $?\n3")
     for wrong in ("broken x", "broken | cat", "broken\n$ echo $?\n1", "info\n$ echo $?\n3"):
-        with pytest.raises(AssertionError, match=r"page\.md:2: `walogs .*` gave"):
+        with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match=r"page\.md:2: `walogs .*` gave")):
             run(f"$ walogs {wrong}")
-    with pytest.raises(AssertionError):
+    with pytest.RaisesGroup(AssertionError):
         run("$ walogs broken\n$ walogs broken\n$ echo $?\n3")
     assert walogs.exists()
 

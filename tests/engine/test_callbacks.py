@@ -1,4 +1,4 @@
-"""Callbacks of futures may do what they like: raise, wait, call the log. And a future is told once, always."""
+"""Callbacks of futures may raise, wait and call the log. Every future gets its result, exactly once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import walogs
-from tests.callers import FUTURES, OURS, SECONDS, Callers, made, queued, reached, step, stepped, until
-from walogs.engine.commit import GroupCommit, Offer
+from tests.kit.callers import FUTURES, OURS, SECONDS, Callers, made, queued, reached, step, stepped, until
+from walogs.engine.commit_queue import CommitQueue
+from walogs.engine.pending_append import PendingAppend
+from walogs.engine.shared_commits import SharedCommits
+from walogs.handles.futures import CallbackRunner
 from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
-
-pytestmark = pytest.mark.timeout(60)
 
 OTHERS: dict[str, Callable[[walogs.Wal], object]] = {
     "append": lambda wal: wal.append(b"other"),
@@ -47,7 +48,7 @@ def test_a_callback_may_wait_for_another_thread_that_calls_the_log(verb: str, tm
     try:
         future = wal.submit(b"1")
         future.add_done_callback(wait_for_another)
-        assert waited.wait(3 * SECONDS), f"the callback and the {verb} wait for each other"
+        assert waited.wait(2 * SECONDS), f"the callback and the {verb} wait for each other"
         assert not isinstance(told[0], BaseException), told[0]
     finally:
         Callers(wal.close).join()
@@ -55,7 +56,7 @@ def test_a_callback_may_wait_for_another_thread_that_calls_the_log(verb: str, tm
 
 @pytest.mark.guarantee("G18")
 def test_a_callback_may_wait_for_a_lock_that_another_thread_frees_after_its_append(tmp_path: Path) -> None:
-    """The other's append is in the queue already when the callback begins to wait."""
+    """The append of the other thread is in the queue already when the callback begins to wait."""
     wal = walogs.open(tmp_path)
     freed, in_callback = threading.Event(), threading.Event()
 
@@ -69,16 +70,16 @@ def test_a_callback_may_wait_for_a_lock_that_another_thread_frees_after_its_appe
         return lsn
 
     try:
-        gate, honest = threading.Event(), wal._writer.append
+        gate, honest = threading.Event(), wal._writer.write_commit
 
         def slow(entries: list[bytes]) -> int:
             gate.wait(SECONDS)
             return honest(entries)
 
-        wal._writer.append = slow  # type: ignore[method-assign]
+        wal._writer.write_commit = slow  # type: ignore[method-assign]
         future = wal.submit(b"1")
         future.add_done_callback(wait)
-        wal._commits._is_contended = True
+        wal._commits._queue.is_contended = True
         appender = Callers(append)
         queued(wal, 2)
         gate.set()
@@ -92,16 +93,33 @@ def test_a_callback_may_wait_for_a_lock_that_another_thread_frees_after_its_appe
 
 @pytest.mark.guarantee("G18")
 def test_whoever_waits_for_a_cancelled_future_is_told() -> None:
-    """`concurrent.futures.wait` counts a cancelled future only when it was told so by whoever runs it."""
+    """`concurrent.futures.wait` counts a cancelled future only after `set_running_or_notify_cancel`."""
     with stepped(MemoryStore(MemoryDisk())) as wal:
         first, second, third = (wal.submit(b"%d" % n) for n in range(3))
         assert second.cancel()
         step(wal)
-        done, not_done = concurrent.futures.wait([first, second, third], timeout=1)
+        done, not_done = concurrent.futures.wait([first, second, third], timeout=SECONDS)
         assert not not_done
         assert {first, second, third} == done
-        assert list(concurrent.futures.as_completed([second], timeout=1)) == [second]
+        assert list(concurrent.futures.as_completed([second], timeout=SECONDS)) == [second]
         assert list(wal) == [(1, b"0"), (2, b"2")]
+
+
+@pytest.mark.guarantee("G18")
+def test_a_future_whose_lock_is_lost_holds_up_nobody_else() -> None:
+    """An interrupt inside `concurrent.futures.wait` leaves the lock taken, on every Python."""
+    store, may_write = MemoryStore(MemoryDisk()), threading.Event()
+    store.on_write.append(lambda *_: may_write.wait(SECONDS))
+    with walogs.open(store=store) as wal:
+        lost = wal.submit(b"1")
+        assert Callers(lost._condition.acquire).join() == [True]
+        may_write.set()
+        others = [wal.submit(b"%d" % n) for n in range(2, 5)]
+        assert [future.result(SECONDS) for future in others] == [2, 3, 4]
+        assert Callers(lambda: wal.append(b"5")).join() == [5]
+        closing = Callers(wal.close)
+        assert closing.join() == [None]
+    assert not lost._condition.acquire(blocking=False)
 
 
 def test_a_future_that_is_cancelled_when_the_log_is_closed_is_told_too() -> None:
@@ -110,7 +128,7 @@ def test_a_future_that_is_cancelled_when_the_log_is_closed_is_told_too() -> None
     assert future.cancel()
     wal.close()
     step(wal)
-    assert not concurrent.futures.wait([future], timeout=1).not_done
+    assert not concurrent.futures.wait([future], timeout=SECONDS).not_done
     with pytest.raises(CancelledError):
         future.result(0)
 
@@ -148,7 +166,7 @@ def test_a_callback_that_raises_leaves_the_other_futures_to_their_callbacks(
 
 
 def test_a_chain_of_five_thousand_callbacks() -> None:
-    """Each submits the next, or appends and submits: as long as it likes, and never deep."""
+    """Each callback submits the next entry, or appends and submits. The stack stays shallow."""
     done = threading.Event()
     depths: set[int] = set()
 
@@ -214,7 +232,7 @@ def told_each_time(at: int, verb: str, poisons: bool) -> bool:
     with suppress(KeyboardInterrupt):
         reached(call, at, interrupt, FUTURES if verb == "close" else OURS)
     step(wal)
-    with suppress(walogs.Indefinite):
+    with suppress(walogs.OutcomeUnknown):
         wal.close()
     disk.disarm()
     outcomes = waiter.join()
@@ -224,7 +242,7 @@ def told_each_time(at: int, verb: str, poisons: bool) -> bool:
         if isinstance(outcome, int):
             assert there[outcome] == b"%d" % n
         else:
-            assert isinstance(outcome, (walogs.Indefinite, walogs.Poisoned, walogs.Closed)), outcome
+            assert isinstance(outcome, (walogs.OutcomeUnknown, walogs.Poisoned, walogs.Closed)), outcome
     assert max(counts) <= 1
     return was_interrupted
 
@@ -239,16 +257,15 @@ def test_a_future_is_told_wherever_the_one_who_tells_it_is_interrupted(verb: str
 
 
 def test_futures_told_under_the_mutex_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A callback that waits for another thread's verb would wait for ever."""
-    honest = GroupCommit._sweep
+    """Then a callback that waits for another thread's verb waits for ever."""
+    honest = CommitQueue.remove_settled
 
-    def telling(self: GroupCommit) -> None:
+    def telling(self: CommitQueue) -> None:
         honest(self)
-        self._resolve()
-        for teller in wal._tellers.values():
-            teller.step()
+        self.resolve_futures()
 
-    monkeypatch.setattr(GroupCommit, "_sweep", telling)
+    monkeypatch.setattr(CommitQueue, "remove_settled", telling)
+    monkeypatch.setattr(CallbackRunner, "add", lambda _, future: future.tell())
     with walogs.open(tmp_path) as wal:
         got_a_turn: list[bool] = []
 
@@ -257,23 +274,26 @@ def test_futures_told_under_the_mutex_are_seen_when_planted(monkeypatch: pytest.
             Callers(lambda: (wal.segments(), done.set()))  # refused, when the log was closed meanwhile
             got_a_turn.append(done.wait(0.5))
 
+        is_added, honest_append = threading.Event(), wal._writer.write_commit
+        wal._writer.write_commit = lambda entries: is_added.wait(SECONDS) and honest_append(entries)  # type: ignore[method-assign]
         future = wal.submit(b"1")
         future.add_done_callback(look)
+        is_added.set()
         until(lambda: got_a_turn, "the callback's end")
         assert got_a_turn == [False]
 
 
-def test_offers_that_leave_the_queue_before_their_commit_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = GroupCommit._take
+def test_appends_that_leave_the_queue_too_early_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = CommitQueue.take
 
-    def popping(self: GroupCommit) -> list[Offer]:
-        taken = honest(self)
+    def popping(self: CommitQueue, fits: Callable[[int, int], bool]) -> list[PendingAppend]:
+        taken = honest(self, fits)
         for _ in taken:
-            self._queue.popleft()
+            self.appends.popleft()
         return taken
 
-    monkeypatch.setattr(GroupCommit, "_take", popping)
-    monkeypatch.setattr("tests.callers.SECONDS", 1.0)
+    monkeypatch.setattr(CommitQueue, "take", popping)
+    monkeypatch.setattr("tests.kit.callers.SECONDS", 1.0)
     with stepped(MemoryStore(MemoryDisk())) as wal:
         futures = [wal.submit(b"%d" % n) for n in range(3)]
         step(wal)
@@ -281,18 +301,18 @@ def test_offers_that_leave_the_queue_before_their_commit_are_seen_when_planted(m
 
 
 def test_a_queue_that_is_not_looked_at_under_the_mutex_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread's submit and append come in the wrong order."""
-    monkeypatch.setattr(GroupCommit, "_keeps_order", lambda *_: True)
+    """Then the submit and the append of one thread are committed in the wrong order."""
+    monkeypatch.setattr(CommitQueue, "has_appends_of", lambda *_: False)
     with stepped(MemoryStore(MemoryDisk())) as wal:
         future = wal.submit(b"first")
-        wal._commits._is_contended = False
+        wal._commits._queue.is_contended = False
         assert wal.append(b"second") == 1
         step(wal)
         assert future.result(0) == 2
 
 
 def test_one_error_for_all_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GroupCommit, "_outcome", lambda _self, error, *_: error)
+    monkeypatch.setattr(SharedCommits, "_error_for", lambda _self, error, *_: error)
     disk = MemoryDisk()
     with stepped(MemoryStore(disk)) as wal:
         futures = [wal.submit(b"x") for _ in range(3)]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import walogs
-from tests import stores
-from tests.codecs import KeptCodec, LevelCodec
-from tests.stores import LogFactory
+from tests.kit import stores
+from tests.kit.codecs import KeptCodec, LevelCodec
+from tests.kit.stores import LogFactory
 from tests.system.children import seed_of
-from walogs import registry
+from walogs.components import registry
 from walogs.protocols import Codec
 from walogs.testing import MemoryDisk, MemoryStore
 
@@ -22,7 +22,7 @@ log_factory = stores.log_factory
 @pytest.fixture(autouse=True)
 def level_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """`level` is a name that the registry knows."""
-    level = ("tests.codecs:LevelCodec", "tests.codecs:LevelOptions", "For tests")
+    level = ("tests.kit.codecs:LevelCodec", "tests.kit.codecs:LevelOptions", "For tests")
     monkeypatch.setitem(registry.BUILT_IN, "codec", {**registry.BUILT_IN["codec"], "level": level})  # type: ignore[arg-type]
 
 

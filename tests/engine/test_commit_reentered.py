@@ -12,20 +12,19 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 import walogs
-from tests.callers import OURS, Callers, entered, made, queued, reached, step, stepped, until
+from tests.kit.callers import OURS, SECONDS, Callers, entered, made, queued, reached, step, stepped_by_hand, until
+from tests.kit.laboratory import amount
 from tests.system.children import seed_of
-from walogs.engine.commit import Offer
-from walogs.engine.source import start_thread
+from walogs.engine.log_source import start_thread
+from walogs.engine.pending_append import PendingAppend
 from walogs.testing import MemoryDisk, MemoryStore
 
-pytestmark = pytest.mark.timeout(110)
 STEP: Final = 9
 """The default run tries every so many-th point only, from a random one on."""
 
@@ -46,7 +45,8 @@ class Busy:
         store.on_write.append(self._contend)
 
     def _contend(self, *_: object) -> None:
-        in_an_offer = self.wal._commits._gate._is_owned()  # type: ignore[attr-defined]  # then others cannot
+        commits = self.wal._commits
+        in_an_offer = commits._queue.gate.is_mine() or commits._thread.service.gate.is_mine()  # then others cannot
         if threading.get_ident() == self.caller and not self.others and not in_an_offer:
             self.others.append(Callers(lambda: self.wal.submit(b"other")))
             self.others[0].join()
@@ -80,7 +80,7 @@ class Busy:
 def judge_one(data: bytes, outcome: object, there: dict[int, bytes]) -> None:
     if isinstance(outcome, Future):
         try:
-            outcome = outcome.result(20)
+            outcome = outcome.result(SECONDS)
         except walogs.WalError as error:
             outcome = error
     if isinstance(outcome, int):
@@ -152,11 +152,11 @@ def test_a_handler_that_calls_the_log_at_some_points_of_a_call_hangs_nobody(verb
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_handler_that_calls_the_log_at_any_point_of_a_call_hangs_nobody(verb: str, handler: str, sync: str) -> None:
-    call_from_handlers(verb, handler, sync, 1)
+    call_from_handlers(verb, handler, sync, amount(5, 1))
 
 
 @pytest.mark.guarantee("G18")
-@pytest.mark.parametrize(("sync", "function"), [("fdatasync", "release_all"), ("interval", "_keep_deadline")])
+@pytest.mark.parametrize(("sync", "function"), [("fdatasync", "release_all"), ("interval", "keep_deadline")])
 def test_a_handler_that_appends_when_the_commit_is_made_and_the_turn_is_not_over(sync: str, function: str) -> None:
     """The log has become contended meanwhile: to wait for the commit thread now is to wait for oneself."""
     busy = Busy(sync)
@@ -178,8 +178,8 @@ def test_a_handler_that_appends_when_the_commit_is_made_and_the_turn_is_not_over
 def test_a_handler_that_closes_between_an_appends_look_and_its_queue(tmp_path: Path) -> None:
     """As a program does that ends at SIGTERM: the append is refused, and waits for nobody who has gone."""
     with walogs.open(tmp_path) as wal:
-        wal.submit(b"1").result(20)
-        (outcome,) = Callers(lambda: entered("_enqueue", lambda: wal.append(b"2"), wal.close)).join()
+        wal.submit(b"1").result(SECONDS)
+        (outcome,) = Callers(lambda: entered("put", lambda: wal.append(b"2"), wal.close)).join()
         assert isinstance(outcome, walogs.WalError), outcome
     with walogs.open(tmp_path) as wal:
         assert list(wal) == [(1, b"1")]
@@ -187,26 +187,26 @@ def test_a_handler_that_closes_between_an_appends_look_and_its_queue(tmp_path: P
 
 @pytest.mark.guarantee("G18")
 def test_a_handler_that_appends_in_the_middle_of_an_offer_while_another_closes() -> None:
-    """The offer's gate, the mutex and the commit thread wait for each other when the handler waits for its entry."""
+    """The queue's gate, the mutex and the commit thread wait for each other when the handler waits for its entry."""
     wal = made(MemoryStore(MemoryDisk()))
-    wal.submit(b"1").result(20)
+    wal.submit(b"1").result(SECONDS)
     told: list[object] = []
     closers: list[Callers] = []
 
     def handled() -> None:
         closers.append(Callers(wal.close))
-        until(lambda: wal._commits._holder or wal.closed, "the closer's turn")
+        until(lambda: wal._commits.turns._holder or wal.closed, "the closer's turn")
         try:
             told.append(wal.append(b"handler"))
         except walogs.WalError as error:
             told.append(error)
 
     mine: list[Future[int]] = []
-    (outcome,) = Callers(lambda: entered("_enqueue", lambda: mine.append(wal.submit(b"mine")), handled)).join()
+    (outcome,) = Callers(lambda: entered("put", lambda: mine.append(wal.submit(b"mine")), handled)).join()
     closers[0].join()
     assert isinstance(told[0], (int, walogs.Reentered, walogs.Closed))
     if mine:
-        assert isinstance(mine[0].exception(20), (walogs.Closed, type(None)))
+        assert isinstance(mine[0].exception(SECONDS), (walogs.Closed, type(None)))
     else:
         assert isinstance(outcome, walogs.Closed)
 
@@ -216,7 +216,7 @@ def test_a_handler_that_closes_in_an_appends_turn_does_not_let_it_write_afterwar
     disk = MemoryDisk()
     wal = made(MemoryStore(disk))
     told: list[object] = []
-    Callers(lambda: wal.submit(b"1").result(20)).join()
+    Callers(lambda: wal.submit(b"1").result(SECONDS)).join()
 
     def handled() -> None:
         try:
@@ -224,12 +224,10 @@ def test_a_handler_that_closes_in_an_appends_turn_does_not_let_it_write_afterwar
         except walogs.WalError as error:
             told.append(error)
 
-    wal._commits._is_contended = False  # a lone commit ended while the queue was put to
-
     def append() -> None:
-        wal._commits._queue.append(Offer([b"other"], 5, -1))
-        wal._commits._offered_bytes += 5
-        entered("_keeps_order", lambda: wal.append(b"mine"), handled, time=2)
+        wal._commits._queue.put(PendingAppend([b"other"], 5, -1))
+        wal._commits._queue.is_contended = False  # a lone commit ended while the queue was put to
+        entered("has_appends_of", lambda: wal.append(b"mine"), handled, time=2)
 
     (outcome,) = Callers(append).join()
     assert outcome is None or isinstance(outcome, walogs.WalError), outcome
@@ -250,14 +248,14 @@ def test_a_handler_that_starts_the_commit_thread_while_it_is_being_started() -> 
         if not handled:
             handled.append(Future())
             handled.append(wal.submit(b"from the handler"))
-            handled[1].result(20)
+            handled[1].result(SECONDS)
         return start_thread(run)
 
     wal = made(MemoryStore(MemoryDisk()), spawn)
     told: list[int] = []
     (future,) = Callers(lambda: wal.submit(b"mine")).join()
     assert isinstance(future, Future)
-    future.result(20)
+    future.result(SECONDS)
     wal.submit(b"again").add_done_callback(lambda _: told.append(wal.append(b"from a callback")))
     try:
         until(lambda: told, "the append of a callback")
@@ -275,14 +273,14 @@ def test_a_start_of_the_commit_thread_that_was_interrupted_and_comes_late() -> N
         if not late:
             late.append(run)
             raise KeyboardInterrupt
-        if isinstance(run, partial):  # and not for the callbacks
+        if getattr(run, "func", run).__self__ is wal._commits._thread.service:  # type: ignore[attr-defined]  # and not for the callbacks
             started.append(run)
         return start_thread(run)
 
     wal = made(MemoryStore(MemoryDisk()), spawn)
     with pytest.raises(KeyboardInterrupt):
         wal.submit(b"1")
-    assert wal.read(wal.submit(b"2").result(20)) == b"2"
+    assert wal.read(wal.submit(b"2").result(SECONDS)) == b"2"
     Callers(late[0]).join()
     told: list[int] = []
     wal.submit(b"3").add_done_callback(lambda _: told.append(wal.append(b"from a callback")))
@@ -294,18 +292,26 @@ def test_a_start_of_the_commit_thread_that_was_interrupted_and_comes_late() -> N
 
 
 @pytest.mark.guarantee("G18")
-def test_an_offer_that_was_interrupted_half_way_is_not_given_the_lsn_of_another() -> None:
-    """Two Ctrl-C: one in the middle of an offer, one in the middle of the commit that takes it. The next append is
-    another's, and its LSN is its own."""
-    disk = MemoryDisk()
-    wal = stepped(MemoryStore(disk))
+def test_an_append_that_was_interrupted_while_it_was_queued_is_not_given_the_lsn_of_another() -> None:
+    """One Ctrl-C comes in the middle of queueing an append, and another in the middle of the commit that takes it.
+
+    The next append is another thread's, and its LSN is its own.
+    """
+    is_interrupted = False
+
+    def clock() -> int:
+        if is_interrupted:
+            raise KeyboardInterrupt
+        return 0
+
+    wal = made(MemoryStore(MemoryDisk()), stepped_by_hand, clock)
     (future,) = Callers(lambda: wal.submit(b"other")).join()
     queued(wal, 1)
-    wal._commits._is_contended = False  # as the first leaves it, between the queue and what says that it is used
-    honest, wal._commits._monotonic = wal._commits._monotonic, interrupting
+    wal._commits._queue.is_contended = False  # as the first leaves it, between the queue and what says that it is used
+    is_interrupted = True  # the commit asks for the time between its look at the queue and its write
     with pytest.raises(KeyboardInterrupt):
         wal.sync()
-    wal._commits._monotonic = honest
+    is_interrupted = False
     lsn = wal.append(b"mine")
     step(wal)
     assert isinstance(future, Future)
@@ -313,7 +319,3 @@ def test_an_offer_that_was_interrupted_half_way_is_not_given_the_lsn_of_another(
     assert entries[lsn] == b"mine"
     assert entries[future.result(0)] == b"other"
     wal.close()
-
-
-def interrupting() -> int:
-    raise KeyboardInterrupt

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 import walogs
-from tests import stores
-from tests.callers import SECONDS, Callers, entered, made, step, stepped, stepped_by_hand, until
-from tests.stores import LogFactory
+from tests.kit import stores
+from tests.kit.callers import SECONDS, Callers, entered, made, step, stepped, stepped_by_hand, until
+from tests.kit.stores import LogFactory
 from tests.system.children import forked
-from walogs.testing import FAILED_SYNC, MemoryChainStore, MemoryCloud, MemoryDisk, MemoryStore
+from walogs.testing import FAILED_SYNC, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
-pytestmark = pytest.mark.timeout(60)
 log_factory = stores.log_factory
 
 
@@ -74,16 +73,18 @@ def test_a_follower_that_waits_is_told_when_something_poisons(what: str) -> None
 def test_a_follower_that_waits_is_told_when_a_background_sync_poisons() -> None:
     disk, now = MemoryDisk(), [0]
     policy = walogs.IntervalPolicy(time=0.001)
-    with made(MemoryStore(disk), stepped_by_hand, lambda: now[0], sync=policy) as wal:
-        wal.append(b"1")
-        follower = Callers(followed(wal, 2))
-        waiting(wal)
-        disk.arm(1, FAILED_SYNC, rng=random.Random(1))
-        now[0] = 2_000_000
-        step(wal)
-        assert wal._writer.is_poisoned
-        ((_, error),) = follower.join()  # type: ignore[misc]
-        assert isinstance(error, walogs.Poisoned), error
+    wal = made(MemoryStore(disk), stepped_by_hand, lambda: now[0], sync=policy)
+    wal.append(b"1")
+    follower = Callers(followed(wal, 2))
+    waiting(wal)
+    disk.arm(1, FAILED_SYNC, rng=random.Random(1))
+    now[0] = 2_000_000
+    step(wal)
+    assert wal._writer.is_poisoned
+    ((_, error),) = follower.join()  # type: ignore[misc]
+    assert isinstance(error, walogs.Poisoned), error
+    with pytest.raises(walogs.OutcomeUnknown):
+        wal.close()
 
 
 @pytest.mark.guarantee("G7")
@@ -92,7 +93,7 @@ def test_a_follower_of_a_poisoned_log_gets_what_is_there_and_is_told() -> None:
     with stepped(MemoryStore(disk)) as wal:
         wal.append(b"1")
         disk.arm(1, FAILED_SYNC, rng=random.Random(1))
-        with pytest.raises(walogs.Indefinite):
+        with pytest.raises(walogs.OutcomeUnknown):
             wal.append(b"2")
         ((got, error),) = Callers(followed(wal, 1)).join()  # type: ignore[misc]
         assert got == [1]
@@ -102,11 +103,11 @@ def test_a_follower_of_a_poisoned_log_gets_what_is_there_and_is_told() -> None:
 @pytest.mark.guarantee("G7")
 def test_a_follower_of_a_fenced_log_is_told() -> None:
     cloud = MemoryCloud()
-    with stepped(MemoryChainStore(cloud)) as wal:
+    with stepped(MemoryImmutableStore(cloud)) as wal:
         wal.append(b"1")
         follower = Callers(followed(wal, 2))
         waiting(wal)
-        with walogs.open(store=MemoryChainStore(cloud)):
+        with walogs.open(store=MemoryImmutableStore(cloud)):
             with pytest.raises(walogs.Fenced):
                 wal.append(b"2")
             ((_, error),) = follower.join()  # type: ignore[misc]
@@ -127,15 +128,15 @@ def test_a_follower_that_was_woken_for_nothing_does_not_take_a_commit_under_way_
         in_write.set()
         assert may_write.wait(SECONDS)
 
-    honest = wal._commits.turn
+    honest = wal._commits.turns.run_if_open
 
     turns: list[object] = []
 
     def turn(verb: Any, *args: Any, **kwargs: Any) -> Any:
         turns.append(verb)
         found = honest(verb, *args, **kwargs)
-        if threading.current_thread() is follower.threads[0] and wal._commits._released == 0 and not appenders:
-            wal._commits._is_contended = False
+        if threading.current_thread() is follower.threads[0] and wal._commits._shared.last_count == 0 and not appenders:
+            wal._commits._queue.is_contended = False
             store.on_write.append(write_slowly)
             appenders.append(Callers(lambda: wal.append(b"2")))
             assert in_write.wait(SECONDS)
@@ -143,7 +144,7 @@ def test_a_follower_that_was_woken_for_nothing_does_not_take_a_commit_under_way_
 
     follower = Callers(followed(wal, 2, 0.2))
     waiting(wal)
-    wal._commits.turn = turn  # type: ignore[method-assign]
+    wal._commits.turns.run_if_open = turn  # type: ignore[method-assign]
     assert wal.submit(b"x").cancel()
     step(wal)
     try:
@@ -169,7 +170,7 @@ def test_a_following_that_goes_on_in_a_forked_child_is_refused_there(tmp_path: P
             with pytest.raises(walogs.Closed):
                 next(following)
 
-        assert forked(in_child, seconds=10) == 0
+        assert forked(in_child, seconds=SECONDS) == 0
         wal.append(b"2")
         assert next(following) == (2, b"2")
 
@@ -187,7 +188,7 @@ def test_a_following_that_goes_on_in_a_child_forked_inside_the_gate_is_refused_t
             in_gate.set()
             may_leave.wait(SECONDS)
 
-        holder = Callers(lambda: entered("_enqueue", lambda: wal.submit(b"2").result(SECONDS), hold))
+        holder = Callers(lambda: entered("put", lambda: wal.submit(b"2").result(SECONDS), hold))
         assert in_gate.wait(SECONDS)
 
         def in_child() -> None:
@@ -195,7 +196,7 @@ def test_a_following_that_goes_on_in_a_child_forked_inside_the_gate_is_refused_t
                 next(following)
 
         try:
-            assert forked(in_child, seconds=10) == 0
+            assert forked(in_child, seconds=SECONDS) == 0
         finally:
             may_leave.set()
             assert holder.join() == [None]

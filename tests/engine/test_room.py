@@ -9,33 +9,37 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.callers import Callers, entered, made, no_thread, reached, step, stepped, until
-from walogs.engine.commit import GroupCommit
+from tests.kit.callers import OURS, Callers, entered, made, no_thread, reached, step, stepped, until
+from walogs.engine.commit_thread import CommitThread
+from walogs.engine.pending_append import PENDING_APPEND_BYTES
+from walogs.engine.writer_turns import WriterTurns
 from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
 
-pytestmark = pytest.mark.timeout(60)
+ROOM = 1000 + 2 * PENDING_APPEND_BYTES
+"""For two appends with 1,000 bytes of data between them."""
 
 
 def waiting_for_room(wal: walogs.Wal, count: int) -> None:
-    until(lambda: len(wal._commits._waiting_for_room) >= count, f"{count} who wait for room")
+    until(lambda: len(wal._commits._queue.waiting_for_room) >= count, f"{count} who wait for room")
 
 
 def test_an_offer_larger_than_the_queue_gets_in_however_many_small_ones_come() -> None:
     """Each commit is met by new small ones; the large one has waited longer."""
     store = MemoryStore(MemoryDisk())
-    with stepped(store, max_queued_size=1000) as wal:
+    with stepped(store, max_queued_size=ROOM) as wal:
         wal.submit(b"small")
-        large = Callers(lambda: wal.submit(bytes(5000)))
+        large = Callers(lambda: wal.submit(bytes(50_000)))
         waiting_for_room(wal, 1)
         small: list[Callers] = []
         store.on_write.append(lambda *_: small.append(Callers(lambda: wal.submit(b"small"))))
-        for _ in range(50):
+        commits, pending = 0, wal._commits._queue.waiting_for_room[0]
+        while commits < 50 and pending in wal._commits._queue.waiting_for_room:
             wal._commits.step()
-            until(lambda: len(wal._commits._queue) or not large.threads[0].is_alive(), "the next small one")
-            if not large.threads[0].is_alive():
-                break
-            large.threads[0].join(0.01)  # it has every chance
-        got_in = not large.threads[0].is_alive()
+            commits += 1
+            until(
+                lambda: any(other is not pending for other in list(wal._commits._queue.appends)), "the next small one"
+            )
+        got_in = commits < 50
         store.on_write.clear()
         while large.threads[0].is_alive() or any(each.threads[0].is_alive() for each in small):
             step(wal)
@@ -46,7 +50,7 @@ def test_an_offer_larger_than_the_queue_gets_in_however_many_small_ones_come() -
 @pytest.mark.guarantee("G7")
 def test_those_who_wait_for_room_are_answered_when_the_log_is_poisoned() -> None:
     disk = MemoryDisk()
-    with stepped(MemoryStore(disk), max_queued_size=1000, max_batch_size=1000) as wal:
+    with stepped(MemoryStore(disk), max_queued_size=ROOM, max_batch_size=1000) as wal:
         wal.submit(bytes(900))
         callers = Callers(*[lambda: wal.submit(bytes(400)) for _ in range(3)])
         waiting_for_room(wal, 3)
@@ -64,7 +68,7 @@ def test_a_ctrl_c_of_one_who_waits_for_room_holds_up_nobody() -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with stepped(MemoryStore(MemoryDisk()), max_queued_size=1000) as wal:
+    with stepped(MemoryStore(MemoryDisk()), max_queued_size=ROOM) as wal:
         wal.submit(bytes(900))
         (outcome,) = Callers(lambda: entered("_await", lambda: wal.submit(bytes(400)), interrupt)).join()
         assert isinstance(outcome, KeyboardInterrupt)
@@ -83,7 +87,7 @@ def test_the_bound_is_the_same_after_an_interrupt_anywhere(verb: str) -> None:
     """What is queued is counted; a count that an interrupt falsified would be false for ever."""
     at = 1
     while True:
-        wal = stepped(MemoryStore(MemoryDisk()), max_queued_size=1000)
+        wal = stepped(MemoryStore(MemoryDisk()), max_queued_size=ROOM + PENDING_APPEND_BYTES)
         for _ in range(2):
             wal.submit(bytes(300))
         was_delivered = False
@@ -95,11 +99,11 @@ def test_the_bound_is_the_same_after_an_interrupt_anywhere(verb: str) -> None:
 
         calls: dict[str, Any] = {"submit": lambda wal=wal: wal.submit(bytes(300)), "sync": wal.sync}
         try:
-            reached(calls[verb], at, interrupt, ("walogs",))
+            reached(calls[verb], at, interrupt, OURS)
         except KeyboardInterrupt:
             pass
         step(wal)
-        assert not wal._commits._queue
+        assert not wal._commits._queue.appends
         fitting = Callers(*[lambda wal=wal: wal.submit(bytes(500)) for _ in range(2)])
         fitting.join()
         beyond = Callers(lambda wal=wal: wal.submit(b"1"))
@@ -133,15 +137,14 @@ def test_a_log_that_is_dropped_is_ended_also_by_a_thread_that_was_about_to_leave
     ended: list[object] = []
     order: list[str] = []
 
-    class Watched(GroupCommit):
-        def __setattr__(self, name: str, value: object) -> None:
-            if name in {"closed", "_abandoned"}:
-                order.append(name)
-            object.__setattr__(self, name, value)
+    def note(self: object, name: str, value: object) -> None:
+        order.append(name)
+        object.__setattr__(self, name, value)
 
-    commits.__class__ = Watched
-    commits.abandon(lambda: ended.append(1))
-    commits.__class__ = GroupCommit
-    commits.closed = False
+    with monkeypatch.context() as watched:
+        watched.setattr(CommitThread, "__setattr__", note)
+        watched.setattr(WriterTurns, "__setattr__", note)
+        commits.abandon(lambda: ended.append(1))
+    commits.turns.is_closed = False
     wal.close()
-    assert order == ["_abandoned", "closed"]
+    assert order == ["end_log", "is_closed"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logs import crate_frame
+from tests.kit.logs import crate_frame
 from walogs.formats import walogs_rs
 from walogs.formats.native import MAGIC
 

@@ -1,8 +1,7 @@
 """Make the golden logs of format 1: `python -m tests.golden.make DIRECTORY`.
 
-What is committed was made once and stays: it stands for the logs on people's disks (G20). A test makes them again and
-compares, so that no change of the bytes goes unnoticed. A new case is added by making it into `format-1/`; an old one
-is never made again.
+The committed logs were made once and never change, because they stand for the logs on people's disks (G20). A test
+makes each log again and compares the bytes. To add a case, make it into `format-1/`. Never make an old case again.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import walogs
-from tests.codecs import ReversingCodec
-from tests.logs import SEAL, frames_of, numbers_in, segment_name, zeroed
+from tests.kit.codecs import ReversingCodec
+from tests.kit.logs import SEAL, frames_of, numbers_in, segment_name, zeroed
 from walogs.assembly import assemble
-from walogs.engine.source import Environment
-from walogs.testing import MemoryChainStore, MemoryCloud
+from walogs.engine.log_source import Environment
+from walogs.testing import MemoryCloud, MemoryImmutableStore
 
 GOLDEN: Final = Path(__file__).parent / "format-1"
 EXPECTED: Final = "expected.json"
@@ -31,7 +30,7 @@ Files = dict[str, bytes]
 
 
 def environment(seed: int) -> Environment:
-    """A clock that ticks by a second and a microsecond, and entropy that repeats."""
+    """Return a clock that ticks by a second and a microsecond, and repeatable entropy."""
     ticks, rng = itertools.count(BEGINNING_NS, 1_000_001_000), random.Random(seed)
     return Environment(clock=lambda: next(ticks), entropy=rng.randbytes, sleep=lambda _: None)
 
@@ -41,12 +40,12 @@ def opened(path: Path, seed: int, **config: Any) -> walogs.Wal:
 
 
 def files_in(path: Path) -> Files:
-    """Segments and witness."""
+    """Return the segments and the durable mark."""
     return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.name not in ("LOCK", EXPECTED)}
 
 
 def killed(path: Path, seed: int, write: Callable[[walogs.Wal], object], **config: Any) -> Files:
-    """The log that a process leaves that is killed after *write*, its window trimmed to little more than the end."""
+    """Return the log of a process that was killed after *write*. Its window is trimmed to little more than the end."""
     with opened(path, seed, **config) as wal:
         write(wal)
         left = files_in(path)
@@ -88,15 +87,15 @@ def killed_in_the_middle(path: Path) -> Files:
     return killed(path, 4, lambda wal: [each(wal, *TEXT), wal.append_batch([b"a", b"bc"])])
 
 
-def without_witness(path: Path) -> Files:
-    """As after a power cut that outran its write-back."""
+def without_durable_mark(path: Path) -> Files:
+    """Return a log whose durable mark a power cut has lost."""
     files = killed(path, 5, lambda wal: each(wal, *TEXT))
     del files["DURABLE"]
     return files
 
 
 def torn(path: Path) -> Files:
-    """The last commit, which nobody was told of, is half there."""
+    """Return a log whose last commit was never acknowledged and is half written."""
 
     def write(wal: walogs.Wal) -> None:
         each(wal, *TEXT)
@@ -111,7 +110,7 @@ def torn(path: Path) -> Files:
 
 
 def segments(path: Path) -> Files:
-    """Sealed ones, an unsealed one, a CHECKPOINT, and a segment taken up after a kill."""
+    """Return a log with sealed segments, an unsealed one, a CHECKPOINT, and a killed writer."""
 
     def write(wal: walogs.Wal) -> None:
         each(wal, *TEXT, *TEXT)
@@ -124,7 +123,7 @@ def segments(path: Path) -> Files:
 
 
 def unsealed_first(files: Files) -> Files:
-    """The oldest segment as a crash leaves it that comes before its SEAL."""
+    """Take the SEAL from the oldest segment, as a crash before the SEAL does."""
     name = segment_name(numbers_in(files)[0])
     seal = frames_of(files[name])[-1]
     assert seal.kind == SEAL
@@ -132,7 +131,7 @@ def unsealed_first(files: Files) -> Files:
 
 
 def several_writers(path: Path) -> Files:
-    """Opened three times, once after a kill."""
+    """Return a log that was opened three times, once after a kill."""
     left = killed(path, 8, lambda wal: each(wal, *TEXT[:2]))
     for file in path.iterdir():
         file.unlink()
@@ -147,11 +146,11 @@ def another_codec(path: Path) -> Files:
 
 
 def chain(path: Path) -> Files:
-    """In a store that cannot append: FENCEs, a BASE, and a segment for each commit."""
+    """Return a log of an immutable-segment store: FENCEs, a CHECKPOINT, and a segment for each commit."""
     path.mkdir()
     cloud = MemoryCloud()
     for seed in (12, 13):
-        wal = assemble(None, walogs.WalConfig(store=MemoryChainStore(cloud)), environment(seed))
+        wal = assemble(None, walogs.WalConfig(store=MemoryImmutableStore(cloud)), environment(seed))
         each(wal, *TEXT[:3])
         wal.append_batch(TEXT)
         wal.checkpoint(2)
@@ -164,7 +163,7 @@ CASES: Final[dict[str, Callable[[Path], Files]]] = {
     "single-entries": single_entries,
     "batches": batches,
     "killed": killed_in_the_middle,
-    "without-witness": without_witness,
+    "without-durable-mark": without_durable_mark,
     "torn": torn,
     "segments": segments,
     "several-writers": several_writers,
@@ -174,11 +173,11 @@ CASES: Final[dict[str, Callable[[Path], Files]]] = {
 
 
 def open_copy(case: str, path: Path, files: Mapping[str, bytes]) -> tuple[walogs.Wal, dict[str, Any]]:
-    """Open a copy of a golden log; the log, and what to open it with again."""
+    """Open a copy of a golden log. Return the log, and the options to open it again."""
     if case == "chain":
         cloud = MemoryCloud()
         cloud.objects.update({int(name): content for name, content in files.items()})
-        return assemble(None, walogs.WalConfig(store=MemoryChainStore(cloud)), environment(99)), {"cloud": cloud}
+        return assemble(None, walogs.WalConfig(store=MemoryImmutableStore(cloud)), environment(99)), {"cloud": cloud}
     path.mkdir()
     for name, content in files.items():
         (path / name).write_bytes(content)
@@ -187,7 +186,7 @@ def open_copy(case: str, path: Path, files: Mapping[str, bytes]) -> tuple[walogs
 
 
 def described(wal: walogs.Wal) -> dict[str, Any]:
-    """Everything that a log says of itself after it was opened, but for how long that took."""
+    """Return everything that a log says of itself after it was opened, except the time that this took."""
     report = dataclasses.asdict(wal.recovery_report)
     del report["duration_seconds"]
     report["tail_state"] = repr(wal.tail_state)
@@ -205,7 +204,7 @@ def as_text(value: Mapping[str, Any]) -> str:
 
 
 def main(target: Path) -> None:
-    """Every case that is not there yet, with what it says of itself when it is opened."""
+    """Make every missing case, with the file of what it says of itself when it is opened."""
     import tempfile
 
     for case, make in CASES.items():

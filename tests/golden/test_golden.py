@@ -1,4 +1,4 @@
-"""Logs that were written long ago open as they did, and the same writes still make the same bytes."""
+"""The golden logs open as they always did, and the same writes still make the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import walogs
 from tests.golden.make import CASES, EXPECTED, GOLDEN, as_text, described, files_in, open_copy
-from walogs.testing import MemoryChainStore
+from walogs.testing import MemoryImmutableStore
 
 pytestmark = pytest.mark.guarantee("G20")
 
@@ -22,7 +22,7 @@ def test_every_golden_log_is_there_and_none_is_forgotten() -> None:
 
 
 def only(found: Any, expected: Any) -> Any:
-    """What was known when the expectation was written: later releases may say more."""
+    """Return the part of *found* that the expectation has. Later releases may report more."""
     if isinstance(expected, dict):
         return {key: only(found[key], value) for key, value in expected.items()}
     if isinstance(expected, list) and len(expected) == len(found):
@@ -42,7 +42,7 @@ def test_a_golden_log_opens_with_what_it_held(case: str, tmp_path: Path) -> None
     grown = [*entries, (lsn, b"written by this release")]
     for _ in range(2):
         cloud = again.get("cloud")
-        wal = walogs.open(store=MemoryChainStore(cloud)) if cloud else walogs.open(tmp_path / "log", **again)
+        wal = walogs.open(store=MemoryImmutableStore(cloud)) if cloud else walogs.open(tmp_path / "log", **again)
         with wal:
             assert list(wal) == grown
     assert files_in(GOLDEN / case) == before, "a test opens copies"
@@ -56,7 +56,7 @@ def test_a_golden_log_opens_in_every_mode(case: str, options: dict[str, str], tm
     wal.close()
     cloud = again.get("cloud")
     wal = (
-        walogs.open(store=MemoryChainStore(cloud), **options)  # type: ignore[arg-type]
+        walogs.open(store=MemoryImmutableStore(cloud), **options)  # type: ignore[arg-type]
         if cloud
         else walogs.open(tmp_path / "log", **again, **options)
     )

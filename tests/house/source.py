@@ -8,32 +8,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.kit.requirements import require
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def module_name(path: Path, root: Path = ROOT) -> str:
-    """`walogs/engine/commit.py` is `walogs.engine.commit`; a package keeps its `__init__`, to be told from a module."""
+    """Return `walogs.engine.commit` for `walogs/engine/commit.py`. A package keeps its `__init__`."""
     return ".".join(path.relative_to(root).with_suffix("").parts)
 
 
 def sources(folder: str, root: Path = ROOT) -> Mapping[Path, str]:
-    """Every Python file below *folder* and its text. None at all is an error: such a check would check nothing."""
+    """Return every Python file below *folder* with its text. A folder without any is an error."""
     found = {path: path.read_text(encoding="utf-8") for path in sorted((root / folder).rglob("*.py"))}
     assert found, f"there is no Python file below {folder}/"
     return found
 
 
 def project_files(root: Path = ROOT) -> list[Path]:
-    """What is in git, or would be after `git add .`, and exists."""
+    """Return the files that are in git, or would be after `git add .`. Skip the test if git does not know the tree."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, check=True, capture_output=True).stdout.decode()
+    try:
+        listed = subprocess.run(command, cwd=root, check=True, capture_output=True).stdout.decode()
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        require("git", False, f"git cannot list the files of {root}: {error}")
+        raise
     found = [root / name for name in sorted(set(listed.split("\0"))) if name and (root / name).is_file()]
     assert found, "git lists no file"
     return found
 
 
 def dotted(node: ast.expr) -> str:
-    """`pytest.mark.guarantee` as written, or "" for what is no plain dotted name."""
+    """Return a dotted name as written, such as `pytest.mark.guarantee`, or "" for any other expression."""
     match node:
         case ast.Name(id=name):
             return name
@@ -44,9 +50,9 @@ def dotted(node: ast.expr) -> str:
 
 
 def collected_names(tree: ast.Module) -> Iterator[str]:
-    """What pytest collects in this module, as it stands behind the file's name: `test_x`, `TestLog`, `TestLog::test_y`.
+    """Yield what pytest collects in this module: `test_x`, `TestLog`, `TestLog::test_y`.
 
-    A Hypothesis state machine is an assignment, `TestLog = Machine.TestCase`.
+    A Hypothesis state machine is an assignment: `TestLog = Machine.TestCase`.
     """
     for node in tree.body:
         match node:

@@ -1,4 +1,4 @@
-"""A promise that no test names is not made (docs/guarantees.md)."""
+"""Each promise of docs/guarantees.md has one number, and a test names it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ import pytest
 from tests.house.source import ROOT, dotted, sources
 
 DOCUMENT: Final = ROOT / "docs" / "guarantees.md"
-ROW: Final = re.compile(r"\| \*\*(G\d+)\*\*")
+PROMISE: Final = re.compile(r"\*\*(G\d+) — \S")
 HEADING: Final = re.compile(r"(#+) (.*)")
 NOT_YET: Final = "not yet promised"
 
 
 def numbers(text: str) -> tuple[list[str], list[str]]:
-    """(promised, not yet promised) as the tables' rows say, in order; a section is not yet promised by its heading."""
+    """Return (promised, not yet promised): the numbers of the paragraphs, in order.
+
+    A promise is not yet made if the heading of its section says so.
+    """
     promised: list[str] = []
     not_yet: list[str] = []
     level_of_not_yet = 0
@@ -29,20 +32,20 @@ def numbers(text: str) -> tuple[list[str], list[str]]:
                 level_of_not_yet = level
             elif level <= level_of_not_yet:
                 level_of_not_yet = 0
-        if row := ROW.match(line):
-            (not_yet if level_of_not_yet else promised).append(row[1])
+        if promise := PROMISE.match(line):
+            (not_yet if level_of_not_yet else promised).append(promise[1])
     return promised, not_yet
 
 
 def marks(node: ast.AST) -> Iterator[ast.Call]:
-    """Every `pytest.mark.guarantee(...)` within."""
+    """Yield each `pytest.mark.guarantee(...)` within *node*."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Call) and dotted(inner.func).endswith("mark.guarantee"):
             yield inner
 
 
-def borne(tree: ast.AST) -> Iterator[ast.Call]:
-    """The marks that pytest will find: on a test, on a class of tests, on a case of one, or on the whole file."""
+def effective_marks(tree: ast.AST) -> Iterator[ast.Call]:
+    """Yield the marks that pytest will find: on a test, on a class of tests, on a case of one, or on the whole file."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name, decorator_list=decorators) if name.startswith("test_"):
@@ -57,13 +60,13 @@ def borne(tree: ast.AST) -> Iterator[ast.Call]:
             yield from marks(decorator)
 
 
-def named(file: str, text: str) -> tuple[set[str], list[str]]:
-    """(promises that the tests of this file name, complaints about marks that name none)."""
+def names_in(file: str, text: str) -> tuple[set[str], list[str]]:
+    """Return (the promises that the tests of this file name, complaints about marks that name none)."""
     tree = ast.parse(text)
     found: set[str] = set()
-    bearing = list(borne(tree))
-    complaints = [f"{file}:{mark.lineno}: no test bears this mark" for mark in marks(tree) if mark not in bearing]
-    for mark in bearing:
+    effective = list(effective_marks(tree))
+    complaints = [f"{file}:{mark.lineno}: no test bears this mark" for mark in marks(tree) if mark not in effective]
+    for mark in effective:
         constants = [argument.value for argument in mark.args if isinstance(argument, ast.Constant)]
         if not constants or len(constants) != len(mark.args) or mark.keywords:
             complaints.append(f"{file}:{mark.lineno}: a mark names its promises as plain strings")
@@ -71,12 +74,12 @@ def named(file: str, text: str) -> tuple[set[str], list[str]]:
     return found, complaints
 
 
-def named_by_the_tests() -> tuple[set[str], list[str]]:
-    per_file = [named(str(path.relative_to(ROOT)), text) for path, text in sources("tests").items()]
+def collect_named_promises() -> tuple[set[str], list[str]]:
+    per_file = [names_in(str(path.relative_to(ROOT)), text) for path, text in sources("tests").items()]
     return set().union(*(found for found, _ in per_file)), [line for _, lines in per_file for line in lines]
 
 
-def unproven(promised: Collection[str], proven: Collection[str]) -> list[str]:
+def find_unproven(promised: Collection[str], proven: Collection[str]) -> list[str]:
     return [number for number in promised if number not in proven]
 
 
@@ -88,8 +91,8 @@ def document() -> str:
 
 def test_every_promise_is_named_by_a_test(document: str) -> None:
     promised, _ = numbers(document)
-    assert promised, "docs/guarantees.md has no row that begins `| **G1** …`"
-    assert unproven(promised, named_by_the_tests()[0]) == []
+    assert promised, "docs/guarantees.md has no paragraph that begins `**G1 — …`"
+    assert find_unproven(promised, collect_named_promises()[0]) == []
 
 
 def test_every_promise_has_one_number(document: str) -> None:
@@ -98,7 +101,7 @@ def test_every_promise_has_one_number(document: str) -> None:
 
 
 def test_every_promise_that_a_test_names_is_in_the_document(document: str) -> None:
-    found, complaints = named_by_the_tests()
+    found, complaints = collect_named_promises()
     promised, not_yet = numbers(document)
     assert complaints == []
     assert found <= {*promised, *not_yet}
@@ -107,18 +110,19 @@ def test_every_promise_that_a_test_names_is_in_the_document(document: str) -> No
 def test_a_promise_without_a_test_is_seen_and_one_not_yet_made_needs_none() -> None:
     text = """
         # What walogs promises
-        | **G1** durable | x |
-        | **G2** prefix | x |
+        **G1 — Durable.** x
+        **G2 — A prefix.** x
         ## Not yet promised
-        | **G14** readers | x |
+        **G14 — Readers.** x
         ### Why
-        | **G15** | x |
+        **G15 — Recovery.** x
         ## Opening
-        | **G3** | see **G9** |
+        **G3 — See G9.** And see **G9 — Space.**
+        **G4** is no promise.
     """
     promised, not_yet = numbers("\n".join(line.strip() for line in text.splitlines()))
     assert (promised, not_yet) == (["G1", "G2", "G3"], ["G14", "G15"])
-    assert unproven(promised, {"G1", "G14"}) == ["G2", "G3"]
+    assert find_unproven(promised, {"G1", "G14"}) == ["G2", "G3"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_a_promise_without_a_test_is_seen_and_one_not_yet_made_needs_none() -> N
     ],
 )
 def test_a_mark_on_a_test_counts(text: str, found: set[str]) -> None:
-    assert named("x.py", text) == (found, [])
+    assert names_in("x.py", text) == (found, [])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +151,6 @@ def test_a_mark_on_a_test_counts(text: str, found: set[str]) -> None:
     ],
 )
 def test_a_mark_that_proves_nothing_is_a_complaint(text: str) -> None:
-    found, complaints = named("x.py", text)
+    found, complaints = names_in("x.py", text)
     assert not found
     assert complaints

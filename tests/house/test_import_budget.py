@@ -1,4 +1,4 @@
-"""`import walogs` loads what an append needs, and nothing that is wanted later or never."""
+"""`import walogs` loads what an append needs, and nothing that is needed later or never."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOT_YET: Final = frozenset(
 
 
 def loaded(statement: str, root: Path = ROOT) -> set[str]:
-    """The modules of a fresh interpreter after *statement*."""
+    """Return the modules that a new interpreter has loaded after *statement*."""
     command = [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=root)
@@ -40,7 +40,7 @@ def loaded(statement: str, root: Path = ROOT) -> set[str]:
 
 
 def too_early(root: Path = ROOT) -> set[str]:
-    """What `import walogs` loads too early. What the interpreter's own start has loaded is not its doing."""
+    """Return the modules that `import walogs` loads too early. Modules of the interpreter's own start do not count."""
     return (loaded("import walogs", root) - loaded("pass", root)) & NOT_YET
 
 

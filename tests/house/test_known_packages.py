@@ -1,4 +1,4 @@
-"""What an error tells people to install is what gives that name."""
+"""The package that an error tells people to install is the one that gives the name."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import Final
 
 from tests.house.source import ROOT
-from walogs.entry_points import Declared
-from walogs.installation import PACKAGES
+from walogs.components.entry_points import DeclaredPlugin
+from walogs.components.resolver import PACKAGES
 
 NOT_TOLD: Final = frozenset({"walogs-template"})
-"""Distributions that nobody has to install to use a log."""
+"""Distributions that are not needed to use a log."""
 
 
-def members(root: Path) -> dict[str, list[Declared]]:
-    """The entry points of each distribution of the workspace."""
+def members(root: Path) -> dict[str, list[DeclaredPlugin]]:
+    """Return the entry points of each distribution of the workspace."""
     found = {}
     for path in sorted([*root.glob("plugins/*/pyproject.toml"), *root.glob("backends/*/pyproject.toml")]):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         points = project.get("entry-points", {}).get("walogs", {})
-        found[project["name"]] = [Declared(project["name"], "", name, target) for name, target in points.items()]
+        found[project["name"]] = [
+            DeclaredPlugin(distribution=project["name"], version="", entry_point=name, target=target)
+            for name, target in points.items()
+        ]
     return found
 
 
-def complaints(packages: Mapping[str, str], found: Mapping[str, list[Declared]]) -> list[str]:
-    """*packages*: name of a component to distribution."""
+def complaints(packages: Mapping[str, str], found: Mapping[str, list[DeclaredPlugin]]) -> list[str]:
+    """Return what is wrong with *packages*, which maps the names of components to distributions."""
     unfindable = [
         f"{package} has no entry point for {name!r}"
         for name, package in packages.items()

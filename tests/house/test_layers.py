@@ -1,6 +1,6 @@
 """Each file of walogs imports its own layer or lower ones (docs/contributing.md).
 
-An import inside a function, under TYPE_CHECKING or through `import_module("…")` is an import like any other.
+An import inside a function, under TYPE_CHECKING or through `import_module("…")` counts like any other.
 """
 
 from __future__ import annotations
@@ -14,48 +14,44 @@ import pytest
 
 from tests.house.source import dotted, module_name, sources
 
+APART: Final = {"walogs.errors", "walogs.types"}
+"""Modules that import neither each other nor anything above them."""
 LAYERS: Final = (  # from the top down
-    {"walogs"},
+    {"walogs", "walogs.__main__"},
     {"walogs.cli"},
     {"walogs.inspection", "walogs.config_file"},
     {"walogs.assembly"},
-    {"walogs.config_log"},
-    {"walogs.config_tables"},
-    {"walogs.config_values"},
-    {"walogs.registry"},
-    {"walogs.installation"},
     {"walogs.plugins"},
-    {"walogs.entry_points", "walogs.hookspecs"},
-    {"walogs.specs"},
-    {"walogs.import_strings"},
+    {"walogs.components"},
     {"walogs.config"},
     {"walogs.testing"},
     {"walogs.defaults"},
-    {"walogs.wal", "walogs.wal_reader", "walogs.observed"},
-    {"walogs.futures"},
+    {"walogs.handles"},
     {"walogs.engine"},
     {"walogs.formats"},
     {"walogs.protocols", "walogs.events"},
-    {"walogs.errors", "walogs.types", "walogs.quantities"},
+    {"walogs.foundation"},
+    APART,
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 
 NEVER: Final[Mapping[str, frozenset[str]]] = {
-    # It names the defaults by import string, so that choosing one never loads the others.
-    "walogs.registry": frozenset({"walogs.defaults", "walogs.testing"}),
-    **dict.fromkeys(
-        ("walogs.installation", "walogs.plugins", "walogs.entry_points", "walogs.hookspecs", "walogs.specs"),
-        frozenset({"walogs.defaults", "walogs.testing"}),
-    ),
+    # The registry names the defaults by import string, so that choosing one never loads the others.
+    "walogs.components": frozenset({"walogs.defaults", "walogs.testing"}),
     "walogs.config": frozenset({"walogs.defaults", "walogs.testing"}),
-    "walogs.errors": frozenset({"walogs.types", "walogs.quantities"}),
-    "walogs.types": frozenset({"walogs.errors", "walogs.quantities"}),
-    "walogs.quantities": frozenset({"walogs.errors", "walogs.types"}),
+    **{part: APART - {part} for part in APART},
 }
-"""Lower layers that a part must not import all the same."""
+"""Lower layers that a part must not import, although they are lower."""
 
 TESTING_MAY_IMPORT: Final = frozenset(
-    {"walogs.testing", "walogs.formats", "walogs.protocols", "walogs.errors", "walogs.types"}
+    {
+        "walogs.testing",
+        "walogs.formats",
+        "walogs.protocols",
+        "walogs.errors",
+        "walogs.foundation",
+        "walogs.types",
+    }
 )
 SUITES: Final[frozenset[str]] = frozenset(
     {
@@ -65,7 +61,7 @@ SUITES: Final[frozenset[str]] = frozenset(
         "walogs.testing.sync_policy_contract",
     }
 )
-"""Modules of walogs.testing that run whole logs, and may therefore import walogs.assembly."""
+"""The modules of walogs.testing that run whole logs, and therefore may import walogs.assembly."""
 
 KNOW_NO_SYSCALL: Final = frozenset({"walogs.engine", "walogs.formats", "walogs.protocols"})
 SYSCALLS: Final = frozenset(
@@ -75,23 +71,23 @@ BY_STRING: Final = frozenset({"import_module", "__import__"})
 
 
 def part_of(module: str) -> str | None:
-    """The row of the table that *module* belongs to; None: no row has it."""
+    """Return the row of the table to which *module* belongs, or None."""
     head = ".".join(importable(module).split(".")[:2])
     return head if head in DEPTH else None
 
 
 def importable(module: str) -> str:
-    """What an import statement calls it."""
+    """Return the name of a module in an import statement."""
     return module.removesuffix(".__init__")
 
 
 def last_name(node: ast.expr) -> str:
-    """`import_module` of `importlib.import_module`."""
+    """Return the last part of a dotted name: `import_module` of `importlib.import_module`."""
     return dotted(node).rpartition(".")[2]
 
 
 def imported(module: str, tree: ast.AST, files: Collection[str]) -> Iterator[tuple[int, str]]:
-    """(line, module) of every import, wherever in the file it stands; `from package import name` is resolved."""
+    """Yield (line, module) of every import anywhere in the file. `from package import name` is resolved."""
     modules = {importable(name) for name in files}
     package = module.split(".")[:-1]
     for node in ast.walk(tree):
@@ -111,7 +107,7 @@ def imported(module: str, tree: ast.AST, files: Collection[str]) -> Iterator[tup
 
 
 def refusal(module: str, target: str) -> str | None:
-    """Why *module* must not import *target*, or None."""
+    """Return why *module* must not import *target*, or None."""
     importer = part_of(module)
     assert importer is not None
     root = target.partition(".")[0]
@@ -133,7 +129,7 @@ def refusal(module: str, target: str) -> str | None:
 
 
 def complaints(files: Mapping[str, str]) -> list[str]:
-    """Every import that breaks the order, as `module:line imports target: why`."""
+    """Return every import that breaks the order, as `module:line imports target: why`."""
     found = [f"{module} has no layer: add it to LAYERS" for module in files if part_of(module) is None]
     for module, text in files.items():
         if part_of(module) is not None:
@@ -144,7 +140,7 @@ def complaints(files: Mapping[str, str]) -> list[str]:
 
 
 def cycle(files: Mapping[str, str]) -> list[str]:
-    """Modules of one layer that import each other in a circle when they are loaded, or []."""
+    """Return modules of one layer that import each other in a circle when they are loaded, or []."""
     graph: dict[str, set[str]] = {}
     for module, text in files.items():
         tree = WithoutTypeChecking().visit(ast.parse(text))
@@ -157,7 +153,7 @@ def cycle(files: Mapping[str, str]) -> list[str]:
 
 
 class WithoutTypeChecking(ast.NodeTransformer):
-    """Drops what only type checkers import: a circle of types is none at run time."""
+    """Drop what only type checkers import. A circle of types is no circle at run time."""
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         if last_name(node.test) == "TYPE_CHECKING":
@@ -178,13 +174,13 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 
 PLANTED: Final = [
-    ("walogs.wal", "from walogs.assembly import open", "walogs.assembly"),
-    ("walogs.wal", "import walogs.defaults.local_store", "walogs.defaults.local_store"),
-    ("walogs.wal", "import walogs", "walogs"),
-    ("walogs.wal", "from walogs import Wal", "walogs"),
-    ("walogs.wal", "from walogs import config", "walogs.config"),
-    ("walogs.engine.commit", "def f():\n    from walogs.wal import Wal", "walogs.wal"),
-    ("walogs.engine.commit", "if TYPE_CHECKING:\n    from ..wal import Wal", "walogs.wal"),
+    ("walogs.handles.wal", "from walogs.assembly import open", "walogs.assembly"),
+    ("walogs.handles.wal", "import walogs.defaults.local_store", "walogs.defaults.local_store"),
+    ("walogs.handles.wal", "import walogs", "walogs"),
+    ("walogs.handles.wal", "from walogs import Wal", "walogs"),
+    ("walogs.handles.wal", "from walogs import config", "walogs.config"),
+    ("walogs.engine.commit", "def f():\n    from walogs.handles.wal import Wal", "walogs.handles.wal"),
+    ("walogs.engine.commit", "if TYPE_CHECKING:\n    from ..handles.wal import Wal", "walogs.handles.wal"),
     ("walogs.engine.commit", "from .. import testing", "walogs.testing"),
     ("walogs.engine.commit", "import_module('walogs.defaults')", "walogs.defaults"),
     ("walogs.engine.commit", "importlib.import_module('walogs.cli')", "walogs.cli"),
@@ -193,10 +189,10 @@ PLANTED: Final = [
     ("walogs.engine.commit", "def f():\n    import filelock", "filelock"),
     ("walogs.formats.native", "from walogs.engine.commit import x", "walogs.engine.commit"),
     ("walogs.cli.__init__", "from .. import aio, __version__", "walogs"),
-    ("walogs.engine.__init__", "from ..wal import Wal", "walogs.wal"),
+    ("walogs.engine.__init__", "from ..handles.wal import Wal", "walogs.handles.wal"),
     ("walogs.protocols", "from walogs.formats import native", "walogs.formats"),
     ("walogs.errors", "from walogs.types import Clean", "walogs.types"),
-    ("walogs.registry", "from walogs.defaults import local_store", "walogs.defaults"),
+    ("walogs.components.registry", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.config", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.testing.memory", "from walogs.assembly import open", "walogs.assembly"),
     ("walogs.testing.machine", "from walogs.config import WalConfig", "walogs.config"),
@@ -216,7 +212,10 @@ def test_a_planted_upward_import_is_seen(module: str, text: str, target: str) ->
     ("module", "text"),
     [
         ("walogs.__init__", "from walogs.assembly import open\nfrom . import errors"),
-        ("walogs.assembly", "from walogs import config, registry\nfrom walogs.defaults.local_store import LocalStore"),
+        (
+            "walogs.assembly",
+            "from walogs import config\nfrom walogs.defaults.local_store import LocalStore",
+        ),
         ("walogs.defaults.local_store", "import os\nfrom ..formats import native\nfrom .. import errors"),
         ("walogs.engine.commit", "import zlib\nfrom walogs.engine import rotation\nfrom .verdict import x"),
         ("walogs.testing.machine", "from walogs.assembly import open"),

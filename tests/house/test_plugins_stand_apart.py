@@ -1,4 +1,4 @@
-"""Plugins and backends of this repository use what a stranger can: what `walogs` and `walogs.testing` export."""
+"""Plugins and backends of this repository use what a stranger can: what the public modules export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import walogs
 import walogs.testing
 from tests.house.source import ROOT, sources
 
-EXPORTED: Final = {"walogs": set(walogs.__all__), "walogs.testing": set(walogs.testing.__all__)}
+EXPORTED: Final = {
+    module.__name__: set(module.__all__)
+    for module in (walogs, walogs.events, walogs.plugins, walogs.testing, walogs.types)
+}
 PACKAGES: Final = sorted(
     path.parent for kind in ("plugins", "backends") for path in ROOT.glob(f"{kind}/walogs-*/walogs_*/__init__.py")
 )
@@ -43,10 +46,11 @@ def test_it_uses_what_is_exported_and_nothing_else(package: Path) -> None:
 
 def test_there_are_plugins_and_what_they_must_not_do_is_seen() -> None:
     assert len(PACKAGES) >= 5
-    bad = "import walogs.engine.walk\nfrom walogs.formats.crc32 import crc32\nfrom walogs import registry, Corrupt\n"
+    bad = "import walogs.engine.frame_reader\nfrom walogs.formats.crc32 import crc32\nfrom walogs import Corrupt\n"
+    bad += "from walogs.components import registry\n"
     assert [*unexported(bad + "import walogs\nwalogs.assembly.open\nwalogs.open\n")] == [
-        "walogs.engine.walk",
+        "walogs.engine.frame_reader",
         "walogs.formats.crc32.crc32",
-        "walogs.registry",
+        "walogs.components.registry",
         "walogs.assembly",
     ]

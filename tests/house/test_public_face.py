@@ -1,4 +1,4 @@
-"""Everything that `walogs.__all__` hands out says what it claims."""
+"""Every public name exists, and has a docstring."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import inspect
 from collections.abc import Iterator
 from functools import cached_property
 from types import FunctionType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
+import walogs
 from tests.house.source import ROOT
+
+PUBLIC: Final = (walogs, walogs.events, walogs.plugins, walogs.types)
 
 
 def own_docstring(thing: object) -> str:
@@ -39,11 +42,24 @@ def silent(name: str, thing: object) -> list[str]:
 
 
 def test_every_public_name_exists_and_has_a_docstring() -> None:
-    import walogs
+    for module in PUBLIC:
+        assert own_docstring(module)
+        assert module.__all__
+        assert [part for name in module.__all__ for part in silent(name, getattr(module, name))] == []
 
-    assert own_docstring(walogs)
-    assert walogs.__all__
-    assert [part for name in walogs.__all__ for part in silent(name, getattr(walogs, name))] == []
+
+def test_the_top_namespace_stays_small_and_each_name_has_one_home() -> None:
+    """What only authors of components use is in `walogs.plugins`, and reports and events have modules of their own."""
+    assert len({*walogs.__all__} - {"events", "plugins"}) <= 45
+    homes = [name for module in PUBLIC if module is not walogs.types for name in module.__all__]
+    assert sorted(homes) == sorted(set(homes))
+
+
+@pytest.mark.parametrize("name", ["StoreCapabilities", "FrameContext", "Codec"])
+def test_help_explains_each_field_that_the_author_of_a_component_meets(name: str) -> None:
+    """Strings below fields are comments to Python: `help()` shows the docstring of the class."""
+    owner = getattr(walogs.plugins, name, None) or getattr(walogs, name)
+    assert [field for field in owner.__annotations__ if f"**{field}** -- " not in own_docstring(owner)] == []
 
 
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:

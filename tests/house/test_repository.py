@@ -1,4 +1,4 @@
-"""What is in git stands alone: no path of one machine, no registry's address, no lock file."""
+"""No file in git holds a path of one machine or a registry's address, and none is a binary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.house.source import ROOT, project_files
+from tests.kit.requirements import VARIABLE
 
 FORBIDDEN: Final = {
     r"/work/|/root/|/home/\w": "a path of one machine",
@@ -29,7 +30,7 @@ LOCK_FILES: Final = frozenset({"Cargo.lock", "package-lock.json", "pdm.lock", "p
 
 
 def text_of(path: Path) -> str:
-    """The file's text; "" for what is no text."""
+    """Return the file's text, or "" if it holds no text."""
     content = path.read_bytes()
     try:
         return "" if b"\0" in content else content.decode()
@@ -38,7 +39,7 @@ def text_of(path: Path) -> str:
 
 
 def findings(text: str) -> Iterator[tuple[int, str]]:
-    """(line, what is wrong there)."""
+    """Yield the number of each wrong line, and what is wrong there."""
     for number, line in enumerate(text.splitlines(), start=1):
         for phrase in ALLOWED:
             line = line.replace(phrase, "")  # noqa: PLW2901
@@ -56,6 +57,41 @@ def complaints(root: Path, exempt: frozenset[Path] = frozenset()) -> list[str]:
         elif name not in exempt:
             wrong += [f"{name}:{line} {why}" for line, why in findings(f"{name}\n{text_of(path)}")]
     return wrong
+
+
+BINARIES: Final = Path("tests/golden")
+"""The only place for bytes that cannot be reviewed: logs that every later release must read."""
+
+
+def binaries(root: Path) -> list[str]:
+    """Return the files outside the golden logs that hold no text."""
+    names = [path.relative_to(root) for path in project_files(root) if path.stat().st_size and not text_of(path)]
+    return [f"{name} is a binary" for name in names if not name.is_relative_to(BINARIES)]
+
+
+def test_no_binary_lies_outside_the_golden_logs() -> None:
+    assert binaries(ROOT) == []
+
+
+def test_a_planted_binary_is_seen_and_a_golden_log_is_not(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    golden = tmp_path / BINARIES
+    golden.mkdir(parents=True)
+    (golden / "wal-000001.log").write_bytes(b"\0frames")
+    (tmp_path / "profiler.whl").write_bytes(b"PK\3\4\0")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "text.txt").write_text("text")
+    assert binaries(tmp_path) == ["latin.txt is a binary", "profiler.whl is a binary"]
+
+
+def test_where_git_knows_nothing_of_the_tree_the_check_is_skipped_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="needs git: git cannot list"):
+        binaries(tmp_path)
 
 
 def test_no_file_knows_where_it_was_written() -> None:

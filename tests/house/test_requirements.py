@@ -1,4 +1,4 @@
-"""What a test needs of the machine is never missing unseen: a skip says its name, and fails where it was promised."""
+"""A test that lacks something of the machine is skipped with its name, and fails if it was promised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.house.source import ROOT
-from tests.requirements import VARIABLE, require
+from tests.kit.requirements import VARIABLE, require
 
 
 def test_what_is_there_lets_the_test_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_a_name_that_nobody_knows_demands_nothing_quietly() -> None:
 
 def test_a_mistyped_promise_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "lop")
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/house/test_size.py"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/house/test_clarity.py"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     assert "WALOGS_REQUIRE names ['lop']" in ran.stderr

@@ -1,4 +1,4 @@
-"""Damaged logs, the places where they are repaired, and what must be true of a log then."""
+"""Damaged logs, the places where they are repaired, and checks of the repaired logs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import walogs
-from tests.codecs import DeflateCodec
 from tests.crash.small_logs import SmallLog, disk_with, environment, files_on, written
-from tests.logs import HEADER, WITNESS, Entries, Files, LogOnDisk, frames_of, numbers_in, segment_name, with_byte
+from tests.kit.codecs import DeflateCodec
+from tests.kit.logs import (
+    DURABLE_MARK,
+    HEADER,
+    Entries,
+    Files,
+    LogOnDisk,
+    frames_of,
+    numbers_in,
+    segment_name,
+    with_byte,
+)
 from walogs.assembly import source_of
-from walogs.inspection.repair import repaired
+from walogs.inspection.repair import repair_source
 from walogs.testing import MemoryDisk, MemoryStore
 
 ASIDE: Final = "damaged-"
 
 
 class LocalPlace:
-    """Files in a directory."""
+    """A log in a directory."""
 
     def __init__(self, files: Files, path: Path, codec: Any = "crc32") -> None:
         self.log = LogOnDisk(path).put(files)
@@ -28,11 +38,11 @@ class LocalPlace:
     def open(self) -> walogs.Wal:
         return walogs.open(self.log.path, codec=self.codec)
 
-    def repair(self, keep: Any, *, dry_run: bool = False) -> walogs.RepairReport:
+    def repair(self, keep: Any, *, dry_run: bool = False) -> walogs.types.RepairReport:
         source = source_of(self.log.path, walogs.WalConfig(codec=self.codec))
-        return repaired(source, keep, environment(7), is_dry_run=dry_run)
+        return repair_source(source, keep, environment(7), is_dry_run=dry_run)
 
-    def verify(self) -> walogs.Verification:
+    def verify(self) -> walogs.types.Verification:
         return walogs.verify(self.log.path, codec=self.codec)
 
     def salvage(self) -> list[walogs.Entry | walogs.Gap]:
@@ -42,12 +52,12 @@ class LocalPlace:
         return self.log.files()
 
     def state(self) -> object:
-        """Everything that a refusal leaves alone."""
+        """Everything that must not change when a repair is refused."""
         return self.log.looks()
 
 
 class ModelPlace:
-    """Files on a modelled disk."""
+    """A log on a modelled disk."""
 
     def __init__(self, files: Files, path: Path | None = None, codec: Any = "crc32") -> None:
         del path
@@ -60,11 +70,11 @@ class ModelPlace:
     def open(self) -> walogs.Wal:
         return walogs.open(store=self.store(), codec=self.codec)
 
-    def repair(self, keep: Any, *, dry_run: bool = False) -> walogs.RepairReport:
+    def repair(self, keep: Any, *, dry_run: bool = False) -> walogs.types.RepairReport:
         source = source_of(None, walogs.WalConfig(store=self.store(), codec=self.codec))
-        return repaired(source, keep, environment(7), is_dry_run=dry_run)
+        return repair_source(source, keep, environment(7), is_dry_run=dry_run)
 
-    def verify(self) -> walogs.Verification:
+    def verify(self) -> walogs.types.Verification:
         return walogs.verify(store=self.store(), codec=self.codec)
 
     def salvage(self) -> list[walogs.Entry | walogs.Gap]:
@@ -81,13 +91,13 @@ Place = LocalPlace | ModelPlace
 PLACES: Final[dict[str, Callable[..., Place]]] = {"local": LocalPlace, "memory": ModelPlace}
 
 
-def kept_of(report: walogs.RepairReport, entries: Entries) -> Entries:
-    """What the log must hold after that repair."""
+def kept_of(report: walogs.types.RepairReport, entries: Entries) -> Entries:
+    """Check that the log holds what the report of the repair says."""
     return [entry for entry in entries if report.first_lsn <= entry[0] <= report.last_lsn]
 
 
 def goes_on(place: Place, expected: Entries, what: str) -> None:
-    """It verifies, opens with these entries, takes another each time, and has them all when it is opened again."""
+    """Check that the log verifies and opens with these entries, takes another each time, and then holds all of them."""
     found = place.verify()
     assert found.ok, f"{what}: {found}"
     for count in range(3):
@@ -98,8 +108,8 @@ def goes_on(place: Place, expected: Entries, what: str) -> None:
                 expected = [*expected, (wal.append(data), data)]
 
 
-def settled(report: walogs.RepairReport) -> tuple[Any, ...]:
-    """What a dry run must foretell."""
+def settled(report: walogs.types.RepairReport) -> tuple[Any, ...]:
+    """Return the part of the report that a dry run must predict."""
     return (
         report.refusal,
         report.first_lsn,
@@ -113,9 +123,9 @@ def settled(report: walogs.RepairReport) -> tuple[Any, ...]:
 
 
 def nothing_is_destroyed(before: Files, after: Files, what: str) -> None:
-    """Every segment is what it was, or is there under the name of a copy, byte for byte."""
+    """Check that every segment is unchanged, or that a copy of it was set aside, byte for byte."""
     for name, content in before.items():
-        if name == WITNESS or name.startswith(ASIDE):
+        if name == DURABLE_MARK or name.startswith(ASIDE):
             continue
         copies = [data for copy, data in after.items() if copy.startswith(f"{ASIDE}{name[4:-4]}-")]
         assert content in (after.get(name), *copies), f"{what}: {name} is gone"
@@ -125,7 +135,7 @@ def nothing_is_destroyed(before: Files, after: Files, what: str) -> None:
 
 
 def plain(codec: Any = "crc32", **options: Any) -> SmallLog:
-    """Five segments, a few entries each, closed."""
+    """Return a closed log of five segments with a few entries each."""
 
     def write(wal: walogs.Wal) -> None:
         for count in range(1, 24):
@@ -134,11 +144,11 @@ def plain(codec: Any = "crc32", **options: Any) -> SmallLog:
             else:
                 wal.append(b"entry %d, " % count * 5)
 
-    return written("plain", write, close=True, max_segment_size=1000, codec=codec, **options)
+    return written("plain", write, close=True, max_segment_size=1040, codec=codec, **options)
 
 
 def checkpointed() -> SmallLog:
-    """The oldest segments are gone, and CHECKPOINTs stand in a completed segment and in the newest."""
+    """Return a log without its oldest segments, with CHECKPOINTs in a completed segment and in the newest."""
 
     def write(wal: walogs.Wal) -> None:
         for count in range(1, 12):
@@ -150,11 +160,11 @@ def checkpointed() -> SmallLog:
         wal.checkpoint(14)
         wal.append(b"after the second CHECKPOINT")
 
-    return written("checkpointed", write, max_segment_size=1000)
+    return written("checkpointed", write, max_segment_size=1040)
 
 
 def unsynced() -> SmallLog:
-    """Every frame is synced, by one sync at the end: the witness alone knows it."""
+    """Return a log whose frames were synced by one sync at the end, so that only the durable mark says so."""
 
     def write(wal: walogs.Wal) -> None:
         for count in range(1, 12):
@@ -165,7 +175,7 @@ def unsynced() -> SmallLog:
 
 
 def random_log(rng: random.Random, codec: Any = "crc32") -> SmallLog:
-    """A log of a few segments, some of them checkpointed away."""
+    """Return a log of a few segments, after checkpoints have removed some."""
 
     def write(wal: walogs.Wal) -> None:
         for _ in range(rng.randrange(3, 16)):
@@ -190,18 +200,18 @@ class Fault(NamedTuple):
 
 
 def random_fault(files: Files, rng: random.Random) -> Fault:
-    """One of them, anywhere in a segment, or in what lies there of the log."""
+    """Return the files with one random fault in a segment or in the durable mark."""
     name = segment_name(rng.choice(numbers_in(files)))
     content = files[name]
     used = len(content.rstrip(b"\0"))
-    kind = rng.choice(("flip", "flip", "header", "sector", "cut", "gone", "older witness", "no witness"))
+    kind = rng.choice(("flip", "flip", "header", "sector", "cut", "gone", "older durable mark", "no durable mark"))
     if kind == "gone" and len(numbers_in(files)) == 1:
         kind = "flip"
     at = rng.randrange(HEADER if kind == "header" else max(used, 1))
     what = f"{kind} at byte {at} of {name}"
-    if kind == "no witness":
-        return Fault(kind, {key: data for key, data in files.items() if key != WITNESS})
-    if kind == "older witness" or not content:
+    if kind == "no durable mark":
+        return Fault(kind, {key: data for key, data in files.items() if key != DURABLE_MARK})
+    if kind == "older durable mark" or not content:
         return Fault("nothing", dict(files))
     if kind == "gone":
         return Fault(what, {key: data for key, data in files.items() if key != name})
@@ -217,7 +227,7 @@ def random_fault(files: Files, rng: random.Random) -> Fault:
 
 
 def with_data_changed(files: Files, data: bytes) -> dict[str, bytes]:
-    """A bit of the entry that begins so is another."""
+    """Return the files with one bit flipped in the entry that begins like this."""
     (name,) = [name for name in files if name.startswith("wal-") and data in files[name]]
     return {**files, name: with_byte(files[name], files[name].index(data), 1)}
 
@@ -231,7 +241,7 @@ def without(files: Files, *names: str) -> dict[str, bytes]:
 
 
 def lsns_of(files: Files, number: int) -> tuple[int, int]:
-    """(first, last) of a segment whose header is intact."""
+    """Return (first LSN, last LSN) of a segment whose header is intact."""
     content = files[segment_name(number)]
     first = int.from_bytes(content[64:72], "little")
     return first, first + sum(frame.entries for frame in frames_of(content)) - 1

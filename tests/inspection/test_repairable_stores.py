@@ -1,4 +1,4 @@
-"""`set_aside` and `replace`: what every store that can be repaired keeps of their contracts."""
+"""Every store that can be repaired keeps the contracts of `set_aside` and `replace`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Final
 import pytest
 
 import walogs
-from walogs.defaults import local_store
+from walogs.defaults import whole_files
 from walogs.defaults.local_store import LocalStore
 from walogs.protocols import RepairableStore
-from walogs.testing import CHANGES, Fault, LawBroken, MemoryChainStore, MemoryCloud, MemoryDisk, MemoryStore
+from walogs.testing import CHANGES, Fault, LawBroken, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 from walogs.testing import SimulatedCrash as Crash
 
 OLD: Final = b"h" * 512 + b"old" * 100
@@ -39,8 +39,8 @@ def aside(store: Any) -> bytes:
 
 def test_who_can_be_repaired(store: Any) -> None:
     assert isinstance(store, RepairableStore)
-    assert isinstance(store, walogs.RepairableStore)
-    assert not isinstance(MemoryChainStore(MemoryCloud()), RepairableStore)
+    assert isinstance(store, walogs.plugins.RepairableStore)
+    assert not isinstance(MemoryImmutableStore(MemoryCloud()), RepairableStore)
 
 
 def test_what_is_set_aside_stays_whatever_becomes_of_the_segment(store: Any) -> None:
@@ -68,11 +68,11 @@ def test_pieces_may_be_read_from_the_segment_itself(store: Any) -> None:
 
 def test_what_is_refused_changes_nothing(store: Any) -> None:
     store.set_aside(1, ASIDE)
-    with pytest.raises(walogs.Exists):
+    with pytest.raises(walogs.SegmentExists):
         store.set_aside(1, ASIDE)
-    with pytest.raises(walogs.Missing):
+    with pytest.raises(walogs.SegmentNotFound):
         store.set_aside(2, "damaged-000002-x")
-    with pytest.raises(walogs.Missing):
+    with pytest.raises(walogs.SegmentNotFound):
         store.replace(2, NEW)
 
     def failing() -> Iterator[bytes]:
@@ -87,7 +87,7 @@ def test_what_is_refused_changes_nothing(store: Any) -> None:
     assert store.read(1) == WHOLE
 
 
-@pytest.mark.parametrize("number", sorted(local_store.NO_LINKS))
+@pytest.mark.parametrize("number", sorted(whole_files.NO_LINKS))
 def test_where_there_are_no_links_a_copy_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refused(*args: object, **kwargs: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -95,8 +95,8 @@ def test_where_there_are_no_links_a_copy_is_made(tmp_path: Path, monkeypatch: py
     store = LocalStore(tmp_path)
     store.acquire()
     store.create(1, OLD)
-    monkeypatch.setattr(local_store.os, "link", refused)
-    monkeypatch.setattr(local_store, "COPY_BYTES", 100)
+    monkeypatch.setattr(whole_files.os, "link", refused)
+    monkeypatch.setattr(whole_files, "COPY_BYTES", 100)
     store.set_aside(1, ASIDE)
     store.write(1, 0, b"other bytes")
     assert aside(store) == OLD
@@ -112,7 +112,7 @@ def test_another_refusal_to_link_is_no_reason_to_copy(tmp_path: Path, monkeypatc
     store = LocalStore(tmp_path)
     store.acquire()
     store.create(1, OLD)
-    monkeypatch.setattr(local_store.os, "link", refused)
+    monkeypatch.setattr(whole_files.os, "link", refused)
     with pytest.raises(OSError, match="Input/output"):
         store.set_aside(1, ASIDE)
     assert sorted(os.listdir(tmp_path)) == ["LOCK", "wal-000001.log"]
@@ -197,3 +197,84 @@ def test_a_link_is_a_name_of_the_same_file_durable_with_the_directory() -> None:
     assert disk.used == used
     process.unlink("new")
     assert disk.used == 0
+
+
+# Hard links, and somebody who writes in place
+
+
+def linked(log: Path, copy: Path) -> dict[str, bytes]:
+    """Copy the log as `cp -al` does. Return what the copy holds."""
+    copy.mkdir()
+    for file in log.iterdir():
+        if file.name != "LOCK":
+            os.link(file, copy / file.name)
+    return held_in(copy)
+
+
+def held_in(copy: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in copy.iterdir() if file.name != "LOCK"}
+
+
+@pytest.mark.guarantee("G6", "G17")
+@pytest.mark.parametrize("recovery", ["acked", "prefix"])
+@pytest.mark.parametrize("damage", ["none", "torn", "corrupt"])
+def test_a_copy_by_hard_links_stays_as_it_was(tmp_path: Path, damage: str, recovery: Any) -> None:
+    log = tmp_path / "log"
+    with walogs.open(log, max_segment_size=2000) as wal:
+        for lsn in range(1, 31):
+            wal.append(b"entry %d." % lsn * 4)
+    newest = max(log.glob("wal-*.log"))
+    content = newest.read_bytes()
+    if damage == "torn":
+        newest.write_bytes(content.rstrip(b"\0").ljust(len(content.rstrip(b"\0")) + 16, b"\0") + b"unfinished")
+    elif damage == "corrupt":
+        newest.write_bytes(content.replace(b"entry 30.entry", b"entry 30,entry"))
+    before = linked(log, tmp_path / "copy")
+    try:
+        with walogs.open(log, recovery=recovery, max_segment_size=2000) as wal:
+            for _ in range(30):
+                wal.append(b"after the copy was made")
+            wal.checkpoint(10)
+        assert damage != "corrupt" or recovery == "prefix"
+    except walogs.Corrupt:
+        assert (damage, recovery) == ("corrupt", "acked")
+    assert held_in(tmp_path / "copy") == before
+    assert all(file.stat().st_nlink == 1 for file in (newest, log / "DURABLE") if file.exists() and damage != "corrupt")
+
+
+@pytest.mark.guarantee("G6")
+def test_what_a_killed_repair_has_set_aside_survives_a_cut(tmp_path: Path) -> None:
+    with walogs.open(tmp_path) as wal:
+        for lsn in range(1, 21):
+            wal.append(b"order %d " % lsn * 10)
+    segment = tmp_path / "wal-000001.log"
+    damaged = segment.read_bytes().replace(b"order 10 order", b"order 10 Order", 1)
+    segment.write_bytes(damaged)
+
+    def killed(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalStore, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            walogs.repair(tmp_path)
+    (copy,) = tmp_path.glob("damaged-*")
+    with walogs.open(tmp_path, recovery="prefix") as wal:
+        assert wal.last_lsn == 9
+        wal.append(b"new")
+    assert copy.read_bytes() == damaged
+
+
+@pytest.mark.guarantee("G9")
+def test_where_there_is_no_room_for_a_copy_nothing_is_written_in_place() -> None:
+    store = on(MemoryDisk())
+    store.set_aside(1, ASIDE)
+    store.disk.room = store.disk.used
+    for act in (lambda: store.write(1, 0, b"other"), lambda: store.cut(1, 512), lambda: store.extend(1, 4096)):
+        with pytest.raises(walogs.NoSpace):
+            act()
+    assert (store.read(1), aside(store)) == (OLD, OLD)
+    store.disk.room = None
+    store.cut(1, 512)
+    assert aside(store) == OLD
+    assert store.read(1) != OLD

@@ -1,4 +1,4 @@
-"""What a backup has left, judged by itself: nothing of the log that it is of is asked again."""
+"""The judge of a finished backup. It looks at the copy alone, and never again at the log that was copied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Synced:
-    """In the place of a backup's syncs: it remembers how far each file, and which names, they cover."""
+    """Replaces the syncs of a backup, and remembers which bytes of each file and which names they cover."""
 
     def __init__(self) -> None:
         self.sizes: dict[int, int] = {}
@@ -32,7 +32,7 @@ class Synced:
             self.sizes[status.st_ino] = status.st_size
 
     def left(self, directory: str) -> dict[str, bytes]:
-        """The files of *directory* after a power cut now, if its own name was synced; raises `KeyError` if not."""
+        """Return the files of *directory* after a power cut now. Raise `KeyError` if its own name was not synced."""
         inside = self.names[self.names[os.stat(os.path.dirname(directory)).st_ino][os.path.basename(directory)]]
         files = files_of(directory)
         return {name: files[name][: self.sizes[inode]] for name, inode in inside.items() if inode in self.sizes}
@@ -47,7 +47,7 @@ def files_of(directory: str) -> dict[str, bytes]:
 
 
 def disk_of(files: dict[str, bytes]) -> MemoryDisk:
-    """A modelled disk that holds them, synced."""
+    """Return a modelled disk that holds these files, synced."""
     disk = MemoryDisk(block_bytes=SECTOR)
     process = disk.process()
     for name, data in files.items():
@@ -59,11 +59,12 @@ def disk_of(files: dict[str, bytes]) -> MemoryDisk:
 
 
 def judge_report(report: BackupReport, files: dict[str, bytes], said: list[tuple[int, int]]) -> None:
-    """Its numbers are those of the *files*, and what it *said* of its progress ended there."""
+    """Check that the report has the numbers of the *files*, and that the reported progress ended at them."""
     segments = {name: data for name, data in files.items() if name.startswith("wal-")}
     assert set(files) - set(segments) <= {"DURABLE"}
     assert (report.segments, report.bytes) == (len(segments), sum(map(len, segments.values())))
-    assert said == sorted(said)
+    copied = [done for done, _ in said]
+    assert copied == sorted(copied)
     assert said[-1] == (report.bytes, report.bytes)
     assert report.duration_seconds >= 0
 
@@ -71,7 +72,7 @@ def judge_report(report: BackupReport, files: dict[str, bytes], said: list[tuple
 def judge_copy(
     store: Callable[[], SegmentStore], first_lsn: int, entries: list[bytes], crash: Callable[[], None] | None
 ) -> None:
-    """It is a log without a finding that holds these entries, that goes on, and that keeps what it goes on with."""
+    """Check that the copy is a log without findings, holds these entries, and keeps what is appended to it."""
     found = walogs.verify(store=store())
     assert found.ok, found
     assert (found.first_lsn, found.last_lsn) == (first_lsn, first_lsn + len(entries) - 1)
@@ -83,5 +84,5 @@ def judge_copy(
             entries = [*entries, b"on its own %d" % added]
             assert wal.append(entries[-1]) == first_lsn + len(entries) - 1
             if crash is not None and added == 0:
-                wal.closed = True  # nothing of the handle is used again
+                wal.closed = True  # the handle is not used again
                 crash()

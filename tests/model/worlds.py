@@ -1,4 +1,4 @@
-"""The places a log can be in, each with the faults that it can have. A world outlives the processes in it."""
+"""The places where a log can be, each with its faults. A world outlives the processes in it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from tests.kit.temporary import IN_MEMORY
 from tests.model.copies import disk_of, files_of
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from walogs.defaults.local_store import LocalStore
@@ -23,18 +24,18 @@ from walogs.testing import (
     SHORT_WRITE,
     CloudFault,
     Fault,
-    MemoryChainStore,
     MemoryCloud,
     MemoryDisk,
+    MemoryImmutableStore,
     MemoryStore,
 )
-from walogs.testing.memory_store import WITNESS
+from walogs.testing.memory_store import DURABLE_MARK
 
 if TYPE_CHECKING:
     from walogs.protocols import SegmentStore
 
 Copy: TypeAlias = "tuple[Callable[[], SegmentStore], Callable[[random.Random], None] | None]"
-"""How the log of a backup is opened, each time by another process, and what cuts its power, if anything can."""
+"""What opens the log of a backup, each time in a new process, and what cuts its power, or None."""
 
 DISK_FAULTS: dict[str, Fault] = {
     "failed sync": FAILED_SYNC,
@@ -56,45 +57,41 @@ CLOUD_FAULTS: dict[str, CloudFault] = {
 }
 
 
-IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Where backups are made whose syncs are modelled too: removing a directory costs a disk more than all the rest."""
-
-
 class DiskWorld:
-    """A modelled disk: kills, power cuts, failing syncs that leave clean pages, evictions, crashes at any step."""
+    """A modelled disk: kills, power cuts, failed syncs that leave clean pages, evictions, and crashes at any step."""
 
     appends = True
     loses_power = True
-    copies = IN_MEMORY
+    copies = IN_MEMORY  # their syncs are modelled too, so no disk is needed; removing a directory would be slow on one
     faults = tuple(DISK_FAULTS)
 
     def __init__(self) -> None:
-        self.disk = MemoryDisk(block_bytes=SECTOR)  # so that small logs meet every allocation
+        self.disk = MemoryDisk(block_bytes=SECTOR)  # small blocks, so that small logs meet every allocation
 
     def store(self) -> SegmentStore:
         return MemoryStore(self.disk)
 
     @contextmanager
     def beside(self) -> Iterator[SegmentStore]:
-        """A process that only reads: the one that runs, for as long as it is entered."""
+        """Run as a process that only reads, until the block ends."""
         yield MemoryStore(self.disk)
 
     @contextmanager
     def in_the_writer(self) -> Iterator[None]:
-        """While another process is beside it, the writer's runs."""
+        """Run as the writer's process again, while another process stands beside it."""
         yield
 
     def contents(self) -> object:
-        """Everything that is there, and must not change under those who only read."""
+        """Return everything that a process which only reads must not change."""
         return {name: self.disk.cached(name) for name in self.disk.cached_names()}
 
-    def witness(self) -> bytes | None:
-        """Its bytes as they stand."""
-        return self.disk.cached(WITNESS) if WITNESS in self.disk.cached_names() else None
+    def durable_mark(self) -> bytes | None:
+        """Return the bytes of the durable mark as they are now."""
+        return self.disk.cached(DURABLE_MARK) if DURABLE_MARK in self.disk.cached_names() else None
 
     @contextmanager
     def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
-        """The log that a backup has left, as far as it was *synced*: its stores, and what cuts its power."""
+        """Make the log that a backup has left from the *synced* files: its stores, and what cuts its power."""
         disk = disk_of(synced)
         yield lambda: MemoryStore(disk), disk.power_cut
 
@@ -120,7 +117,7 @@ class DiskWorld:
         self.disk.disarm()
 
     def is_armed(self) -> bool:
-        """Whether anything may still go wrong by itself."""
+        """Return whether a fault is still armed."""
         return bool(self.disk.schedule._armed)
 
     def set_room(self, free: int | None) -> None:
@@ -131,7 +128,7 @@ class DiskWorld:
 
 
 class LocalWorld(DiskWorld):
-    """The same disk, and every system call of the local store on it."""
+    """The same disk, with every system call of LocalStore on it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +141,7 @@ class LocalWorld(DiskWorld):
         return LocalStore(ROOT)
 
     def _run_as(self, process: MemoryOS | None) -> None:
-        """Whose system calls those of the local store are."""
+        """Let the system calls of LocalStore be those of this process."""
         if process is not None:
             run_as(process, self.patch.setattr)
 
@@ -154,7 +151,7 @@ class LocalWorld(DiskWorld):
         try:
             yield
         finally:
-            self._run_as(self.writer)  # it may be another one by then
+            self._run_as(self.writer)  # the process may have changed meanwhile
 
     @contextmanager
     def beside(self) -> Iterator[SegmentStore]:
@@ -190,24 +187,24 @@ class LocalWorld(DiskWorld):
 
 
 class CloudWorld:
-    """A modelled remote: lost answers, conflicts in disguise, writers that fence each other."""
+    """A modelled remote store: lost answers, conflicts that look like success, writers that fence each other."""
 
     appends = False
     loses_power = False
-    copies = IN_MEMORY
+    copies = IN_MEMORY  # their syncs are modelled too, so no disk is needed; removing a directory would be slow on one
     faults = tuple(CLOUD_FAULTS)
 
     def __init__(self) -> None:
         self.cloud = MemoryCloud(numbers_reused=True)
-        self.alive: list[MemoryChainStore] = []
+        self.alive: list[MemoryImmutableStore] = []
 
     def store(self) -> SegmentStore:
-        self.alive.append(MemoryChainStore(self.cloud))
+        self.alive.append(MemoryImmutableStore(self.cloud))
         return self.alive[-1]
 
     @contextmanager
     def beside(self) -> Iterator[SegmentStore]:
-        yield MemoryChainStore(self.cloud)
+        yield MemoryImmutableStore(self.cloud)
 
     @contextmanager
     def in_the_writer(self) -> Iterator[None]:
@@ -218,7 +215,7 @@ class CloudWorld:
 
     @contextmanager
     def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
-        """A backup is a directory, whatever it is of."""
+        """Make the copy's log. A backup of any store is a directory."""
         disk = disk_of(synced)
         yield lambda: MemoryStore(disk), disk.power_cut
 
@@ -240,7 +237,7 @@ class CloudWorld:
         return bool(self.cloud.schedule._armed)
 
     def deliver(self) -> int:
-        """Puts that were under way arrive, whatever has happened since; how many did."""
+        """Let delayed puts arrive, whatever has happened since. Return how many there were."""
         arrived = 0
         while self.cloud.late:
             self.cloud.deliver()
@@ -252,7 +249,7 @@ class CloudWorld:
 
 
 class DirectoryWorld:
-    """A real directory: what the kernel does is real, so a process can die here, and nothing else can go wrong."""
+    """A real directory. The kernel is real, so a process can die here, and nothing else can go wrong."""
 
     appends = True
     loses_power = False
@@ -279,17 +276,17 @@ class DirectoryWorld:
         times = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(self.path)}
         return files_of(self.path), times
 
-    def witness(self) -> bytes | None:
-        return files_of(self.path).get(WITNESS)
+    def durable_mark(self) -> bytes | None:
+        return files_of(self.path).get(DURABLE_MARK)
 
     @contextmanager
     def copy(self, directory: str, synced: dict[str, bytes]) -> Iterator[Copy]:
-        """The real directory: its power cannot be cut."""
+        """Use the real directory, whose power cannot be cut."""
         assert files_of(directory) == synced
         yield lambda: LocalStore(directory), None
 
     def kill(self) -> None:
-        """What the kernel does when the process dies: descriptors closed, the lock free, the files as they are."""
+        """Do what the kernel does when the process dies: close the descriptors, free the lock, keep the files."""
         for store in self.alive:
             store.close()
         self.alive.clear()

@@ -9,9 +9,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Final
 
-from walogs import entry_points
-from walogs.entry_points import Declared
-from walogs.registry import Registry
+from walogs.components import entry_points
+from walogs.components.entry_points import DeclaredPlugin
+from walogs.components.registry import Registry
 
 CODEC: Final = """
     import zlib
@@ -34,8 +34,8 @@ CODEC: Final = """
         def decode(self, stored, frame):
             return bytes((byte - self.by) & 255 for byte in bytes(stored))
 
-        def check(self, seed, stored):
-            return zlib.crc32(stored, seed).to_bytes(4, "little")
+        def check(self, header, stored):
+            return zlib.crc32(stored, int.from_bytes(header[-4:], "little")).to_bytes(4, "little")
 """
 """A codec named `rot1` that stores nothing as it was."""
 
@@ -43,8 +43,8 @@ CODEC: Final = """
 def codecs(*names: str, factory: str = "nowhere:Codec", **fields: object) -> str:
     """The module of a plugin that gives codecs of these names."""
     more = "".join(f", {key}={value!r}" for key, value in fields.items())
-    specs = ", ".join(f"walogs.CodecSpec({name!r}, {factory!r}{more})" for name in names)
-    return f"import walogs\n\n@walogs.hookimpl\ndef walogs_codecs():\n    return [{specs}]\n"
+    specs = ", ".join(f"walogs.plugins.CodecSpec({name!r}, {factory!r}{more})" for name in names)
+    return f"import walogs\n\n@walogs.plugins.hookimpl\ndef walogs_codecs():\n    return [{specs}]\n"
 
 
 class Site:
@@ -71,12 +71,12 @@ class Site:
         module = codecs("rot1", factory="rot1_codec:Codec", summary="For legionaries")
         return self.add("walogs-rot1", {"rot1": "walogs_rot1"}, walogs_rot1=module, rot1_codec=CODEC)
 
-    def found(self) -> list[Declared]:
+    def found(self) -> list[DeclaredPlugin]:
         """What the metadata of this directory has, and no other's."""
         kept = sys.path[:]
         sys.path[:] = [str(self.path)]
         try:
-            return entry_points.installed()
+            return entry_points.read_declared_plugins()
         finally:
             sys.path[:] = kept
 

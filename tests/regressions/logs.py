@@ -1,4 +1,4 @@
-"""Logs on a modelled disk and in a real directory, how their writers die, and what must be true afterwards."""
+"""Logs on a modelled disk and in a real directory, ways in which their writers die, and checks for afterwards."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
+import pytest
+
 import walogs
-from walogs.formats import witness as witness_bytes
+from walogs.engine import frame_reader, verdict
+from walogs.engine.appendable import AppendableWriter
+from walogs.engine.extent_reader import ExtentReader
+from walogs.formats import durable_mark as durable_mark_bytes
 from walogs.formats.native import NativeFormat
-from walogs.testing import CHANGES, WITNESS, Fault, MemoryDisk, MemoryStore, SimulatedCrash
+from walogs.testing import CHANGES, DURABLE_MARK, Fault, MemoryDisk, MemoryStore, SimulatedCrash
 
 MakeStore: TypeAlias = Callable[[MemoryDisk], MemoryStore]
 Files: TypeAlias = dict[str, tuple[bytes, int]]
@@ -30,12 +35,36 @@ def frame_bytes(data_bytes: int) -> int:
     return FORMAT.frame_bytes(data_bytes, 4)
 
 
-def frame(salt: int, offset: int, lsn: int, data: bytes) -> bytes:
+def go_on_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plant a bug: the position is advanced, and the handle stays usable, although the sync has failed."""
+    append = AppendableWriter.write_commit
+
+    def go_on(self: AppendableWriter, entries: list[bytes]) -> int:
+        try:
+            return append(self, entries)
+        except walogs.OutcomeUnknown:
+            self._poison, self._in_flight = None, False
+            self.active.end += frame_bytes(len(entries[0]))
+            raise
+
+    monkeypatch.setattr(AppendableWriter, "write_commit", go_on)
+
+
+def frame(salt: int, offset: int, lsn: int, data: bytes, link: bytes = bytes(8)) -> bytes:
     """An intact frame of one entry, by the tables of docs/format.md alone."""
-    head = struct.pack("<HBBIQQIII", 0x57D7, 1, 0, len(data) + 4, lsn, 2**62, 1, offset, offset)
+    head = struct.pack("<HBBIQQ8sIII", 0x57D7, 1, 0, len(data) + 4, lsn, 2**62, link, 1, offset, offset)
     seed = crc32(head, salt)
     whole = head + struct.pack("<I", seed) + data + struct.pack("<I", crc32(data, seed))
     return whole + bytes(-len(whole) % 8)
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another rule is broken on purpose, and nothing says any more which frame was written after which."""
+    judged = verdict.frame_problem
+    monkeypatch.setattr(
+        frame_reader, "frame_problem", lambda header, expected_lsn, link: judged(header, expected_lsn, None)
+    )
+    monkeypatch.setattr(ExtentReader, "_refuse_unlinked", lambda *_: None)
 
 
 # On a modelled disk
@@ -133,18 +162,18 @@ def overwrite(disk: MemoryDisk, offset: int, data: bytes, name: str = FIRST) -> 
     disk.damage(name, offset, data)
 
 
-def dropped_witness(disk: MemoryDisk) -> MemoryDisk:
-    """Without its witness, as after a power cut that outran its write-back."""
+def dropped_durable_mark(disk: MemoryDisk) -> MemoryDisk:
+    """Without its durable mark, as after a power cut that outran its write-back."""
     writer = disk.process()
-    if WITNESS in disk.cached_names():
-        writer.unlink(WITNESS)
+    if DURABLE_MARK in disk.cached_names():
+        writer.unlink(DURABLE_MARK)
         writer.sync_directory()
     writer.kill()
     return disk
 
 
-def witness_of(disk: MemoryDisk) -> witness_bytes.Witness | None:
-    return witness_bytes.decode(disk.cached(WITNESS)) if WITNESS in disk.cached_names() else None
+def durable_mark_of(disk: MemoryDisk) -> durable_mark_bytes.DurableMark | None:
+    return durable_mark_bytes.decode(disk.cached(DURABLE_MARK)) if DURABLE_MARK in disk.cached_names() else None
 
 
 def segment_names(disk: MemoryDisk) -> list[str]:

@@ -1,4 +1,4 @@
-"""A batch is one frame: all of it or nothing, in one segment, also where it tore and where the damage is (G12)."""
+"""A batch is one frame in one segment. All of it is there or nothing, even if it is torn or damaged (G12)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.regressions.logs import (
     SMALL,
     contents,
     crashes,
-    dropped_witness,
+    dropped_durable_mark,
     frame_bytes,
     look_twice,
     overwrite,
     power_cuts,
     process,
 )
+from walogs.handles.wal import Wal
 from walogs.testing import MemoryDisk
-from walogs.wal import Wal
 
 KEPT = b"kept"
 TORN_AT = 512 + frame_bytes(len(KEPT))
@@ -108,7 +108,7 @@ def cross_a_segments_end() -> None:
             wal.append_batch([KEPT, b"filler" * 80])
         acknowledged = [KEPT, b"filler" * 80]
         for step, left in crashes(disk, append):
-            for seed, cut in power_cuts(dropped_witness(left) if step % 2 else left, 2):
+            for seed, cut in power_cuts(dropped_durable_mark(left) if step % 2 else left, 2):
                 try:
                     look_twice(cut, acknowledged, [batch, [b"z" * 500]])
                 except walogs.Corrupt as error:

@@ -1,4 +1,4 @@
-"""What a checkpoint removes, what it must keep, and what stays readable after it (G11)."""
+"""A checkpoint removes what it may, keeps what it must, and leaves the rest readable (G11)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.regressions.logs import contents, crashes, dropped_witness, look_twice, power_cuts, process, segment_names
+from tests.regressions.logs import (
+    contents,
+    crashes,
+    dropped_durable_mark,
+    look_twice,
+    power_cuts,
+    process,
+    segment_names,
+)
 from walogs.engine import appendable, recovery
 from walogs.engine.appendable import AppendableWriter
-from walogs.engine.segments import CompletedSegment, superseded
-from walogs.engine.walk import SegmentScan
-from walogs.testing import CloudFault, MemoryChainStore, MemoryCloud, MemoryDisk, SimulatedCrash
+from walogs.engine.segment_scan import SegmentScan
+from walogs.engine.segments import CompletedSegment, count_superseded
+from walogs.testing import CloudFault, MemoryCloud, MemoryDisk, MemoryImmutableStore, SimulatedCrash
 
 TWO_A_SEGMENT = 900
 ENTRIES = [b"entry %d " % k * 10 for k in range(1, 10)]
@@ -64,7 +72,7 @@ def test_nothing_that_was_checkpointed_is_missed_by_any_reading_path(verify: str
 def test_a_path_that_wants_what_is_gone_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     examine_older = recovery.examine_older
 
-    def from_the_beginning(source: Any, numbers: Any, newest: Any, base_lsn: int, *rest: Any) -> Any:
+    def from_the_beginning(source: Any, numbers: Any, newest: Any, log_first_lsn: int, *rest: Any) -> Any:
         return examine_older(source, numbers, newest, 1, *rest)
 
     monkeypatch.setattr(recovery, "examine_older", from_the_beginning)
@@ -97,7 +105,7 @@ def test_a_checkpoint_that_reads_first_is_seen_when_planted(monkeypatch: pytest.
     checkpoint = AppendableWriter.checkpoint
 
     def read_first(self: AppendableWriter, lsn: int) -> int:
-        for segment in self.completed[: superseded(self.completed, lsn)]:
+        for segment in self.completed[: count_superseded(self.completed, lsn)]:
             scan = SegmentScan(self._source, segment.header, segment.size)
             if scan.last_lsn < segment.last_lsn:
                 raise self._source.corrupt(scan.stop.value, segment.header.number)
@@ -110,7 +118,7 @@ def test_a_checkpoint_that_reads_first_is_seen_when_planted(monkeypatch: pytest.
 
 @pytest.mark.guarantee("G6", "G11")
 def test_a_damaged_segment_can_be_checkpointed_away_after_a_restart() -> None:
-    """`verify="last"` opens it by its SEAL; once the base has passed it, every open is possible again."""
+    """`verify="last"` opens it by its SEAL; once the first LSN has passed it, every open is possible again."""
     disk = nine_entries()
     with process(disk) as wal:
         wal.rotate()  # the killed writer's segment is sealed by this one
@@ -126,16 +134,16 @@ def test_a_damaged_segment_can_be_checkpointed_away_after_a_restart() -> None:
 
 
 @pytest.mark.guarantee("G11")
-def test_segments_below_the_base_are_not_judged() -> None:
-    """A checkpoint that was interrupted after its base was durable is finished, whatever became of what it left."""
-    base, left = nine_entries(), None
+def test_segments_below_the_first_lsn_are_not_judged() -> None:
+    """A checkpoint that was interrupted after its first LSN was durable is finished, whatever it has left."""
+    disk, left = nine_entries(), None
 
     def checkpoint(disk: MemoryDisk) -> None:
         with process(disk, max_segment_size=TWO_A_SEGMENT) as wal:
             wal.checkpoint(4)
 
     seen = 0
-    for _, left in crashes(base, checkpoint):
+    for _, left in crashes(disk, checkpoint):
         if "wal-000001.log" not in segment_names(left):
             continue
         with process(left.clone()) as wal:
@@ -146,7 +154,7 @@ def test_segments_below_the_base_are_not_judged() -> None:
         left.damage("wal-000001.log", 0, bytes(700))
         left.damage("wal-000002.log", 600, b"\xff" * 10)
         look_twice(left, ENTRIES[4:])
-    assert seen, "no crash left the base durable and the segments there"
+    assert seen, "no crash left the first LSN durable and the segments there"
 
 
 # raft-wal #31 and #33, qdrant/wal #38, frostdb #866
@@ -174,9 +182,9 @@ def test_a_checkpoint_at_every_boundary_keeps_every_later_entry_and_the_end() ->
 
 def test_a_checkpoint_one_too_far_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     def one_too_far(segments: Sequence[CompletedSegment], lsn: int) -> int:
-        return superseded(segments, lsn + 1)
+        return count_superseded(segments, lsn + 1)
 
-    monkeypatch.setattr(appendable, "superseded", one_too_far)
+    monkeypatch.setattr(appendable, "count_superseded", one_too_far)
     with pytest.raises(AssertionError, match="checkpoint"):
         checkpoint_at_every_boundary()
 
@@ -215,8 +223,8 @@ def test_an_empty_log_whose_first_entry_is_not_the_first_ever() -> None:
 def crash_inside_a_checkpoint() -> None:
     """At every step, with and without the power: nothing above what the caller gave up is gone."""
     for closed in (False, True):
-        base = nine_entries()
-        with process(base, max_segment_size=TWO_A_SEGMENT) as wal:
+        disk = nine_entries()
+        with process(disk, max_segment_size=TWO_A_SEGMENT) as wal:
             if closed:
                 wal.close()
 
@@ -224,8 +232,8 @@ def crash_inside_a_checkpoint() -> None:
             with process(disk, max_segment_size=TWO_A_SEGMENT) as wal:
                 wal.checkpoint(6)
 
-        for step, left in crashes(base, checkpoint):
-            for seed, cut in power_cuts(dropped_witness(left) if step % 2 else left, 6):
+        for step, left in crashes(disk, checkpoint):
+            for seed, cut in power_cuts(dropped_durable_mark(left) if step % 2 else left, 6):
                 try:
                     with process(cut) as wal:
                         assert wal.first_lsn in (1, 3, 5, 7), f"step {step}, seed {seed}"
@@ -233,23 +241,25 @@ def crash_inside_a_checkpoint() -> None:
                         assert kept == ENTRIES[wal.first_lsn - 1 :], f"step {step}, seed {seed}"
                     look_twice(cut, kept)
                 except walogs.Corrupt as error:
-                    raise AssertionError(f"step {step}, seed {seed}: a gap above the base") from error
+                    raise AssertionError(f"step {step}, seed {seed}: a gap above the first LSN") from error
 
 
 @pytest.mark.guarantee("G11")
-def test_a_crash_inside_a_checkpoint_never_leaves_a_gap_above_the_base() -> None:
+def test_a_crash_inside_a_checkpoint_never_leaves_a_gap_above_the_first_lsn() -> None:
     crash_inside_a_checkpoint()
 
 
-def test_segments_removed_before_the_base_is_durable_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_removed_before_the_first_lsn_is_durable_are_seen_when_planted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     checkpoint = AppendableWriter.checkpoint
 
     def remove_first(self: AppendableWriter, lsn: int) -> int:
-        self._store.remove([s.header.number for s in self.completed[: superseded(self.completed, lsn)]])
+        self._store.remove([s.header.number for s in self.completed[: count_superseded(self.completed, lsn)]])
         return checkpoint(self, lsn)
 
     monkeypatch.setattr(AppendableWriter, "checkpoint", remove_first)
-    with pytest.raises(AssertionError, match="a gap above the base"):
+    with pytest.raises(AssertionError, match="a gap above the first LSN"):
         crash_inside_a_checkpoint()
 
 
@@ -261,10 +271,10 @@ def test_the_same_where_every_commit_is_a_segment(reused: bool) -> None:
     for step in range(1, 40):
         print(f"crash at step {step} (rng {step})")
         cloud = MemoryCloud(numbers_reused=reused)
-        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
             for entry in ENTRIES:
                 wal.append(entry)
-        wal = walogs.open(store=MemoryChainStore(cloud))
+        wal = walogs.open(store=MemoryImmutableStore(cloud))
         armed = cloud.arm(step, CloudFault("crash"), rng=random.Random(step))
         try:
             wal.checkpoint(6)
@@ -272,11 +282,11 @@ def test_the_same_where_every_commit_is_a_segment(reused: bool) -> None:
             seen += 1
         wal.closed = True
         cloud.disarm()
-        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
             assert wal.first_lsn in (1, 7)
             assert contents(wal) == ENTRIES[wal.first_lsn - 1 :]
             wal.append(b"after")
-        with walogs.open(store=MemoryChainStore(cloud)) as wal:
+        with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
             assert contents(wal)[-2:] == [ENTRIES[-1], b"after"]
         if not armed.fired:
             break

@@ -1,4 +1,4 @@
-"""The seven flaws of the Rust crate walogs 0.1.0, each shown there by experiment, and what this log does instead."""
+"""The Rust crate walogs 0.1.0 has seven flaws, each shown by experiment. These tests show that this log has none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,26 @@ from tests.regressions.logs import (
     FIRST,
     FORMAT,
     contents,
-    dropped_witness,
+    dropped_durable_mark,
     flip,
     frame,
     frame_bytes,
+    go_on_after_a_failed_sync,
     killed_copy,
     look_twice,
     look_twice_at,
     patch,
     process,
+    without_links,
 )
 from walogs.defaults import local_store
-from walogs.defaults.local_store import LOCK, WITNESS, LocalStore
-from walogs.engine import appendable, recovery, verdict, walk
-from walogs.engine.appendable import AppendableWriter
-from walogs.engine.recovery import Examined
+from walogs.defaults.crc32_codec import Crc32Codec
+from walogs.defaults.directory import LOCK, Directory
+from walogs.defaults.local_store import DURABLE_MARK, LocalStore
+from walogs.defaults.lock_file import LockFile
+from walogs.engine import appendable, frame_reader, new_segments, recovery, verdict
+from walogs.engine import takeover as takeover_module
+from walogs.engine.recovery import RecoveredLog
 from walogs.testing import MemoryDisk
 
 DATA = b"x" * 100
@@ -51,7 +57,7 @@ def checkpoint_everything(*, closed: bool) -> None:
         assert wal.segment_count == 1
         if closed:
             wal.close()
-    for left in (disk, dropped_witness(disk.clone())):
+    for left in (disk, dropped_durable_mark(disk.clone())):
         with process(left) as wal:
             assert wal.next_lsn == 4, f"numbers are used again: the next is {wal.next_lsn}"
             assert wal.append(b"fourth") == 4
@@ -65,15 +71,14 @@ def test_no_lsn_is_used_again_after_everything_was_checkpointed(closed: bool) ->
 
 
 def test_lsns_that_begin_again_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    init = AppendableWriter.__init__
+    take_over = takeover_module.take_over
 
-    def from_the_frames_alone(self: AppendableWriter, *args: Any) -> None:
-        examined: Examined | None = args[-1]
-        if examined is not None and not examined.newest.entries:
-            examined.newest.last_lsn = 0
-        init(self, *args)
+    def from_the_frames_alone(source: Any, store: Any, environment: Any, recovered: RecoveredLog) -> Any:
+        if not recovered.newest.entries:
+            recovered.newest.last_lsn = 0
+        return take_over(source, store, environment, recovered)
 
-    monkeypatch.setattr(AppendableWriter, "__init__", from_the_frames_alone)
+    monkeypatch.setattr(takeover_module, "take_over", from_the_frames_alone)
     with pytest.raises(AssertionError, match="used again"):
         checkpoint_everything(closed=False)
 
@@ -85,9 +90,9 @@ def cross_the_millionth_segment(path: Path) -> None:
     with walogs.open(path) as wal:
         wal.append(b"one")
     header = FORMAT.decode_header((path / FIRST).read_bytes()[:512])
-    patch(path, 0, FORMAT.encode_header(type(header)(**{**fields_of(header), "number": 999_998})))
+    patch(path, 0, FORMAT.encode_header(replace(header, number=999_998), Crc32Codec()))
     (path / FIRST).rename(path / "wal-999998.log")
-    (path / WITNESS).unlink()
+    (path / DURABLE_MARK).unlink()
     expected = [b"one"]
     for k in range(2, 7):
         with walogs.open(path) as wal:
@@ -103,10 +108,6 @@ def cross_the_millionth_segment(path: Path) -> None:
         assert wal.first_lsn > 1
         kept = contents(wal)
     look_twice_at(path, kept)
-
-
-def fields_of(header: Any) -> dict[str, Any]:
-    return {name: getattr(header, name) for name in header.__slots__}
 
 
 @pytest.mark.guarantee("G1", "G17")
@@ -130,8 +131,10 @@ def append_a_frame_of_another_lsn(path: Path, lsn: int) -> None:
             wal.append(DATA)
         left = killed_copy(path, path.with_name(f"left {lsn}"))
     at = 512 + 3 * FRAME
-    salt = int.from_bytes((left / FIRST).read_bytes()[12:16], "little")
-    patch(left, at, frame(salt, at, lsn, b"stray"))
+    content = (left / FIRST).read_bytes()
+    check_at = at - FRAME + 48 + len(DATA)
+    link = content[check_at : check_at + 4] + bytes(4)  # of the third entry: only the LSN is not the next
+    patch(left, at, frame(int.from_bytes(content[12:16], "little"), at, lsn, b"stray", link))
     with pytest.raises(walogs.Corrupt) as refused, walogs.open(left) as wal:
         raise AssertionError(f"an intact frame of entry {lsn} after entry 3: {wal.last_lsn}, {contents(wal)[3:]}")
     assert (refused.value.segment, refused.value.offset, refused.value.lsn) == (1, at, 4)
@@ -144,7 +147,8 @@ def test_a_duplicate_or_missing_lsn_is_corrupt_however_intact_its_frame(lsn: int
 
 
 def test_lsns_that_nobody_compares_are_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "inadmissible", lambda *_: None)
+    without_links(monkeypatch)
+    monkeypatch.setattr(frame_reader, "frame_problem", lambda *_: None)
     with pytest.raises(AssertionError, match="after entry 3"):
         append_a_frame_of_another_lsn(tmp_path / "log", 2)
 
@@ -174,9 +178,9 @@ def test_a_flipped_bit_in_the_last_segment_drops_nothing_silently(tmp_path: Path
 
 
 def test_a_cut_at_the_first_bad_frame_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    beyond = (verdict.Shape.MAY_TEAR, verdict.Rest.BYTES, verdict.Testimony.SYNCED_BEYOND)
+    beyond = (verdict.CrashShape.MAY_TEAR, verdict.TailContent.BYTES, verdict.DurabilityEvidence.SYNCED_BEYOND)
     monkeypatch.setitem(verdict.VERDICTS, beyond, verdict.Verdict.TORN)
-    monkeypatch.setattr(recovery, "missing_by_witness", lambda *_: None)
+    monkeypatch.setattr(recovery, "durable_mark_problem", lambda *_: None)
     with pytest.raises(AssertionError, match="0 of 20 acknowledged entries"):
         flip_bits_of_every_entry(tmp_path / "log")
 
@@ -190,7 +194,7 @@ def append_after_a_failed_sync(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         wal.append_batch(acknowledged)
         with monkeypatch.context() as patched:
             patched.setattr(local_store, "sync_data", fails)
-            with pytest.raises(walogs.Indefinite) as unknown:
+            with pytest.raises(walogs.OutcomeUnknown) as unknown:
                 wal.append(b"three")
         assert unknown.value.first_lsn == 3
         for _ in range(2):
@@ -216,17 +220,7 @@ def test_no_lsn_is_written_twice_after_a_failed_sync(tmp_path: Path, monkeypatch
 
 
 def test_an_lsn_written_twice_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    append = AppendableWriter.append
-
-    def position_advanced(self: AppendableWriter, entries: list[bytes]) -> int:
-        try:
-            return append(self, entries)
-        except walogs.Indefinite:
-            self._poison, self._in_flight = None, False
-            self.active.end += frame_bytes(len(entries[0]))
-            raise
-
-    monkeypatch.setattr(AppendableWriter, "append", position_advanced)
+    go_on_after_a_failed_sync(monkeypatch)
     with pytest.raises(AssertionError, match="acknowledged after a failed sync"):
         append_after_a_failed_sync(tmp_path, monkeypatch)
     with pytest.raises(walogs.Corrupt, match="holds entry 3 where 4 belongs"):
@@ -239,9 +233,15 @@ def test_an_lsn_written_twice_is_seen_when_planted(tmp_path: Path, monkeypatch: 
 WRITE_BESIDE = "import sys, walogs; walogs.open(sys.argv[1]).close()"
 
 
-class NoLock(LocalStore):
-    def _take_lock(self) -> None:
+class NoLockFile(LockFile):
+    def take(self, directory: Directory) -> None:
         pass
+
+
+class NoLock(LocalStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._lock = NoLockFile(self.path)
 
 
 def open_twice(path: Path, make: type[LocalStore]) -> None:
@@ -312,7 +312,7 @@ def test_a_window_is_grown_for_many_appends_at_once(tmp_path: Path) -> None:
 def test_a_file_that_every_append_makes_longer_is_seen_when_planted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(appendable, "WINDOW_FIRST", 512)
+    monkeypatch.setattr(new_segments, "WINDOW_FIRST", 512)
     monkeypatch.setattr(appendable, "WINDOW_MAX", 1)
     with pytest.raises(AssertionError, match="extensions in"):
         append_without_growing(tmp_path)

@@ -1,4 +1,4 @@
-"""Writes that fail or are short: no orphaned bytes, nothing that comes back, no state ahead of the disk (G7)."""
+"""Writes fail or are short. No bytes are orphaned, none come back later, and no state is ahead of the disk (G7)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def append_after_a_failure(fault: Fault) -> None:
             for entry in (b"failed" * 60, b"later" * 60, b"last"):
                 try:
                     wal.append(entry)
-                except walogs.Indefinite:
+                except walogs.OutcomeUnknown:
                     unknown.append([entry])
                     before = disk.schedule.count(CHANGES)
                     try_everything(wal)
@@ -135,7 +135,7 @@ def test_half_a_frame_and_an_error_leave_no_orphaned_bytes(
 
         with monkeypatch.context() as patched:
             patched.setattr(local_store.os, "pwrite", torn)
-            with pytest.raises(walogs.Indefinite):
+            with pytest.raises(walogs.OutcomeUnknown):
                 wal.append(b"half" * 100)
         with pytest.raises(walogs.Poisoned):
             wal.append(b"behind it")
@@ -181,12 +181,15 @@ def compare_memory_with_the_disk(name: str, fault: Fault) -> None:
         with process(left, max_segment_size=900) as wal:
             found = contents(wal)
             where = f"{name}, step {step}: {shown(held)} in memory, {shown(found)} on the disk"
-            if name == "checkpoint" and error in (walogs.Indefinite, walogs.Poisoned):  # the next open may finish it
+            if name == "checkpoint" and error in (
+                walogs.OutcomeUnknown,
+                walogs.Poisoned,
+            ):  # the next open may finish it
                 assert wal.first_lsn in (first_lsn, 3), where
                 assert found == KEPT[wal.first_lsn - 1 :], where
             else:
                 assert wal.first_lsn == first_lsn, where
-                assert found in ([held, [*held, *commit]] if error is walogs.Indefinite else [held]), where
+                assert found in ([held, [*held, *commit]] if error is walogs.OutcomeUnknown else [held]), where
         look_twice(left, found, max_segment_size=900)
 
 
@@ -198,7 +201,7 @@ def test_after_any_failed_verb_the_handle_holds_what_is_on_the_disk(name: str, f
 
 
 def test_state_advanced_before_the_write_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = AppendableWriter.append
+    append = AppendableWriter.write_commit
 
     def ahead(self: AppendableWriter, entries: list[bytes]) -> int:
         try:
@@ -207,6 +210,6 @@ def test_state_advanced_before_the_write_is_seen_when_planted(monkeypatch: pytes
             self.next_lsn += len(entries)
             raise
 
-    monkeypatch.setattr(AppendableWriter, "append", ahead)
+    monkeypatch.setattr(AppendableWriter, "write_commit", ahead)
     with pytest.raises(AssertionError):
         compare_memory_with_the_disk("append", EIO)

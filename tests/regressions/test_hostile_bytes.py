@@ -1,4 +1,4 @@
-"""Bytes that look like the log's own, and are not: lengths, stale frames, frames inside entries (G3, G5, G16)."""
+"""Some bytes look like the log's own and are not: lengths, stale frames, frames inside entries (G3, G5, G16)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.regressions.logs import (
     FIRST,
     SMALL,
     contents,
-    dropped_witness,
+    dropped_durable_mark,
     flip,
     frame_bytes,
     killed_copy,
@@ -25,12 +25,13 @@ from tests.regressions.logs import (
     overwrite,
     power_cuts,
     process,
+    without_links,
 )
-from walogs.defaults.local_store import WITNESS
-from walogs.engine import recovery, writer
-from walogs.engine.walk import RestScan, SegmentScan
-from walogs.formats.native import FRAME_AND_CRC, NativeFormat
-from walogs.formats.segment_format import FrameHeader, Stop
+from walogs.defaults.local_store import DURABLE_MARK
+from walogs.engine import new_segments, recovery
+from walogs.engine.segment_scan import TailScan
+from walogs.formats.native import FRAME, FRAME_HEADER_BYTES, NativeFormat
+from walogs.formats.segment_format import FrameHeader, StopReason
 from walogs.testing import MemoryDisk, MemoryStore
 
 KEPT = b"kept"
@@ -50,14 +51,26 @@ class CountsReads(MemoryStore):
         return data
 
 
-def headers_without_crc(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | Stop:
+def headers_without_crc(
+    self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int
+) -> FrameHeader | StopReason:
     """A frame header believed for its magic."""
-    if len(buffer) - index < 40:
-        return Stop.END
-    tag, kind, flags, size, first_lsn, time_ns, count, _, synced, crc = FRAME_AND_CRC.unpack_from(buffer, index)
+    if len(buffer) - index < FRAME_HEADER_BYTES:
+        return StopReason.END
+    tag, kind, flags, size, first_lsn, time_ns, link, count, _, synced = FRAME.unpack_from(buffer, index)
     if tag != 0x57D7:
-        return Stop.NOT_A_FRAME
-    return FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, crc)
+        return StopReason.NOT_A_FRAME
+    return FrameHeader(
+        kind=kind,
+        flags=flags,
+        body_bytes=size,
+        first_lsn=first_lsn,
+        time_ns=time_ns,
+        entries=count,
+        offset=offset,
+        synced=synced,
+        link=link,
+    )
 
 
 # etcd #14098
@@ -71,7 +84,7 @@ def torn_headers_full_of_garbage() -> None:
         wal.append(b"torn" * 30)
     frame = disk.cached(FIRST, TORN_AT, TORN_AT + 60)
     lengths = [frame[:4] + length.to_bytes(4, "little") + frame[8:] for length in LENGTHS]
-    rest = [frame[:4] + random.Random(seed).randbytes(36) for seed in range(30)]
+    rest = [frame[:4] + random.Random(seed).randbytes(44) for seed in range(30)]
     for header in (*lengths, *rest):
         left = before.clone()
         overwrite(left, TORN_AT, header)
@@ -97,7 +110,7 @@ def test_no_length_on_the_disk_makes_recovery_allocate(tmp_path: Path) -> None:
         wal.append(KEPT)
         wal.append(b"torn" * 30)
         left = killed_copy(tmp_path, tmp_path / "left")
-    (left / WITNESS).unlink()
+    (left / DURABLE_MARK).unlink()
     segment = bytearray((left / FIRST).read_bytes())
     for length in LENGTHS:
         segment[TORN_AT + 4 : TORN_AT + 8] = length.to_bytes(4, "little")
@@ -146,7 +159,8 @@ def test_stale_frames_at_the_very_offsets_of_the_next_are_rejected(tmp_path: Pat
 
 
 def test_segments_with_one_salt_are_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "salt", lambda entropy: 7)
+    monkeypatch.setattr(new_segments, "salt", lambda entropy: 7)
+    without_links(monkeypatch)
     with pytest.raises(AssertionError, match="stale frame"):
         stale_frames_where_the_next_belong(tmp_path / "log")
 
@@ -165,7 +179,7 @@ def logs_inside_the_log() -> Iterator[tuple[MemoryDisk, list[bytes], bytes]]:
         first.rotate()
         second = disk.clone()
     for zeros, shift in product((0, 8, 700), (0, 8, 24)):  # not shifted: every inner frame at its own offset
-        copy = bytes(zeros) + inner[552 + zeros - shift :]
+        copy = bytes(zeros) + inner[560 + zeros - shift :]
         twin = second.clone()
         with process(twin, sync="none", max_segment_size=4 * SMALL) as wal:
             wal.append(copy)
@@ -189,12 +203,12 @@ def test_frames_inside_an_entry_are_bytes_of_that_entry() -> None:
 def test_frames_without_salt_and_offset_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     header_at = NativeFormat.header_at
 
-    def anywhere(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | Stop:
-        if len(buffer) - index >= 40:
-            offset = int.from_bytes(buffer[index + 28 : index + 32], "little")
+    def anywhere(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | StopReason:
+        if len(buffer) - index >= FRAME_HEADER_BYTES:
+            offset = int.from_bytes(buffer[index + 36 : index + 40], "little")
         return header_at(self, buffer, index, offset, salt)
 
-    monkeypatch.setattr(writer, "salt", lambda entropy: 7)
+    monkeypatch.setattr(new_segments, "salt", lambda entropy: 7)
     monkeypatch.setattr(NativeFormat, "header_at", anywhere)
     with pytest.raises(AssertionError, match="steered recovery"):
         open_logs_inside_logs()
@@ -206,7 +220,7 @@ def test_a_hostile_entry_is_searched_in_linear_time(unit: bytes, monkeypatch: py
     """What is read, and how many headers are looked at, after a frame that is torn."""
     header_at, looked = NativeFormat.header_at, 0
 
-    def counted(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | Stop:
+    def counted(self: NativeFormat, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | StopReason:
         nonlocal looked
         looked += 1
         return header_at(self, buffer, index, offset, salt)
@@ -218,7 +232,7 @@ def test_a_hostile_entry_is_searched_in_linear_time(unit: bytes, monkeypatch: py
             wal.append(KEPT)
             wal.append(unit * (size // len(unit)))
             segment_bytes = wal.segments()[0].size
-        overwrite(dropped_witness(disk), 512, b"\0\0")
+        overwrite(dropped_durable_mark(disk), 512, b"\0\0")
         CountsReads.total = looked = 0
         with process(disk, CountsReads, max_segment_size=None) as wal:
             assert contents(wal) == []
@@ -229,14 +243,14 @@ def test_a_hostile_entry_is_searched_in_linear_time(unit: bytes, monkeypatch: py
 # doltlite #1890
 
 
-def witness_far_away(path: Path) -> None:
+def durable_mark_far_away(path: Path) -> None:
     """The only frame that testifies lies 9 MiB after the damage."""
     with walogs.open(path, max_segment_size=None) as wal:
         wal.append(KEPT)
         wal.append(bytes(9 << 20))
         wal.append(b"its header says that all before it was synced")
         left = killed_copy(path, path.with_name("left"))
-    (left / WITNESS).unlink()
+    (left / DURABLE_MARK).unlink()
     flip(left, TORN_AT + 40)
     with pytest.raises(walogs.Corrupt) as refused:
         walogs.open(left, max_segment_size=None).close()
@@ -244,17 +258,15 @@ def witness_far_away(path: Path) -> None:
 
 
 @pytest.mark.guarantee("G6")
-def test_damage_is_seen_however_far_away_its_witness_is(tmp_path: Path) -> None:
-    witness_far_away(tmp_path / "log")
+def test_damage_is_seen_however_far_away_its_durable_mark_is(tmp_path: Path) -> None:
+    durable_mark_far_away(tmp_path / "log")
 
 
 def test_a_search_that_gives_up_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Capped(RestScan):
-        def __init__(self, source: object, scan: SegmentScan) -> None:
-            size, scan.size = scan.size, min(scan.size, scan.end + (4 << 20))
-            super().__init__(source, scan)  # type: ignore[arg-type]
-            scan.size = size
+    class Capped(TailScan):
+        def __init__(self, source: object, segment: object, end: int, size: int) -> None:
+            super().__init__(source, segment, end, min(size, end + (4 << 20)))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(recovery, "RestScan", Capped)
+    monkeypatch.setattr(recovery, "TailScan", Capped)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        witness_far_away(tmp_path / "log")
+        durable_mark_far_away(tmp_path / "log")

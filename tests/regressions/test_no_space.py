@@ -1,4 +1,4 @@
-"""A disk that fills at any byte: nothing acknowledged is lost, nothing half written is left (G9)."""
+"""The disk fills at any byte. No acknowledged entry is lost, and no partial frame is left behind (G9)."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def fill(make: MakeStore, room: int, segment: int | None) -> None:
     with process(disk, **config) as wal:  # killed, and opened on a full disk
         assert contents(wal) == acknowledged
         wal.checkpoint(len(acknowledged) - 2)
-        base = wal.first_lsn
-        assert contents(wal) == acknowledged[base - 1 :]
+        first_lsn = wal.first_lsn
+        assert contents(wal) == acknowledged[first_lsn - 1 :]
     disk.room = None
-    look_twice(disk, acknowledged[base - 1 :], **config)
+    look_twice(disk, acknowledged[first_lsn - 1 :], **config)
 
 
 def open_and_die(disk: MemoryDisk, config: Any) -> None:
@@ -103,5 +103,34 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(rooms: range, segment: 
 
 
 def test_half_a_frame_left_by_a_full_disk_is_seen_when_planted() -> None:
-    with pytest.raises(walogs.Indefinite):
+    with pytest.raises(walogs.OutcomeUnknown):
         fill_at_every_room(SparseWindows, BIG_ROOMS, None)
+
+
+# A segment that may not be continued
+
+
+@pytest.mark.guarantee("G1", "G8", "G9", "G11")
+def test_a_full_disk_whose_newest_segment_is_empty_loses_nothing_and_needs_little() -> None:
+    """It is not written into again; its successor needs a block or two where a whole window is refused."""
+    entries = [b"entry %d " % k * 200 for k in range(5)]
+    disk = MemoryDisk(block_bytes=BLOCK)
+    with process(disk, max_segment_size=None) as wal:
+        wal.append_batch(entries)
+        wal.rotate()
+    disk.room = disk.used
+    with process(disk, max_segment_size=None) as wal:
+        assert refused_for_space(wal.append, b"no room")
+        assert contents(wal) == entries
+    full = disk.clone()
+    full.room = full.used
+    with process(full, max_segment_size=None) as wal:
+        assert wal.checkpoint(5) == 1
+        assert (wal.first_lsn, wal.next_lsn) == (6, 6)
+        assert wal.append(b"in the room that was freed") == 6
+    look_twice(full, [b"in the room that was freed"])
+    disk.room = disk.used + 10 * BLOCK
+    with process(disk, max_segment_size=None) as wal:
+        assert wal.append(b"little room") == 6
+    disk.room = None
+    look_twice(disk, [*entries, b"little room"])

@@ -1,4 +1,4 @@
-"""Reading: short reads, failing reads, damage, many readers. What is handed out is right, and stays right (G1, G6)."""
+"""Reads are short or fail, bytes are damaged, many readers read. All entries returned are right (G1, G6)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from tests.regressions.logs import (
     segment_names,
 )
 from walogs.defaults.local_store import LocalStore
-from walogs.engine import reading
+from walogs.engine import extent_reader
 from walogs.engine.appendable import AppendableWriter
-from walogs.engine.reading import Extent, Reading, Snapshot
+from walogs.engine.extent_reader import Extent, ExtentReader, IntactFrames
+from walogs.engine.snapshot import Snapshot
 from walogs.testing import Fault, MemoryDisk, MemoryStore
 
 ENTRIES = [b"entry %02d " % k * (1 + 7 * k) for k in range(20)]
@@ -140,16 +141,16 @@ class ErrorsAreZeros(MemoryStore):
 
 
 def fail_each_read(make: MakeStore) -> None:
-    base = MemoryDisk()
-    with process(base, make, sync="none", max_segment_size=3000) as wal:
+    disk = MemoryDisk()
+    with process(disk, make, sync="none", max_segment_size=3000) as wal:
         write_entries(wal)
-    before = {name: base.cached(name) for name in segment_names(base)}
+    before = {name: disk.cached(name) for name in segment_names(disk)}
 
     def reopen(disk: MemoryDisk) -> None:
         with process(disk, make, max_segment_size=3000):
             pass
 
-    for step, left, raised in failures(base, reopen, FAILED_READ):
+    for step, left, raised in failures(disk, reopen, FAILED_READ):
         assert isinstance(raised, OSError), f"read {step} failed, and open said {raised!r}"
         after = {name: left.cached(name) for name in segment_names(left)}
         assert after == before, f"read {step} failed, and bytes were changed"
@@ -230,7 +231,7 @@ def test_an_iteration_that_stops_before_the_damage_does_not_meet_it(is_sealed: b
 @pytest.mark.guarantee("G1")
 @pytest.mark.parametrize("kept", [1, 16])
 def test_many_readers_and_room_for_one_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
-    monkeypatch.setattr(reading, "SEAL_KEPT", kept)
+    monkeypatch.setattr(extent_reader, "SEAL_KEPT", kept)
     wrong: list[str] = []
     with walogs.open(tmp_path, max_segment_size=4000) as wal:
         for k in range(120):
@@ -268,7 +269,7 @@ def test_a_segment_removed_while_it_is_read_is_checkpointed_and_never_wrong(tmp_
             seen = [1]
             with pytest.raises(walogs.Checkpointed) as overtaken:
                 check_each(entries, seen)
-            assert overtaken.value.base_lsn == wal.first_lsn
+            assert overtaken.value.first_lsn == wal.first_lsn
             assert len(seen) < 100
         assert [lsn for lsn, _ in wal] == list(range(wal.first_lsn, 121))
 
@@ -316,15 +317,15 @@ def test_damage_is_never_answered_by_no_such_entry_nor_by_the_end(tmp_path: Path
 
 
 def test_an_iteration_that_ends_at_damage_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = Reading._frames
+    frames = ExtentReader._frames
 
-    def silently(self: Reading, extent: Extent, *args: Any) -> Iterator[tuple[bytes, int, int]]:
+    def silently(self: ExtentReader, extent: Extent, *args: Any) -> Iterator[IntactFrames]:
         try:
             yield from frames(self, extent, *args)
         except walogs.Corrupt:
             return
 
-    monkeypatch.setattr(Reading, "_frames", silently)
+    monkeypatch.setattr(ExtentReader, "_frames", silently)
     with pytest.raises(IndexError):  # what the planted bug answers for an entry that is there
         ask_for_what_is_damaged(tmp_path)
 
@@ -385,9 +386,9 @@ class Watching(MemoryStore):
         super().write(number, offset, data)
         self.look()
 
-    def sync(self, number: int, barrier: Any) -> None:
+    def sync(self, number: int, kind: Any) -> None:
         self.look()
-        super().sync(number, barrier)
+        super().sync(number, kind)
         self.look()
 
     def look(self) -> None:
@@ -414,13 +415,13 @@ def test_an_lsn_is_published_after_its_entry_is_durable() -> None:
 
 
 def test_an_lsn_published_too_early_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = AppendableWriter.append
+    append = AppendableWriter.write_commit
 
     def published_first(self: AppendableWriter, entries: list[bytes]) -> int:
         self.durable_lsn = self.next_lsn + len(entries) - 1
         return append(self, entries)
 
-    monkeypatch.setattr(AppendableWriter, "append", published_first)
+    monkeypatch.setattr(AppendableWriter, "write_commit", published_first)
     with pytest.raises(AssertionError, match="published before"):
         look_while_it_is_written()
 
@@ -433,10 +434,10 @@ def test_readers_beside_a_writer_see_whole_commits_and_nothing_torn(tmp_path: Pa
 
         def read_on() -> None:
             while not done.is_set():
-                upto = wal.last_lsn
+                visibility = wal.last_lsn
                 found = list(wal)
-                if len(found) < upto or len(found) % 3:
-                    wrong.append(f"{len(found)} entries, after {upto} were there")
+                if len(found) < visibility or len(found) % 3:
+                    wrong.append(f"{len(found)} entries, after {visibility} were there")
                 if any(data != b"%d " % lsn * 30 for lsn, data in found):
                     wrong.append("an entry that is not what was appended")
 

@@ -1,4 +1,4 @@
-"""Segments that come to be: whole or not at all, durable by name, in the right order (G10, G1)."""
+"""A segment is created whole or not at all, its name is durable, and the order is right (G10, G1)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from tests.regressions.logs import (
     process,
 )
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
-from walogs.defaults import local_store
-from walogs.engine.appendable import AppendableWriter, completed
-from walogs.formats import witness as witness_bytes
-from walogs.testing import CHANGES, WITNESS, Fault, MemoryDisk, MemoryStore, SimulatedCrash
+from walogs.defaults import local_store, whole_files
+from walogs.engine.appendable import AppendableWriter
+from walogs.engine.segments import completed_by_rotation
+from walogs.formats import durable_mark as durable_mark_bytes
+from walogs.testing import CHANGES, DURABLE_MARK, Fault, MemoryDisk, MemoryStore, SimulatedCrash
 
 CREATING = [Fault("crash", only=CHANGES), Fault(errno.EIO, only=CHANGES), Fault(errno.ENOSPC, only={"write"})]
 
@@ -58,8 +59,8 @@ class NoDirectorySync(MemoryStore):
 
 
 class SyncsTheDirectoryEveryTime(MemoryStore):
-    def sync(self, number: int, barrier: Any) -> None:
-        super().sync(number, barrier)
+    def sync(self, number: int, kind: Any) -> None:
+        super().sync(number, kind)
         self.process.sync_directory()
 
 
@@ -74,7 +75,7 @@ def fail_the_first_open(make: MakeStore) -> None:
     for fault in CREATING:
         for step, left, raised in failures(MemoryDisk(), first_open, fault):
             acknowledged, unknown = ([b"first"], []) if raised is None else ([], [[b"first"]])
-            assert isinstance(raised, (OSError, walogs.Poisoned, walogs.Indefinite, SimulatedCrash, type(None)))
+            assert isinstance(raised, (OSError, walogs.Poisoned, walogs.OutcomeUnknown, SimulatedCrash, type(None)))
             for seed, cut in [(None, left), *power_cuts(left, 6)]:
                 try:
                     look_twice(cut, acknowledged, unknown, make=make)
@@ -95,37 +96,45 @@ def test_a_segment_created_in_place_is_seen_when_planted() -> None:
 # boltdb #548: the one place that is written over and over again
 
 
-def garble_the_witness() -> None:
+def garble_the_durable_mark() -> None:
     """Torn at every byte between the old one and the new: ignored, and every entry there."""
     disk = MemoryDisk()
     with process(disk) as wal:
         wal.append(b"one")
-        old = disk.cached(WITNESS)
+        old = disk.cached(DURABLE_MARK)
         wal.append(b"two")
-        new = disk.cached(WITNESS)
+        new = disk.cached(DURABLE_MARK)
         garbled = [new[:at] + old[at:] for at in range(1, 64, 3)] + [old[:at] + new[at:] for at in range(1, 64, 3)]
         flipped = [new[:at] + bytes([new[at] ^ 0x80]) + new[at + 1 :] for at in range(64)]
         for data in (*garbled, *flipped, b"", new[:30], bytes(64), b"\xff" * 64):
             left = disk.clone()
-            left.damage(WITNESS, 0, data.ljust(64, b"\0"))
+            left.damage(DURABLE_MARK, 0, data.ljust(64, b"\0"))
             look_twice(left, [b"one", b"two"])
 
 
 @pytest.mark.guarantee("G1", "G5")
-def test_a_garbled_witness_is_ignored() -> None:
-    garble_the_witness()
+def test_a_garbled_durable_mark_is_ignored() -> None:
+    garble_the_durable_mark()
 
 
-def test_a_witness_believed_without_its_crc_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def believed(data: bytes | None) -> witness_bytes.Witness | None:
-        if data is None or len(data) < 64 or not data.startswith(witness_bytes.MAGIC):
+def test_a_durable_mark_believed_without_its_crc_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def believed(data: bytes | None) -> durable_mark_bytes.DurableMark | None:
+        if data is None or len(data) < 64 or not data.startswith(durable_mark_bytes.MAGIC):
             return None
-        _, log_id, segment, synced, last_lsn, salt, flags = witness_bytes.FIELDS.unpack_from(data)
-        return witness_bytes.Witness(log_id, segment, synced, last_lsn, salt, bool(flags & 1))
+        _, log_id, segment, synced, last_lsn, salt, flags, link = durable_mark_bytes.FIELDS.unpack_from(data)
+        return durable_mark_bytes.DurableMark(
+            log_id=log_id,
+            segment=segment,
+            synced=synced,
+            last_lsn=last_lsn,
+            salt=salt,
+            link=link,
+            is_clean=bool(flags & 1),
+        )
 
-    monkeypatch.setattr(witness_bytes, "decode", believed)
+    monkeypatch.setattr(durable_mark_bytes, "decode", believed)
     with pytest.raises(walogs.Corrupt):
-        garble_the_witness()
+        garble_the_durable_mark()
 
 
 # etcd #6368, PostgreSQL 1d4a0ab
@@ -135,7 +144,7 @@ def lose_the_names(make: MakeStore) -> None:
     """Power cuts that keep no name whose directory was not synced."""
     disk = MemoryDisk()
     acknowledged: list[bytes] = []
-    with process(disk, make, max_segment_size=900) as wal:
+    with process(disk, make, max_segment_size=930) as wal:
         for k in range(8):
             wal.append(b"entry %d " % k * 10)
             acknowledged.append(b"entry %d " % k * 10)
@@ -160,7 +169,7 @@ def lose_the_names_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     disk, acknowledged = MemoryDisk(), []
     with monkeypatch.context() as patched:
         run_as(MemoryOS(disk), patched.setattr)
-        wal = walogs.open(ROOT, max_segment_size=900)
+        wal = walogs.open(ROOT, max_segment_size=930)
         for k in range(6):
             wal.append(b"entry %d " % k * 10)
             acknowledged.append(b"entry %d " % k * 10)
@@ -168,7 +177,7 @@ def lose_the_names_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     disk.power_cut(random.Random(0), 0.0)
     with monkeypatch.context() as patched:
         run_as(MemoryOS(disk), patched.setattr)
-        look_twice_at(ROOT, acknowledged, max_segment_size=900)  # type: ignore[arg-type]
+        look_twice_at(ROOT, acknowledged, max_segment_size=930)  # type: ignore[arg-type]
 
 
 @pytest.mark.guarantee("G1", "G10")
@@ -180,7 +189,7 @@ def test_a_rename_without_a_directory_sync_is_seen_when_planted(monkeypatch: pyt
     create, sync_full = local_store.LocalStore.create, local_store.sync_full
 
     def unsynced(self: local_store.LocalStore, number: int, data: Any) -> None:
-        directory = self._directory
+        directory = self._directory.fd
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(local_store, "sync_full", lambda fd: None if fd == directory else sync_full(fd))
             create(self, number, data)
@@ -195,7 +204,7 @@ def test_a_rename_without_a_directory_sync_is_seen_when_planted(monkeypatch: pyt
 
 def count_directory_syncs(make: MakeStore) -> None:
     disk = MemoryDisk()
-    with process(disk, make, max_segment_size=900) as wal:
+    with process(disk, make, max_segment_size=930) as wal:
         before, segments = disk.schedule.counts["sync_directory"], wal.segment_count
         for _ in range(12):
             wal.append(b"entry " * 13)
@@ -228,8 +237,9 @@ def test_the_local_store_syncs_its_directory_once_a_segment(tmp_path: Path, monk
         order.append("rename")
         rename(*args, **kwargs)
 
-    with walogs.open(tmp_path, max_segment_size=900) as wal:
-        monkeypatch.setattr(local_store, "sync_full", watched)
+    with walogs.open(tmp_path, max_segment_size=930) as wal:
+        for module in (local_store, whole_files):
+            monkeypatch.setattr(module, "sync_full", watched)
         monkeypatch.setattr(os, "rename", renamed)
         for _ in range(12):
             wal.append(b"entry " * 13)
@@ -247,14 +257,14 @@ def lose_what_the_older_segment_held() -> None:
     entries = [b"entry %d " % k * 10 for k in range(7)]
 
     def append_all(disk: MemoryDisk) -> None:
-        with process(disk, sync="none", max_segment_size=900) as wal:
+        with process(disk, sync="none", max_segment_size=930) as wal:
             for entry in entries:
                 wal.append(entry)
 
     for step, left in crashes(MemoryDisk(), append_all):
         for seed, cut in power_cuts(left, 5):
             try:
-                look_twice(cut, [], [[entry] for entry in entries], max_segment_size=900)
+                look_twice(cut, [], [[entry] for entry in entries], max_segment_size=930)
             except walogs.Corrupt as error:
                 raise AssertionError(
                     f"crash at step {step}, power cut {seed}: a hole before the newest segment"
@@ -276,9 +286,9 @@ def test_a_rotation_that_does_not_sync_first_is_seen_when_planted(monkeypatch: p
 
 
 def crash_while_sealing() -> None:
-    base = MemoryDisk()
+    disk = MemoryDisk()
     acknowledged = [b"one" * 50, b"two" * 50]
-    with process(base) as wal:
+    with process(disk) as wal:
         for entry in acknowledged:
             wal.append(entry)
 
@@ -288,7 +298,7 @@ def crash_while_sealing() -> None:
             wal.rotate()
             wal.append(b"four" * 50)
 
-    for step, left in crashes(base, rotate):
+    for step, left in crashes(disk, rotate):
         for seed, cut in power_cuts(left, 6):
             try:
                 look_twice(cut, acknowledged, [[b"three" * 50], [b"four" * 50]])
@@ -305,12 +315,12 @@ def test_a_seal_before_the_successor_is_seen_when_planted(monkeypatch: pytest.Mo
     def seal_first(self: AppendableWriter) -> None:
         old = self.active
         if old.frames:
-            self.completed.append(completed(old, 0))
+            self.completed.append(completed_by_rotation(old, 0))
             self._seal(old)
             sealed = self.completed.pop()
-            self._create(self._header(old.header.number + 1, old.header, old.last_check, not_before=0), old)
+            self._create_successor(old)
             self.completed[-1] = sealed
-            self._write_witness(durable=True)
+            self._write_durable_mark(durable=True)
 
     monkeypatch.setattr(AppendableWriter, "rotate", seal_first)
     with pytest.raises(AssertionError, match="sealed too early"):

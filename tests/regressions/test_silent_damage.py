@@ -1,4 +1,4 @@
-"""Damage to what was acknowledged is refused, wherever it is; a damaged index is only a cache (G6)."""
+"""Damage to acknowledged entries is refused anywhere. An index is only a cache, so damage to it is not (G6)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from tests.regressions.logs import (
     look_twice_at,
     process,
     segment_files,
+    without_links,
 )
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.engine import verdict
-from walogs.engine.segments import find_seal
+from walogs.engine.segments import accepted_seal
 from walogs.formats.crc32 import crc32
 from walogs.formats.native import NativeFormat
 from walogs.testing import SECTOR, MemoryDisk
@@ -32,7 +33,7 @@ FRAME = frame_bytes(300)
 
 
 def killed_log(path: Path) -> Path:
-    """Twenty synced entries; the writer was killed, so the witness names the last."""
+    """Twenty synced entries; the writer was killed, so the durable mark names the last."""
     with walogs.open(path) as wal:
         for entry in ENTRIES:
             wal.append(entry)
@@ -94,9 +95,9 @@ def test_no_damage_to_acknowledged_bytes_is_silent(what: str, tmp_path: Path) ->
 def test_a_prefix_served_as_the_whole_is_seen_when_planted(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced_beyond = (verdict.Shape.MAY_TEAR, verdict.Rest.BYTES, verdict.Testimony.SYNCED_BEYOND)
+    synced_beyond = (verdict.CrashShape.MAY_TEAR, verdict.TailContent.BYTES, verdict.DurabilityEvidence.SYNCED_BEYOND)
     monkeypatch.setitem(verdict.VERDICTS, synced_beyond, verdict.Verdict.TORN)
-    monkeypatch.setattr("walogs.engine.recovery.missing_by_witness", lambda *_: None)
+    monkeypatch.setattr("walogs.engine.recovery.durable_mark_problem", lambda *_: None)
     with pytest.raises(AssertionError, match="silent: 8 of 20"):
         damage_and_open(tmp_path / "log", what)
 
@@ -108,7 +109,7 @@ def swap_two_bodies(path: Path) -> None:
     """Misdirected writes: two entries of one length, each intact, each in the other's place."""
     left = killed_log(path)
     segment = bytearray((left / FIRST).read_bytes())
-    bodies = [slice(512 + k * FRAME + 40, 512 + (k + 1) * FRAME) for k in (4, 11)]
+    bodies = [slice(512 + k * FRAME + 48, 512 + (k + 1) * FRAME) for k in (4, 11)]
     segment[bodies[0]], segment[bodies[1]] = segment[bodies[1]], segment[bodies[0]]
     (left / FIRST).write_bytes(segment)
     with pytest.raises(walogs.Corrupt) as refused, walogs.open(left) as wal:
@@ -122,7 +123,8 @@ def test_bodies_that_changed_places_are_corrupt(tmp_path: Path) -> None:
 
 
 def test_a_check_over_the_data_alone_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crc32Codec, "check", lambda self, seed, stored: crc32(stored, 0).to_bytes(4, "little"))
+    monkeypatch.setattr(Crc32Codec, "check", lambda self, header, stored: crc32(stored, 0).to_bytes(4, "little"))
+    without_links(monkeypatch)
     with pytest.raises(AssertionError, match="changed places: True"):
         swap_two_bodies(tmp_path / "log")
 
@@ -173,10 +175,10 @@ def test_a_missing_or_damaged_index_is_rebuilt_and_never_fatal() -> None:
 def test_an_index_trusted_without_its_check_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_seal = NativeFormat.decode_seal
 
-    def with_any_check(self: NativeFormat, buffer: bytes, index: int, header: Any, first_lsn: int) -> Any:
-        start, end = index + 40, index + 40 + header.body_bytes - 12
-        mended = buffer[:end] + crc32(buffer[start:end], header.crc).to_bytes(4, "little") + buffer[end + 4 :]
-        return decode_seal(self, mended, index, header, first_lsn)
+    def with_any_check(self: NativeFormat, buffer: bytes, index: int, header: Any, first_lsn: int, codec: Any) -> Any:
+        start, end = index + 48, index + 48 + header.body_bytes - 12
+        mended = buffer[:end] + codec.check(buffer[index:start], buffer[start:end]) + buffer[end + 4 :]
+        return decode_seal(self, mended, index, header, first_lsn, codec)
 
     monkeypatch.setattr(NativeFormat, "decode_seal", with_any_check)
     with pytest.raises((AssertionError, walogs.Corrupt)):
@@ -184,13 +186,13 @@ def test_an_index_trusted_without_its_check_is_seen_when_planted(monkeypatch: py
 
 
 def test_an_index_that_must_be_there_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def must_be_there(source: Any, header: Any, size: int) -> Any:
-        seal = find_seal(source, header, size)
+    def must_be_there(source: Any, header: Any, successor: Any, size: int) -> Any:
+        seal = accepted_seal(source, header, successor, size)
         if seal is None:
             raise source.corrupt("its index is damaged", header.number)
         return seal
 
-    monkeypatch.setattr("walogs.engine.recovery.find_seal", must_be_there)
+    monkeypatch.setattr("walogs.engine.recovery.accepted_seal", must_be_there)
     with pytest.raises(walogs.Corrupt, match="its index is damaged"):
         damage_the_index()
 

@@ -1,4 +1,4 @@
-"""Syncs that fail: never tried again, never forgotten, and nothing believed for standing in the cache (G4, G7)."""
+"""A failed sync is never repeated and never forgotten, and bytes in the page cache prove nothing (G4, G7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.regressions.logs import MakeStore, contents, frame_bytes, look_twice, process, shown
+from tests.regressions.logs import (
+    MakeStore,
+    contents,
+    go_on_after_a_failed_sync,
+    look_twice,
+    process,
+    shown,
+)
+from walogs.engine import takeover as takeover_module
 from walogs.engine.appendable import AppendableWriter
 from walogs.testing import CHANGES, FAILED_SYNC, MemoryDisk, MemoryStore
 
@@ -28,11 +36,11 @@ class RetriesSync(MemoryStore):
     def __init__(self, disk: MemoryDisk) -> None:
         super().__init__(disk, laws=False)
 
-    def sync(self, number: int, barrier: Any) -> None:
+    def sync(self, number: int, kind: Any) -> None:
         try:
-            super().sync(number, barrier)
+            super().sync(number, kind)
         except OSError:
-            super().sync(number, barrier)
+            super().sync(number, kind)
 
 
 class SyncLies(MemoryStore):
@@ -41,7 +49,7 @@ class SyncLies(MemoryStore):
     def __init__(self, disk: MemoryDisk) -> None:
         super().__init__(disk, laws=False)
 
-    def sync(self, number: int, barrier: Any) -> None:
+    def sync(self, number: int, kind: Any) -> None:
         pass
 
 
@@ -58,7 +66,7 @@ def fail_one_sync(make: MakeStore) -> None:
             for entry in (b"one" * 300, b"two" * 300, b"three"):
                 try:
                     wal.append(entry)
-                except walogs.Indefinite:
+                except walogs.OutcomeUnknown:
                     unknown.append([entry])
                 except walogs.Poisoned:
                     pass
@@ -83,17 +91,7 @@ def test_a_sync_tried_again_is_seen_when_planted() -> None:
 
 
 def test_a_handle_that_goes_on_behind_it_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = AppendableWriter.append
-
-    def go_on(self: AppendableWriter, entries: list[bytes]) -> int:
-        try:
-            return append(self, entries)
-        except walogs.Indefinite:
-            self._poison, self._in_flight = None, False
-            self.active.end += frame_bytes(len(entries[0]))
-            raise
-
-    monkeypatch.setattr(AppendableWriter, "append", go_on)
+    go_on_after_a_failed_sync(monkeypatch)
     with pytest.raises(AssertionError):
         fail_one_sync(lawless)
 
@@ -106,7 +104,7 @@ def test_a_poisoned_handle_says_so_and_touches_the_disk_no_more() -> None:
         wal.rotate()
         wal.append(KEPT)
         disk.arm(1, FAILED_SYNC, rng=random.Random(0))
-        with pytest.raises(walogs.Indefinite) as unknown:
+        with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append_batch([b"one", b"two"])
         assert (unknown.value.first_lsn, unknown.value.last_lsn) == (4, 5)
         before = disk.schedule.count(CHANGES)
@@ -140,7 +138,7 @@ class Outcomes:
             entry, came_after = f"{name}{k}".encode() * 30, self._failed.is_set()
             try:
                 self.acknowledged[self._wal.append(entry)] = entry
-            except walogs.Indefinite:
+            except walogs.OutcomeUnknown:
                 self._failed.set()
                 self.unknown.append(entry)
             except walogs.Poisoned:
@@ -176,7 +174,7 @@ def test_no_thread_is_told_that_its_entry_is_durable_when_a_sync_failed() -> Non
 
 def test_threads_that_are_not_told_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AppendableWriter, "is_poisoned", False)
-    monkeypatch.setattr(AppendableWriter, "_poisoned", not_poisoned)
+    monkeypatch.setattr(AppendableWriter, "_raise_outcome_unknown", not_poisoned)
     with pytest.raises(AssertionError):
         fail_one_sync_among_threads(lawless)
 
@@ -185,7 +183,7 @@ def not_poisoned(
     self: AppendableWriter, error: BaseException, what: str, first_lsn: int | None, last_lsn: int | None
 ) -> None:
     self._in_flight = False
-    raise walogs.Indefinite(what, first_lsn=first_lsn, last_lsn=last_lsn) from error
+    raise walogs.OutcomeUnknown(what, first_lsn=first_lsn, last_lsn=last_lsn) from error
 
 
 # KAFKA-10101
@@ -216,7 +214,7 @@ def hand_out_what_a_failed_sync_left(make: MakeStore) -> None:
         with process(disk, make) as wal:
             wal.append(KEPT)
             disk.arm(1, FAILED_SYNC, rng=random.Random(seed))
-            with pytest.raises(walogs.Indefinite):
+            with pytest.raises(walogs.OutcomeUnknown):
                 wal.append(b"unknown" * 200)
         if seed % 3 == 0:
             disk.evict(random.Random(seed))
@@ -245,6 +243,6 @@ def test_a_sync_that_lies_is_seen_when_planted() -> None:
 
 
 def test_a_recovery_that_trusts_the_cache_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AppendableWriter, "_write_again", lambda *_: 0)
+    monkeypatch.setattr(takeover_module, "rewrite_unsynced_frames", lambda *_: 0)
     with pytest.raises(AssertionError):
         hand_out_what_a_failed_sync_left(lawless)

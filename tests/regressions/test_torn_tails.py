@@ -1,4 +1,4 @@
-"""Ends that a crash left unfinished: cut wherever they tore, cut for good, and never taken for damage (G3, G5, G15)."""
+"""An unfinished end is cut wherever it is torn. It stays cut, and is never taken for damage (G3, G5, G15)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from tests.regressions.logs import (
     FIRST,
     MakeStore,
     contents,
-    dropped_witness,
+    dropped_durable_mark,
+    durable_mark_of,
     frame_bytes,
     killed_copy,
     look_twice,
@@ -23,14 +25,13 @@ from tests.regressions.logs import (
     patch,
     power_cuts,
     process,
-    witness_of,
 )
 from walogs.engine import recovery
-from walogs.engine.appendable import AppendableWriter
-from walogs.engine.recovery import Examined
-from walogs.engine.walk import RestScan, SegmentScan
+from walogs.engine import takeover as takeover_module
+from walogs.engine.recovery import RecoveredLog
+from walogs.engine.segment_scan import TailScan
 from walogs.formats.native import NativeFormat
-from walogs.testing import FAILED_SYNC, SECTOR, WITNESS, MemoryDisk, MemoryStore
+from walogs.testing import DURABLE_MARK, FAILED_SYNC, SECTOR, MemoryDisk, MemoryStore
 
 KEPT = b"kept"
 TORN_AT = 512 + frame_bytes(len(KEPT))
@@ -50,7 +51,7 @@ def torn(commit: Sequence[bytes]) -> tuple[MemoryDisk, bytes]:
         before = disk.clone()
         wal.append_batch(list(commit))
     size = int.from_bytes(disk.cached(FIRST, TORN_AT + 4, TORN_AT + 8), "little")
-    return before, disk.cached(FIRST, TORN_AT, TORN_AT + 40 + size)
+    return before, disk.cached(FIRST, TORN_AT, TORN_AT + 48 + size)
 
 
 def with_bytes(before: MemoryDisk, data: bytes, offset: int = TORN_AT) -> MemoryDisk:
@@ -115,7 +116,7 @@ class CutsNothing(MemoryStore):
 def erase_before_the_first_append(make: MakeStore) -> None:
     """Recovery's own sync fails first: the cache shows the zeros that it wrote, and the device may hold the old."""
     before, frame = torn([b"one" * 300, b"two" * 300])
-    stale = bytes(40) + frame[40:]  # the frame's beginning was lost, the rest is there
+    stale = bytes(48) + frame[48:]  # the frame's beginning was lost, the rest is there
     for seed in range(20):
         print(f"seed {seed}")
         disk = with_bytes(before, stale)
@@ -165,14 +166,15 @@ def test_a_segment_that_ends_where_its_file_ends_is_appended_to_and_not_overwrit
 
 
 def test_an_end_taken_for_the_beginning_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take_over = AppendableWriter._take_over
+    take_over = takeover_module.take_over
 
-    def begin_again(self: AppendableWriter, examined: Examined) -> None:
-        take_over(self, examined)
-        if examined.newest.end == examined.newest.size:
-            self.active.end = 512
+    def begin_again(source: Any, store: Any, environment: Any, recovered: RecoveredLog) -> Any:
+        takeover = take_over(source, store, environment, recovered)
+        if recovered.newest.end == recovered.newest.size:
+            takeover.active.end = 512
+        return takeover
 
-    monkeypatch.setattr(AppendableWriter, "_take_over", begin_again)
+    monkeypatch.setattr(takeover_module, "take_over", begin_again)
     with pytest.raises((AssertionError, walogs.Corrupt)):
         append_where_the_file_ends(tmp_path / "closed", tmp_path / "killed")
 
@@ -220,16 +222,17 @@ def test_an_entry_appended_after_a_torn_end_is_there_at_the_second_reopening() -
 
 
 def test_an_append_behind_torn_bytes_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    take_over = AppendableWriter._take_over
+    take_over = takeover_module.take_over
 
-    def go_on_behind_them(self: AppendableWriter, examined: Examined) -> None:
-        monkeypatch.setattr(self._store, "cut", lambda *_: None)
-        take_over(self, examined)
-        if examined.bytes_end:
-            self.active.end = (examined.bytes_end + 7) & -8
-            self.active.is_continuable = True
+    def go_on_behind_them(source: Any, store: Any, environment: Any, recovered: RecoveredLog) -> Any:
+        monkeypatch.setattr(store, "cut", lambda *_: None)
+        takeover = take_over(source, store, environment, recovered)
+        if recovered.bytes_end:
+            takeover.active.end = (recovered.bytes_end + 7) & -8
+            takeover.active.is_continuable = True
+        return takeover
 
-    monkeypatch.setattr(AppendableWriter, "_take_over", go_on_behind_them)
+    monkeypatch.setattr(takeover_module, "take_over", go_on_behind_them)
     with pytest.raises((AssertionError, walogs.Corrupt)):
         append_after_a_torn_end()
 
@@ -244,7 +247,7 @@ def record_where_it_was_cut(make: MakeStore) -> None:
     with process(disk, make) as wal:
         assert contents(wal) == [KEPT]
         disk.power_cut(random.Random(0), 0.0)
-        seen = witness_of(disk)
+        seen = durable_mark_of(disk)
         assert seen is not None
         assert (seen.segment, seen.synced, seen.last_lsn) == (1, TORN_AT, 1), "the recovered end is not durable"
     left = disk.durable(FIRST)
@@ -259,9 +262,9 @@ def test_the_recovered_end_is_durable_before_open_returns() -> None:
 
 def test_an_end_that_is_only_remembered_is_seen_when_planted() -> None:
     class Remembers(MemoryStore):
-        def write_witness(self, data: bytes, *, durable: bool) -> None:
-            if self._witness is not None or WITNESS not in self.disk.cached_names():
-                super().write_witness(data, durable=durable)
+        def write_durable_mark(self, data: bytes, *, durable: bool) -> None:
+            if self._durable_mark is not None or DURABLE_MARK not in self.disk.cached_names():
+                super().write_durable_mark(data, durable=durable)
 
     with pytest.raises(AssertionError, match="is not durable"):
         record_where_it_was_cut(Remembers)
@@ -299,11 +302,11 @@ def test_garbage_that_made_the_file_longer_is_never_an_entry(tmp_path: Path) -> 
 
 def open_everything_torn(payload: bytes) -> None:
     before, frame = torn([payload])
-    for witness in (before, dropped_witness(before.clone())):
+    for durable_mark in (before, dropped_durable_mark(before.clone())):
         for left in sector_subsets(frame):
-            look_twice(with_bytes(witness, left), [KEPT])
+            look_twice(with_bytes(durable_mark, left), [KEPT])
         for zeroed in (50, 1, 600):
-            look_twice(with_bytes(witness, frame[:-zeroed] + bytes(zeroed)), [KEPT], [[payload]])
+            look_twice(with_bytes(durable_mark, frame[:-zeroed] + bytes(zeroed)), [KEPT], [[payload]])
 
 
 def open_unsynced_frames(seeds: int) -> None:
@@ -333,7 +336,7 @@ def test_whole_frames_after_a_torn_one_do_not_make_it_corrupt() -> None:
     open_unsynced_frames(60)
 
 
-class AnyFrameTestifies(RestScan):
+class AnyFrameTestifies(TailScan):
     """ "A valid frame follows, so it must be corrupt"."""
 
     def _search(self, source: object, segment: object, chunk: bytes, offset: int) -> None:
@@ -343,20 +346,21 @@ class AnyFrameTestifies(RestScan):
 
 
 def test_a_valid_frame_taken_for_proof_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "RestScan", AnyFrameTestifies)
+    monkeypatch.setattr(recovery, "TailScan", AnyFrameTestifies)
     with pytest.raises(AssertionError, match="honest torn end was refused"):
         open_unsynced_frames(60)
 
 
 def test_zeros_taken_for_what_tore_it_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     """etcd's rule: an end is torn only where a whole sector is zero; anything else is a mismatch."""
-    judge = recovery.judge_newest
+    judged = recovery.judge
 
-    def judge_by_zeros(source: object, newest: SegmentScan, rest: RestScan, synced: int, mode: object) -> object:
-        if rest.bytes_end and bytes(SECTOR) not in source.store.read(1, newest.end, rest.bytes_end):  # type: ignore[attr-defined]
-            synced = newest.size
-        return judge(source, newest, rest, synced, mode)  # type: ignore[arg-type]
+    def judged_by_zeros(source: Any, ending: Any, *args: Any) -> object:
+        rest = source.store.read(1, ending.end).rstrip(b"\0")
+        if rest and bytes(SECTOR) not in rest:
+            ending = ending._replace(synced=ending.end + 1)
+        return judged(source, ending, *args)
 
-    monkeypatch.setattr(recovery, "judge_newest", judge_by_zeros)
+    monkeypatch.setattr(recovery, "judge", judged_by_zeros)
     with pytest.raises(walogs.Corrupt):
         open_everything_torn(PAYLOADS["random"])

@@ -1,4 +1,4 @@
-"""No byte ever names more as synced than is: one claim too high makes an honest torn end corrupt (G5, G6)."""
+"""No frame and no durable mark names an offset that is not synced. A torn end would become corrupt (G5, G6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.regressions.logs import FIRST, MakeStore, contents, look_twice, power_cuts, process, witness_of
+from tests.regressions.logs import FIRST, MakeStore, contents, durable_mark_of, look_twice, power_cuts, process
 from walogs.engine import recovery
 from walogs.engine.appendable import AppendableWriter
 from walogs.formats.native import NativeFormat
@@ -59,7 +59,7 @@ def work_many() -> None:
 
 
 @pytest.mark.guarantee("G6")
-def test_no_frame_and_no_witness_names_an_unsynced_offset() -> None:
+def test_no_frame_and_no_durable_mark_names_an_unsynced_offset() -> None:
     work_many()
 
 
@@ -77,23 +77,23 @@ def test_a_frame_that_names_unsynced_bytes_is_seen_when_planted(monkeypatch: pyt
         work_many()
 
 
-def test_a_witness_that_names_unsynced_bytes_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_witness = AppendableWriter._write_witness
+def test_a_durable_mark_that_names_unsynced_bytes_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_durable_mark = AppendableWriter._write_durable_mark
 
     def of_what_was_written(self: AppendableWriter, *, durable: bool, is_clean: bool = False) -> None:
         synced, self.active.synced = self.active.synced, self.active.end
-        write_witness(self, durable=durable, is_clean=is_clean)
+        write_durable_mark(self, durable=durable, is_clean=is_clean)
         self.active.synced = synced
 
-    append = AppendableWriter.append
+    append = AppendableWriter.write_commit
 
-    def and_then_the_witness(self: AppendableWriter, entries: list[bytes]) -> int:
+    def and_then_the_durable_mark(self: AppendableWriter, entries: list[bytes]) -> int:
         first_lsn = append(self, entries)
         of_what_was_written(self, durable=False)
         return first_lsn
 
-    monkeypatch.setattr(AppendableWriter, "append", and_then_the_witness)
-    with pytest.raises(LawBroken, match="the witness says"):
+    monkeypatch.setattr(AppendableWriter, "write_commit", and_then_the_durable_mark)
+    with pytest.raises(LawBroken, match="the durable mark says"):
         work_many()
 
 
@@ -123,20 +123,20 @@ def test_a_false_complaint_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch)
 
 
 def follow_the_watermark() -> None:
-    """It also follows: each commit's frame, and the witness, name all that the sync before has made durable."""
+    """It also follows: each commit's frame, and the durable mark, name all that the sync before has made durable."""
     disk = MemoryDisk()
     with process(disk) as wal:
         for k in range(1, 6):
             wal.append(b"x" * 100)
-            seen = witness_of(disk)
+            seen = durable_mark_of(disk)
             assert seen is not None
             assert (seen.last_lsn, seen.segment) == (k, 1)
             assert seen.synced == disk.durable_prefix("wal-000001.log") - window_left(disk, seen.synced)
     header = NativeFormat().header_at
     salt = int.from_bytes(disk.cached("wal-000001.log", 12, 16), "little")
     for k in range(5):
-        at = 512 + 144 * k
-        frame = header(disk.cached("wal-000001.log", at, at + 40), 0, at, salt)
+        at = 512 + 152 * k
+        frame = header(disk.cached("wal-000001.log", at, at + 48), 0, at, salt)
         assert isinstance(frame, tuple)
         assert frame.synced == at, "a watermark that stood still: damage before it would go unseen"
 
@@ -163,7 +163,7 @@ def test_a_watermark_that_stands_still_is_seen_when_planted(monkeypatch: pytest.
 # RocksDB #7725: a newer segment that the watermark names, and that is gone
 
 
-def remove_what_the_witness_names() -> None:
+def remove_what_the_durable_mark_names() -> None:
     """With the SEAL of the segment before it, which testifies too, and without."""
     disk = MemoryDisk()
     with process(disk) as wal:
@@ -181,11 +181,11 @@ def remove_what_the_witness_names() -> None:
 
 
 @pytest.mark.guarantee("G6")
-def test_a_segment_that_the_witness_names_must_be_there() -> None:
-    remove_what_the_witness_names()
+def test_a_segment_that_the_durable_mark_names_must_be_there() -> None:
+    remove_what_the_durable_mark_names()
 
 
 def test_a_segment_that_nobody_misses_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "missing_by_witness", lambda *_: None)
+    monkeypatch.setattr(recovery, "durable_mark_problem", lambda *_: None)
     with pytest.raises(AssertionError, match="is not missed"):
-        remove_what_the_witness_names()
+        remove_what_the_durable_mark_names()

@@ -76,7 +76,7 @@ class MemoryOS:
         if self._is_directory(path, dir_fd):
             if is_writable or flags & os.O_CREAT:
                 raise _error(errno.EISDIR, path)
-            return self._issue(Opened(None, posixpath.normpath(path) == self._root, is_writable))
+            return self._issue(Opened(None, path == "." or posixpath.normpath(path) == self._root, is_writable))
         name = self._name(path, dir_fd)
         if flags & os.O_DIRECTORY:
             raise _error(errno.ENOTDIR if name in self.disk.cached_names() else errno.ENOENT, path)
@@ -105,7 +105,7 @@ class MemoryOS:
         if self._is_directory(path, dir_fd):
             return _status(stat.S_IFDIR | 0o700, 1, 0)
         handle = self.process.open(self._name(path, dir_fd))
-        return _status(stat.S_IFREG | 0o600, handle.inode.number, handle.size)
+        return _status(stat.S_IFREG | 0o600, handle.inode.number, handle.size, handle.inode.links)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         del mode
@@ -140,7 +140,7 @@ class MemoryOS:
         handle = self._get(fd).handle
         if handle is None:
             return _status(stat.S_IFDIR | 0o700, 1, 0)
-        return _status(stat.S_IFREG | 0o600, handle.inode.number, handle.size)
+        return _status(stat.S_IFREG | 0o600, handle.inode.number, handle.size, handle.inode.links)
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         return self._file(fd).read(offset, offset + size)
@@ -190,7 +190,9 @@ class MemoryOS:
         )
 
     def _is_directory(self, path: str, dir_fd: int | None) -> bool:
-        return dir_fd is None and f"{self._root}/".startswith(f"{posixpath.normpath(path)}/".replace("//", "/"))
+        if dir_fd is not None:
+            return path == "." and self._get(dir_fd).is_root
+        return f"{self._root}/".startswith(f"{posixpath.normpath(path)}/".replace("//", "/"))
 
     def _name(self, path: str, dir_fd: int | None) -> str:
         """The name in the disk's directory. Raises `FileNotFoundError` for any other place."""
@@ -233,13 +235,14 @@ class MemoryFileLock:
 
 def run_as(process: MemoryOS, patch: Callable[[str, object], None]) -> None:
     """Let the local store be this process: *patch* sets an attribute by its dotted name, as monkeypatch does."""
-    patch("walogs.defaults.local_store.os", process)
+    for module in ("local_store", "directory", "durable_mark_file", "lock_file", "posix", "whole_files"):
+        patch(f"walogs.defaults.{module}.os", process)
     patch("filelock.FileLock", process.filelock.FileLock)
     patch("filelock.Timeout", process.filelock.Timeout)
 
 
-def _status(mode: int, inode: int, size: int) -> os.stat_result:
-    return os.stat_result((mode, inode, DEVICE, 1, os.getuid(), os.getgid(), size, 0, 0, 0))
+def _status(mode: int, inode: int, size: int, links: int = 1) -> os.stat_result:
+    return os.stat_result((mode, inode, DEVICE, links, os.getuid(), os.getgid(), size, 0, 0, 0))
 
 
 def _error(number: int, path: str | None = None) -> OSError:

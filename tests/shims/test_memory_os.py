@@ -13,7 +13,7 @@ import pytest
 
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from walogs.defaults.local_store import LocalStore
-from walogs.errors import Exists, Locked, Missing, NoSpace
+from walogs.errors import Locked, NoSpace, SegmentExists, SegmentNotFound
 from walogs.testing import CHANGES, FAILED_SYNC, SHORT_WRITE, Fault, MemoryDisk, SimulatedCrash
 
 SEGMENT = b"header".ljust(64 * 1024, b"\0")
@@ -140,21 +140,21 @@ def test_the_local_store_runs_on_it(start: Start) -> None:
     store.extend(1, 128 * 1024)
     store.write(1, 512, b"frame")
     store.sync(1, "data")
-    store.write_witness(b"w" * 64, durable=True)
-    store.write_witness(b"v" * 64, durable=False)
-    assert (store.read(1, 512, 517), store.size(1), store.read_witness()) == (b"frame", 128 * 1024, b"v" * 64)
-    with pytest.raises(Exists):
+    store.write_durable_mark(b"w" * 64, durable=True)
+    store.write_durable_mark(b"v" * 64, durable=False)
+    assert (store.read(1, 512, 517), store.size(1), store.read_durable_mark()) == (b"frame", 128 * 1024, b"v" * 64)
+    with pytest.raises(SegmentExists):
         store.create(1, b"")
-    with pytest.raises(Missing):
+    with pytest.raises(SegmentNotFound):
         store.read(2)
-    witnesses = set()
+    durable_markes = set()
     for seed in range(50):
         twin = disk.clone()
         twin.power_cut(random.Random(seed))
         store = start(twin)
         assert store.read(1) == SEGMENT[:512] + b"frame".ljust(128 * 1024 - 512, b"\0")
-        witnesses.add(store.read_witness())
-    assert witnesses == {b"w" * 64, b"v" * 64}
+        durable_markes.add(store.read_durable_mark())
+    assert durable_markes == {b"w" * 64, b"v" * 64}
 
 
 def test_its_lock_is_freed_by_death_alone(start: Start) -> None:

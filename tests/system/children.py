@@ -1,4 +1,4 @@
-"""Processes that these tests start: each has a time limit of its own, and none is left behind."""
+"""Run child processes. Each has a time limit of its own, and none survives its test."""
 
 from __future__ import annotations
 
@@ -17,43 +17,45 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.kit.temporary import IN_MEMORY
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAMS: Final = Path(__file__).parent / "programs"
-SECONDS_MAX: Final = 60.0
-"""After this long a child hangs: it is killed, and the test fails."""
+SECONDS_MAX: Final = 300.0
+"""A child that runs longer than this is killed, and the test fails."""
 
 
 def seed_of(name: str) -> int:
-    """A new seed for *name*, printed, unless `WALOGS_SEED` brings one back."""
+    """Return a new seed for *name* and print it. If `WALOGS_SEED` is set, return that seed."""
     seed = int(os.environ.get("WALOGS_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"{name}: WALOGS_SEED={seed}")
     return seed
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Children find walogs and these tests where this process does, whatever their directory is."""
+    """Return an environment in which a child imports walogs and these tests from the same places, in any directory."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
 def program(name: str, *arguments: object) -> list[str]:
-    """The command that runs `programs/NAME.py` in the interpreter of this process."""
+    """Return the command that runs `programs/NAME.py` in the interpreter of this process."""
     return [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
 
 
 def run(command: Sequence[str], *, seconds: float = SECONDS_MAX, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end and return all it said, whatever its status."""
+    """Run a command to its end. Return its output and its exit status, without checking either."""
     return subprocess.run(
         command, env=environment(**more), capture_output=True, text=True, timeout=seconds, check=False
     )
 
 
 def said(ran: subprocess.CompletedProcess[str]) -> str:
-    """For messages of assertions."""
+    """Return the output of a finished command, for the message of an assertion."""
     return f"status {ran.returncode}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
 
 
 class Child:
-    """A process and what it has said so far, collected while it runs; killed at the latest when its block ends."""
+    """A process, with its output so far. It is killed when its `with` block ends, if it still runs."""
 
     def __init__(self, command: Sequence[str], **more: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed when the block ends
@@ -76,7 +78,7 @@ class Child:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
-                if line.endswith("\n"):  # a killed process may leave half a line: it acknowledges nothing
+                if line.endswith("\n"):  # a killed process may leave half a line, which acknowledges nothing
                     self._lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
@@ -84,17 +86,28 @@ class Child:
             self._changed.notify_all()
 
     def lines(self) -> list[str]:
-        """What it has said so far."""
+        """Return its output so far."""
         with self._changed:
             return list(self._lines)
 
     def wait_for(self, start: str | tuple[str, ...], *, seconds: float = SECONDS_MAX) -> str:
-        """The first line that begins so. Raises `AssertionError` when the process ends, or hangs, without it."""
+        """Return the first line that begins so. Raise `AssertionError` if the process ends or hangs first."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or any(x.startswith(start) for x in self._lines), seconds)
             found = next((x for x in self._lines if x.startswith(start)), None)
         assert found is not None, f"{start!r} was not said\n{self.lines()[-5:]}\n{self.errors()}"
         return found
+
+    def wait_for_count(self, start: str, count: int, *, seconds: float = SECONDS_MAX) -> None:
+        """Wait until so many lines begin so. Raise `AssertionError` if the process ends or hangs first."""
+
+        def said() -> int:
+            return sum(line.startswith(start) for line in self._lines)
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or said() >= count, seconds)
+            found = said()
+        assert found >= count, f"{start!r} was said {found} times\n{self.lines()[-5:]}\n{self.errors()}"
 
     def tell(self, line: str) -> None:
         assert self.process.stdin is not None
@@ -106,12 +119,12 @@ class Child:
         return self._errors.read()[-3000:]
 
     def kill(self, number: int = signal.SIGKILL) -> int:
-        """Signal it and wait for its end; its status."""
+        """Send it a signal, wait for its end, and return its exit status."""
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self, *, seconds: float = SECONDS_MAX) -> int:
-        """Its status, once it has ended and everything it said is read."""
+        """Wait for its end, read the rest of its output, and return its exit status."""
         status = self.process.wait(seconds)
         self._reader.join(seconds)
         return status
@@ -159,12 +172,18 @@ def forked(body: Callable[[], object], *, seconds: float = SECONDS_MAX) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def let_it_acknowledge(child: Child, rng: random.Random) -> int:
+    """Wait for so many acknowledgements, then for no time that is known: what follows hits any moment of an append."""
+    count = rng.randint(5, 150)
+    child.wait_for_count("ack ", count)
+    time.sleep(rng.random() * 0.005)
+    return count
+
+
 @contextlib.contextmanager
 def quick_directory() -> Iterator[Path]:
     """A directory in memory where the machine has one: for what does not depend on the disk, and happens often."""
-    memory = Path("/dev/shm")
-    base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="walogs-", dir=base))
+    path = Path(tempfile.mkdtemp(prefix="walogs-", dir=IN_MEMORY))
     try:
         yield path
     finally:

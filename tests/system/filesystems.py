@@ -1,4 +1,4 @@
-"""Real file systems on loop devices: made, filled to the last byte, unmounted again whatever happens."""
+"""Make real file systems on loop devices, fill them to the last byte, and always unmount them again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.requirements import require
+from tests.kit.requirements import require
 
 MEBIBYTE: Final = 1 << 20
 KINDS: Final[dict[str, tuple[int, list[str]]]] = {
@@ -27,7 +27,7 @@ KINDS: Final[dict[str, tuple[int, list[str]]]] = {
 
 @cache
 def can_mount() -> str:
-    """Why no file system can be mounted from a file here; "": one can."""
+    """Return why no file system can be mounted from a file here, or "" if one can."""
     if os.geteuid():
         return "only root may mount"
     if shutil.which("mkfs.ext4") is None:
@@ -70,7 +70,7 @@ class Mounted:
         raise OSError(errno.EBUSY, "something still uses the file system", str(self.path))
 
     def remount(self) -> None:
-        """Unmount and mount again: what is read then is what the disk holds."""
+        """Unmount and mount again, so that later reads return the bytes of the disk, and not of the page cache."""
         self.unmount()
         self.mount()
 
@@ -84,7 +84,7 @@ def make(image: Path, kind: str, size: int | None = None) -> None:
 
 @contextlib.contextmanager
 def mounted(directory: Path, kind: str, size: int | None = None) -> Iterator[Mounted]:
-    """A new file system of that kind, its image and mount point in *directory*."""
+    """Make a file system of that kind. Its image and its mount point are in *directory*."""
     image, path = directory / f"{kind}.img", directory / f"{kind}.mnt"
     path.mkdir()
     make(image, kind, size)
@@ -99,7 +99,7 @@ def mounted(directory: Path, kind: str, size: int | None = None) -> Iterator[Mou
 
 
 def fill(path: Path, name: str = "filler") -> Path:
-    """Fill the file system to its last byte; the file that does."""
+    """Fill the file system to its last byte. Return the file that fills it."""
     file = path / name
     refused = (errno.ENOSPC, errno.EDQUOT)
     with file.open("xb", buffering=0) as opened:
@@ -114,6 +114,6 @@ def fill(path: Path, name: str = "filler") -> Path:
             except OSError as error:
                 if error.errno not in refused:
                     raise
-            with contextlib.suppress(OSError):  # what was allocated late is refused now
+            with contextlib.suppress(OSError):  # the file system refuses a delayed allocation now
                 os.fsync(opened.fileno())
     return file

@@ -17,13 +17,13 @@ import walogs
 PREFIX: Final = b"token %010d of thread %02d:"
 PREFIX_BYTES: Final = len(PREFIX % (0, 0))
 PROBE_THREAD: Final = 99
-"""Whoever looks at a log appends under this name."""
+"""The name of the thread that appends when the ledger checks a log."""
 EMPTY_THREAD: Final = 98
-"""Under this one only empty entries are appended, which cannot be told apart."""
+"""The name of the thread that appends only empty entries, which all look the same."""
 
 
 def payload(token: int, thread: int = 0, size: int | None = None) -> bytes:
-    """The entry made from *token*: its length and bytes follow from it. *size*: at least so long."""
+    """Return the entry made from *token*, which determines its length and bytes. It has at least *size* bytes."""
     if thread == EMPTY_THREAD:
         return b""
     rng = random.Random(token * 100 + thread)
@@ -33,7 +33,7 @@ def payload(token: int, thread: int = 0, size: int | None = None) -> bytes:
 
 
 def token_of(data: bytes) -> tuple[int, int]:
-    """(thread, token) of an entry. Raises `AssertionError` for what nobody appended."""
+    """Return the (thread, token) of an entry. Raise `AssertionError` if no thread appended it."""
     if not data:
         return EMPTY_THREAD, 0
     words = data[:PREFIX_BYTES].split()
@@ -52,9 +52,9 @@ class Ledger:
     acknowledged: dict[int, tuple[int, int]] = field(default_factory=dict)
     """LSN -> (thread, token)."""
     batches: list[list[tuple[int, int]]] = field(default_factory=list)
-    """What was offered as one batch: all of it is there, or nothing."""
+    """The batches that were appended. Each must be there as a whole, or not at all."""
     checkpointed: int = 0
-    """The highest LSN that a checkpoint was asked for."""
+    """The highest LSN that was passed to a checkpoint."""
     probes: int = 0
 
     def acknowledge(self, lsn: int, token: int, thread: int = 0) -> None:
@@ -62,7 +62,7 @@ class Ledger:
         self.acknowledged[lsn] = thread, token
 
     def read(self, lines: Iterable[str]) -> list[list[str]]:
-        """Take in what a program of `programs/` said; the lines that say something else."""
+        """Record the output of a program of `programs/`. Return the lines that have another meaning."""
         others: list[list[str]] = []
         for line in lines:
             match line.split():
@@ -77,7 +77,7 @@ class Ledger:
         return others
 
     def check(self, entries: Sequence[tuple[int, bytes]], next_lsn: int) -> None:
-        """What was acknowledged and no checkpoint covers: byte for byte, dense, each once, in order (G1, G2, G12)."""
+        """Check that every acknowledged entry above the checkpoint is there once, in order and intact (G1, G2, G12)."""
         lsns = [lsn for lsn, _ in entries]
         first = lsns[0] if lsns else next_lsn
         assert lsns == list(range(first, next_lsn)), f"the LSNs are not dense: {lsns}, next {next_lsn}"
@@ -99,7 +99,7 @@ class Ledger:
             assert kept in ([], batch), f"half a batch: {kept} of {batch}"  # a checkpoint takes whole segments
 
     def probe(self, wal: walogs.Wal) -> int:
-        """Append one more entry and remember that it was acknowledged; its LSN."""
+        """Append one more entry, record that it was acknowledged, and return its LSN."""
         self.probes += 1
         lsn = wal.append(payload(self.probes, PROBE_THREAD))
         self.acknowledge(lsn, self.probes, PROBE_THREAD)
@@ -107,9 +107,9 @@ class Ledger:
 
     def check_log(
         self, path: str | Path, *, looks: int = 2, max_segment_size: int = 64 << 20, store: str = "local"
-    ) -> walogs.RecoveryReport:
-        """Open, look, append; and again, as often as asked. The report of the first open."""
-        reports: list[walogs.RecoveryReport] = []
+    ) -> walogs.types.RecoveryReport:
+        """Open, check and append, as often as asked. Return the report of the first open."""
+        reports: list[walogs.types.RecoveryReport] = []
         before: list[tuple[int, bytes]] | None = None
         for _ in range(looks):
             with walogs.open(path, max_segment_size=max_segment_size, store=store) as wal:

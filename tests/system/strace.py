@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.requirements import require
+from tests.kit.requirements import require
 from tests.system.children import environment, program
 
 SEGMENTS_MAX: Final = 12
@@ -32,19 +32,19 @@ def require_strace() -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """One system call of the workload, counted among its kind, and what it was about."""
+    """One system call of the workload, with its number among the calls of its kind, and its file."""
 
     call: str
     when: int
     verb: str
-    """What the workload had begun."""
+    """The verb that the workload had begun."""
     target: str
     """`newest`, `older`, `tmp` (segments), `directory`, `LOCK` or `DURABLE`."""
 
 
 @dataclass
 class Ran:
-    """What a workload under strace said, how it ended, and what strace saw."""
+    """A workload that ran under strace: its output, its exit status, and its system calls."""
 
     status: int
     lines: list[str]
@@ -53,7 +53,7 @@ class Ran:
 
 
 def run_workload(directory: Path, *, inject: str = "", calls: tuple[str, ...] = CALLS) -> Ran:
-    """Run `workload.py` on *directory*/log. *inject*: `fsync:error=EIO:when=3`; "": nothing."""
+    """Run `workload.py` on *directory*/log. *inject* is a failure such as `fsync:error=EIO:when=3`, or "" for none."""
     log, output, trace = directory / "log", directory / "said", directory / "trace"
     names = [f"wal-{number:06d}.log{end}" for number in range(1, SEGMENTS_MAX) for end in ("", ".tmp")]
     traced = inject.partition(":")[0] if inject else ",".join((*calls, "write"))
@@ -69,14 +69,19 @@ def run_workload(directory: Path, *, inject: str = "", calls: tuple[str, ...] = 
             stdout=said,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
-    return Ran(ran.returncode, output.read_text().splitlines(), trace.read_text(), ran.stderr)
+    return Ran(
+        status=ran.returncode,
+        lines=output.read_text().splitlines(),
+        trace=trace.read_text(),
+        errors=ran.stderr,
+    )
 
 
 def places(trace: str) -> list[Place]:
-    """Every call of a workload that ran unharmed."""
+    """Return every system call of a workload that ran without a failure."""
     found: list[Place] = []
     counts: dict[str, int] = {}
     verb, newest = "", 0
@@ -90,7 +95,7 @@ def places(trace: str) -> list[Place]:
             verb = said[1] if said is not None else verb
             continue
         counts[call] = counts.get(call, 0) + 1
-        found.append(Place(call, counts[call], verb, target(rest, newest)))
+        found.append(Place(call=call, when=counts[call], verb=verb, target=target(rest, newest)))
         if call == "renameat":
             newest = max(newest, *(int(number) for number, _ in NUMBER.findall(rest)))
     return found

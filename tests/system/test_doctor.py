@@ -1,4 +1,4 @@
-"""What `walogs doctor` finds on real file systems, mounted as one should not and as one should."""
+"""Check what `walogs doctor` finds on real file systems, with unsuitable and with suitable mount options."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MIB: Final = 1 << 20
 
 
 def doctor(directory: Path) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Its exit status; and by check, the grade and the message."""
+    """Return its exit status, and the grade and the message of each check."""
     command = [sys.executable, "-c", PROGRAM, "doctor", str(directory), "--json"]
-    ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False, timeout=60)
+    ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False, timeout=300)
     told: dict[str, Any] = json.loads(ran.stdout)
     assert not list(directory.glob(".walogs-doctor-*"))
     return ran.returncode, {found["check"]: (found["grade"], found["message"]) for found in told["findings"]}
@@ -36,7 +36,7 @@ def test_a_disk_as_it_should_be(kind: str, tmp_path: Path) -> None:
     assert status == 0
     assert found["file system"] == ("good", f"{kind} at {there.path}")
     in_place = (
-        "btrfs copies on write, and excepts segments (NOCOW)" if kind == "btrfs" else f"{kind} overwrites in place"
+        "btrfs copies on write, but segments are excepted (NOCOW)" if kind == "btrfs" else f"{kind} overwrites in place"
     )
     assert found["copy-on-write"] == ("good", in_place)
 

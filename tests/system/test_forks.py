@@ -1,7 +1,9 @@
-"""A forked child cannot write, cannot free the lock, and cannot keep it; whatever the parent was doing meanwhile."""
+"""A forked child cannot write, cannot free the lock, and cannot keep it, whatever the parent does meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import gc
 import os
@@ -10,17 +12,21 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 import walogs
+from tests.kit.callers import SECONDS, Callers, step, stepped
 from tests.system.children import Child, forked, program, run, said
 from tests.system.ledger import Ledger
+from walogs.testing import MemoryDisk, MemoryStore
 
 
 def held(path: Path) -> list[str]:
-    """What this process has open below *path*."""
+    """Return the files below *path* that this process has open."""
     found = []
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -135,7 +141,7 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(tmp_path: Path)
         pid = int(parent.wait_for("child").split()[1])
         try:
             os.kill(parent.process.pid, signal.SIGKILL)
-            parent.process.wait(30)  # not its output: the child has that open
+            parent.process.wait(300)  # not its output: the child has that open
             ledger.read(parent.lines())
             assert os.path.exists(f"/proc/{pid}"), "the child lives"
             ledger.check_log(path)
@@ -169,12 +175,12 @@ def test_a_fork_while_another_thread_appends_harms_neither(tmp_path: Path) -> No
 
         try:
             while children < 40:
-                assert forked(in_child, seconds=20) == 0, "a child hung, or could use the log"
+                assert forked(in_child) == 0, "a child hung, or could use the log"
                 children += 1
                 time.sleep(0.001 * (children % 3))
         finally:
             is_over.set()
-            thread.join(60)
+            thread.join(300)
         assert not thread.is_alive()
     print(f"{children} forks beside {ledger.probes} appends")
     assert ledger.probes > 40
@@ -270,3 +276,90 @@ def test_a_program_started_from_here_does_not_keep_the_lock(tmp_path: Path) -> N
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+# Futures that are not done at the fork
+
+
+def told_of(future: Future[int]) -> list[object]:
+    """Ask a future in every way, each in a thread of its own, so that a wait without end is noticed."""
+
+    def raised(call: Callable[[], object]) -> object:
+        try:
+            return call()
+        except walogs.WalError as error:
+            return type(error)
+
+    async def awaited() -> object:
+        return await asyncio.wrap_future(future)
+
+    def called() -> object:
+        told: list[object] = []
+        future.add_done_callback(told.append)
+        return told == [future]
+
+    ways: list[Callable[[], object]] = [
+        lambda: raised(future.result),
+        lambda: type(future.exception()),
+        lambda: concurrent.futures.wait([future]).not_done,
+        lambda: list(concurrent.futures.as_completed([future])) == [future],
+        lambda: raised(lambda: asyncio.run(awaited())),
+        called,
+        future.done,
+        future.cancel,
+    ]
+    return Callers(*ways).join()
+
+
+SAID_IN_CHILD = [walogs.Closed, walogs.Closed, set(), True, walogs.Closed, True, True, False]
+
+
+@pytest.mark.guarantee("G18")
+def test_a_future_that_was_not_done_at_the_fork_says_closed_in_the_child() -> None:
+    with stepped(MemoryStore(MemoryDisk())) as wal:
+        future, done, cancelled = (wal.submit(b"%d" % n) for n in range(3))
+        assert cancelled.cancel()
+        step(wal)
+        future = wal.submit(b"later")
+        called: list[int] = []
+        future.add_done_callback(lambda _: called.append(os.getpid()))
+
+        def in_child() -> None:
+            assert told_of(future) == SAID_IN_CHILD
+            assert called == [], "a callback from before the fork is the parent's to call"
+            assert done.result() == 2
+            assert cancelled.cancelled()
+
+        assert forked(in_child) == 0
+        assert not future.done()
+        step(wal)
+        assert future.result(0) == 3
+        assert called == [os.getpid()]
+
+
+@pytest.mark.guarantee("G18")
+@pytest.mark.parametrize("kept", ["_condition", "_runner.gate"])
+def test_a_lock_of_a_future_that_another_thread_has_at_the_fork_holds_up_nobody_in_the_child(kept: str) -> None:
+    with stepped(MemoryStore(MemoryDisk())) as wal:
+        future = wal.submit(b"1")
+        is_kept, may_leave = threading.Event(), threading.Event()
+
+        def keep() -> None:
+            with attrgetter(kept)(future):
+                is_kept.set()
+                may_leave.wait(SECONDS)
+
+        keeper = Callers(keep)
+        assert is_kept.wait(SECONDS)
+        try:
+            assert forked(lambda: told_of(future) == SAID_IN_CHILD or os._exit(2)) == 0
+        finally:
+            may_leave.set()
+            keeper.join()
+
+
+@pytest.mark.guarantee("G18")
+def test_a_handler_that_forks_while_its_thread_waits_for_a_future(tmp_path: Path) -> None:
+    """The child continues in the middle of that wait, and has no thread that could end it."""
+    ran = run(program("forking_handler", tmp_path / "log"))
+    assert ran.stdout.splitlines() == ["child: Closed", "child status 0", "parent: 1"], said(ran)

@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from tests.kit.laboratory import IS_LONG
 from tests.system.children import quick_directory, seed_of
 from tests.system.ledger import Ledger
 from tests.system.strace import CALLS, Place, places, require_strace, run_workload
@@ -30,8 +31,8 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "pread64": ("EIO",),
     "getdents64": ("EIO",),
 }
-DOCUMENTED: Final = frozenset({"Indefinite", "Poisoned", "NoSpace", "OSError"})
-"""Never `Corrupt`: nothing was damaged. Never `Locked`: an open that failed has let go."""
+DOCUMENTED: Final = frozenset({"OutcomeUnknown", "Poisoned", "NoSpace", "OSError"})
+"""`Corrupt` is not among them, since nothing was damaged. `Locked` is not, since a failed open releases the lock."""
 INTERRUPTED: Final = ("pwrite64", "fdatasync", "fsync", "renameat", "ftruncate", "openat")
 
 
@@ -39,7 +40,7 @@ INTERRUPTED: Final = ("pwrite64", "fdatasync", "fsync", "renameat", "ftruncate",
 class Case:
     place: Place
     what: str
-    """`error=EIO`, `signal=INT` or `signal=KILL`."""
+    """The injected fault: `error=EIO`, `signal=INT` or `signal=KILL`."""
     is_sticky: bool = False
 
     @property
@@ -50,7 +51,7 @@ class Case:
     def must_be_noticed(self) -> bool:
         """Bytes of the segment being written, or of its successor, did not reach the kernel: somebody must be told.
 
-        Not while closing, nor of SEAL, witness and LOCK: these are caches and courtesies.
+        Not while closing, nor of SEAL, durable mark and LOCK: these are caches and courtesies.
         """
         is_write = self.place.call in ("pwrite64", "fdatasync", "fsync")
         matters = self.place.target in ("newest", "tmp") and self.place.verb != "close"
@@ -100,6 +101,17 @@ def try_all(cases: list[Case], name: str) -> Counter[str]:
     return raised
 
 
+def sample_of(cases: list[Case], name: str) -> list[Case]:
+    """All of them; in the laboratory's sample one of each kind: what goes wrong, with which file, in which verb."""
+    if IS_LONG:
+        return cases
+    kinds: dict[tuple[str, str, str], list[Case]] = {}
+    for case in cases:
+        kinds.setdefault((case.what, case.place.target, case.place.verb), []).append(case)
+    rng = random.Random(seed_of(name))
+    return [rng.choice(alike) for alike in kinds.values()]
+
+
 def failing(*, is_sticky: bool) -> list[Case]:
     return [Case(place, f"error={error}", is_sticky) for place in unharmed() for error in ERRORS[place.call]]
 
@@ -131,7 +143,8 @@ def test_an_interrupt_or_a_kill_at_a_system_call_loses_nothing_acknowledged() ->
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_that_fails_once_loses_nothing_acknowledged(call: str) -> None:
     require_strace()
-    try_all([case for case in failing(is_sticky=False) if case.place.call == call], f"{call}, failing once")
+    cases = [case for case in failing(is_sticky=False) if case.place.call == call]
+    try_all(sample_of(cases, call), f"{call}, failing once")
 
 
 @pytest.mark.laboratory
@@ -141,7 +154,7 @@ def test_every_call_that_fails_from_then_on_loses_nothing_acknowledged(call: str
     require_strace()
     lasting = ("error=EMFILE",) if call == "openat" else ("error=EIO", "error=ENOSPC")
     cases = [case for case in failing(is_sticky=True) if case.place.call == call and case.what in lasting]
-    try_all(cases, f"{call}, failing from then on")
+    try_all(sample_of(cases, call), f"{call}, failing from then on")
 
 
 @pytest.mark.laboratory
@@ -150,7 +163,7 @@ def test_every_call_that_fails_from_then_on_loses_nothing_acknowledged(call: str
 def test_an_interrupt_at_every_call_loses_nothing_acknowledged(call: str) -> None:
     require_strace()
     cases = [Case(place, "signal=INT") for place in unharmed() if place.call == call]
-    raised = try_all(cases, f"{call}, interrupted")
+    raised = try_all(sample_of(cases, call), f"{call}, interrupted")
     assert raised["KeyboardInterrupt"] > 0
 
 
@@ -160,4 +173,5 @@ def test_an_interrupt_at_every_call_loses_nothing_acknowledged(call: str) -> Non
 def test_a_kill_at_every_call_loses_nothing_acknowledged(call: str) -> None:
     """Claims that a process may die anywhere, and nothing about power."""
     require_strace()
-    try_all([Case(place, "signal=KILL") for place in unharmed() if place.call == call], f"{call}, killed at")
+    cases = [Case(place, "signal=KILL") for place in unharmed() if place.call == call]
+    try_all(sample_of(cases, call), f"{call}, killed at")

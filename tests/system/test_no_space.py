@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 
 import walogs
+from tests.kit.laboratory import amount
 from tests.system.children import Child, program, quick_directory, run, said, seed_of
 from tests.system.filesystems import Mounted, fill, mounted, require_file_system
 from tests.system.ledger import Ledger, payload
@@ -44,7 +45,7 @@ def test_a_size_limit_at_any_byte_loses_nothing_acknowledged(where: str) -> None
 @pytest.mark.guarantee("G9")
 @pytest.mark.parametrize("where", STEPS)
 def test_a_size_limit_at_every_byte_loses_nothing_acknowledged(where: str) -> None:
-    step = SMALL_STEPS[where]
+    step = SMALL_STEPS[where] * amount(5, 1)
     limit_sizes(where, step, random.Random(seed_of(where)).randrange(step))
 
 
@@ -57,7 +58,7 @@ def ext4(tmp_path: Path) -> Iterator[Mounted]:
 
 @pytest.fixture
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mounted]:
-    """A file system that may copy on write."""
+    """Return a file system that may copy on write."""
     require_file_system(request.param)
     with mounted(tmp_path, request.param) as there:
         yield there
@@ -197,7 +198,7 @@ def test_where_overwriting_needs_space_a_full_disk_may_refuse_to_open_and_loses_
                 outcome += ", checkpointed"
                 ledger.probe(wal)
                 outcome += ", appended"
-            except (walogs.NoSpace, walogs.Indefinite) as error:
+            except (walogs.NoSpace, walogs.OutcomeUnknown) as error:
                 outcome += f", then {error!r}"
     print(f"{request.node.callspec.params['other']}: the writer said {last!r}; afterwards {outcome}")
     filler.unlink()
@@ -219,7 +220,7 @@ def test_a_full_disk_of_another_kind_takes_appends_again_once_there_is_room(othe
         outcome = "refused"
         try:
             append_until_refused(wal, ledger, tokens)
-        except walogs.Indefinite:
+        except walogs.OutcomeUnknown:
             outcome = "of unknown outcome"
         filler.unlink()
         print(f"on the full disk an append is {outcome}")

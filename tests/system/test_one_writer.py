@@ -1,4 +1,4 @@
-"""At most one live writer, whoever asks: another handle, thread or process; and a dead one holds nothing."""
+"""A log has at most one live writer among all handles, threads and processes. A dead writer holds no lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SINCE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def refused(path: Path) -> walogs.Locked:
-    """What a second writer is told."""
+    """Return the error that a second writer gets."""
     with pytest.raises(walogs.Locked) as error:
         walogs.open(path)
     return error.value
@@ -247,7 +247,7 @@ def failing(*args: object) -> None:
 
 
 class Renamed(Crc32Codec):
-    """A codec that this log was not written with."""
+    """A codec other than the one that this log was written with."""
 
     name = "renamed"
 

@@ -1,4 +1,4 @@
-"""Readers in processes of their own: what the kernel sees them do, and what it lets them do (G14)."""
+"""Readers in processes of their own: the system calls that they make, and the permissions that they need (G14)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 import walogs
-from tests.requirements import require
+from tests.kit.requirements import require
 from tests.system.children import environment, forked
 from tests.system.ledger import payload
 from tests.system.strace import require_strace
@@ -20,7 +20,7 @@ from tests.system.strace import require_strace
 NOBODY: Final = 65534
 READING: Final = """
 import sys, walogs
-with walogs.reader(sys.argv[1], upto=sys.argv[2]) as reader:
+with walogs.reader(sys.argv[1], visibility=sys.argv[2]) as reader:
     read = dict(reader)
     assert [data for _, data in reader.follow(timeout=0.05)] == list(read.values())
     assert all(reader.read(lsn) == data for lsn, data in read.items())
@@ -34,8 +34,8 @@ CHANGING: Final = re.compile(
 OPENED: Final = re.compile(r'\bopenat?\((?:[^,"]*, )?"[^"]*", (\S+?)[,)]')
 
 
-def reading(log: Path, upto: str) -> list[str]:
-    return [sys.executable, "-c", READING, str(log), upto]
+def reading(log: Path, visibility: str) -> list[str]:
+    return [sys.executable, "-c", READING, str(log), visibility]
 
 
 def log_of(path: Path) -> int:
@@ -54,14 +54,14 @@ def log_of(path: Path) -> int:
 
 
 @pytest.mark.guarantee("G14")
-@pytest.mark.parametrize("upto", ["durable", "written"])
-def test_a_reader_makes_no_system_call_that_changes_or_locks_or_maps_the_log(tmp_path: Path, upto: str) -> None:
-    """Every call on any of its files, and on what is in its directory."""
+@pytest.mark.parametrize("visibility", ["durable", "written"])
+def test_a_reader_makes_no_system_call_that_changes_or_locks_or_maps_the_log(tmp_path: Path, visibility: str) -> None:
+    """Return every system call on the log's files and on its directory."""
     require_strace()
     log, trace = tmp_path / "log", tmp_path / "trace"
     count = log_of(log)
-    command = ["strace", "-f", "-y", "-o", str(trace), *reading(log, upto)]
-    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    command = ["strace", "-f", "-y", "-o", str(trace), *reading(log, visibility)]
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert (ran.stdout, ran.returncode) == (f"{count}\n", 0), ran.stderr
     calls = [line for line in trace.read_text().splitlines() if str(log) in line and "execve(" not in line]
     opened = [flags for line in calls for flags in OPENED.findall(line)]

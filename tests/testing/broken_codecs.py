@@ -1,222 +1,63 @@
-"""Codecs that break one rule each: each is one override of one of three that break none."""
+"""Codecs that break one rule each, and the one check of the contract that must fail for each."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
-import random
 import threading
 import time
 import zlib
-from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
-from zlib import crc32
 
 from typing_extensions import Buffer
 
-from tests.codecs import KeptCodec, LevelCodec, place
+from tests.kit.codecs import KeptCodec, LevelCodec, place
+from tests.testing.codecs_broken_in_checks import (
+    CheckOfAnotherLength,
+    CheckOfAnyMark,
+    CheckOfHalfTheSeed,
+    CheckOfTheFront,
+    CheckOfTheHeadersCrc,
+    CheckOfTheLsn,
+    CheckOfThePayloadOnly,
+    CheckOfTheWholeHeader,
+    CheckThatAdds,
+    CheckThatBeginsWithAWord,
+    CheckThatBeginsWithTheMark,
+    CheckThatBelieves,
+    CheckThatDecodes,
+    CheckThatDecompresses,
+    CheckThatIgnoresTheFrame,
+    CheckThatIgnoresTheFrameOfNothing,
+    CheckTooLong,
+    CheckWithAPinch,
+    CheckWithoutTheKey,
+    CheckWithTheKey,
+)
+from tests.testing.sealing_codecs import (
+    BelievesEverybody,
+    BelievesPlainSegments,
+    BelievesWhatItDoesNotKnow,
+    FrameNotAssociated,
+    LinkNotAssociated,
+    NonceOfASeed,
+    NonceOfTheClock,
+    NonceOfTheLsn,
+    NonceThatCounts,
+    OfCrc32,
+    OfDeflate,
+    OffsetNotAssociated,
+    OfSealing,
+    PlainWithATag,
+    SealingCodec,
+    TagOfTheFront,
+    TimeNotAssociated,
+    WrongKeyGivesSomething,
+)
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.protocols import Codec, FrameContext
 from walogs.testing import CodecContract
-
-KEY: Final = bytes(range(100, 132))
-NONCE_BYTES: Final = 16
-TAG_BYTES: Final = 16
-
-
-class OfCrc32(CodecContract):
-    """The built-in codec."""
-
-    bomb_bytes = 24 << 20
-
-    codec_type: ClassVar[type[Codec]] = Crc32Codec
-
-    def codec(self) -> Codec:
-        return self.codec_type()
-
-
-class OfDeflate(OfCrc32):
-    """A codec that compresses."""
-
-    codec_type: ClassVar[type[Codec]] = LevelCodec
-    refusals = (ValueError, zlib.error)
-
-
-class SealingCodec:
-    """A stream cipher and a tag made of BLAKE2: right in all that a contract can see, and for tests alone."""
-
-    name = "sealing"
-    check_bytes = 4
-    identity = False
-    authenticates = True
-    encrypts = True
-
-    def __init__(self, key: bytes = KEY) -> None:
-        self.key = key
-
-    def parameters(self) -> Mapping[str, object]:
-        return {"key_id": "k1"}
-
-    def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
-        if parameters != self.parameters():
-            raise ValueError(f"there is no key for {parameters}")
-        return type(self)(self.key)
-
-    def encoded_bytes_max(self, body_bytes: int) -> int:
-        return NONCE_BYTES + body_bytes + TAG_BYTES
-
-    def nonce(self, frame: FrameContext) -> bytes:
-        return os.urandom(NONCE_BYTES)
-
-    def associated(self, frame: FrameContext) -> bytes:
-        return repr(frame[:-1]).encode()
-
-    def encode(self, body: bytes, frame: FrameContext) -> bytes:
-        nonce = self.nonce(frame)
-        sealed = self.masked(nonce, body)
-        return nonce + sealed + self.tag(nonce, sealed, frame)
-
-    def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
-        size = memoryview(stored).nbytes - NONCE_BYTES - TAG_BYTES
-        if not 0 <= size <= frame.body_bytes_max:
-            raise ValueError("no body of this log has that size")
-        data = bytes(stored)
-        nonce, sealed, tag = data[:NONCE_BYTES], data[NONCE_BYTES:-TAG_BYTES], data[-TAG_BYTES:]
-        if self.tag(nonce, sealed, frame) != tag:
-            raise ValueError("not what was encoded for this frame with this key")
-        return self.masked(nonce, sealed)
-
-    def masked(self, nonce: bytes, body: bytes) -> bytes:
-        stream = hashlib.shake_128(self.key + nonce).digest(len(body))
-        return (int.from_bytes(body, "big") ^ int.from_bytes(stream, "big")).to_bytes(len(body), "big")
-
-    def tag(self, nonce: bytes, sealed: bytes, frame: FrameContext) -> bytes:
-        return hashlib.blake2b(nonce + self.associated(frame) + sealed, key=self.key, digest_size=TAG_BYTES).digest()
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return crc32(stored, seed).to_bytes(4, "little")
-
-    def refuses_codec(self, name: str) -> str:
-        return "it reads what it has sealed; read that log with its own codec"
-
-
-class OfSealing(OfCrc32):
-    """A codec that encrypts and authenticates, with all that its contract can be offered."""
-
-    codec_type: ClassVar[type[Codec]] = SealingCodec
-
-    def without_key(self) -> Codec:
-        return self.codec_type(b"another key")  # type: ignore[call-arg]
-
-    def secrets(self) -> Iterable[bytes]:
-        return [KEY]
-
-
-class BelievesEverybody(SealingCodec):
-    """It has no word to say of segments that others have stamped."""
-
-    refuses_codec = None  # type: ignore[assignment]
-
-
-class BelievesPlainSegments(SealingCodec):
-    def refuses_codec(self, name: str) -> str:
-        return "" if name == "crc32" else super().refuses_codec(name)
-
-
-class BelievesWhatItDoesNotKnow(SealingCodec):
-    """It has heard of one other codec."""
-
-    def refuses_codec(self, name: str) -> str:
-        return super().refuses_codec(name) if name == "crc32" else ""
-
-
-# Checks
-
-
-class CheckOfThePayloadOnly(LevelCodec):
-    """The digest of the place, which it puts before the payload, is not covered."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return super().check(seed, memoryview(stored)[8:] if memoryview(stored).nbytes > 8 else stored)
-
-
-class CheckThatIgnoresTheFrame(Crc32Codec):
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return crc32(stored).to_bytes(4, "little")
-
-
-class CheckThatIgnoresTheFrameOfNothing(Crc32Codec):
-    """Where there is nothing stored, there is nothing to prove, it thinks."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return super().check(seed, stored) if memoryview(stored).nbytes else bytes(4)
-
-
-class CheckOfHalfTheSeed(Crc32Codec):
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return super().check(seed & 0xFFFF, stored)
-
-
-class CheckThatDecodes(LevelCodec):
-    """What does not decode is damaged, it thinks."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        data = bytes(stored)
-        if data[8:10] == b"x\x9c":
-            try:
-                self.decode(stored, FRAMELESS)
-            except (ValueError, zlib.error):
-                pass
-        return super().check(seed, stored)
-
-
-class CheckThatDecompresses(LevelCodec):
-    """What does not decompress is damaged, whatever it is: without the decompressor, nobody can tell."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        try:
-            zlib.decompress(bytes(stored)[8:])
-        except zlib.error:
-            return bytes(self.check_bytes)
-        return super().check(seed, stored)
-
-
-class CheckWithTheKey(SealingCodec):
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return hashlib.blake2b(bytes(stored), key=self.key, salt=seed.to_bytes(4, "little"), digest_size=4).digest()
-
-
-class CheckOfAnotherLength(Crc32Codec):
-    check_bytes = 8
-
-
-class CheckWithAPinch(Crc32Codec):
-    """Salted, for safety, by each object."""
-
-    def __init__(self) -> None:
-        self.pinch = random.getrandbits(32)
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return crc32(stored, seed ^ self.pinch).to_bytes(4, "little")
-
-
-class CheckOfTheFront(Crc32Codec):
-    """The first 64 KiB will do."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return super().check(seed, memoryview(stored)[: 1 << 16])
-
-
-class CheckThatAdds(Crc32Codec):
-    """A sum does not know what came first."""
-
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        data = bytes(stored)
-        words = array("I", data + bytes(-len(data) % 4))
-        return (seed + sum(words) & 0xFFFF_FFFF).to_bytes(4, "little")
-
 
 # What it says of itself
 
@@ -394,70 +235,6 @@ class GarbageIsAKeyError(LevelCodec):
 # Encryption
 
 
-class NonceOfTheLsn(SealingCodec):
-    def nonce(self, frame: FrameContext) -> bytes:
-        return frame.first_lsn.to_bytes(8, "big") + frame.salt.to_bytes(8, "big")
-
-
-class NonceThatCounts(SealingCodec):
-    """From 1 in each process."""
-
-    def __init__(self, key: bytes = KEY) -> None:
-        super().__init__(key)
-        self.count = itertools.count(1)
-
-    def nonce(self, frame: FrameContext) -> bytes:
-        return next(self.count).to_bytes(NONCE_BYTES, "big")
-
-
-class NonceOfTheClock(SealingCodec):
-    def nonce(self, frame: FrameContext) -> bytes:
-        return time.time_ns().to_bytes(NONCE_BYTES, "big")
-
-
-class NonceOfASeed(SealingCodec):
-    """Of the module random, which processes share that were forked."""
-
-    def nonce(self, frame: FrameContext) -> bytes:
-        return random.randbytes(NONCE_BYTES)
-
-
-class FrameNotAssociated(SealingCodec):
-    def associated(self, frame: FrameContext) -> bytes:
-        return b""
-
-
-class OffsetNotAssociated(SealingCodec):
-    def associated(self, frame: FrameContext) -> bytes:
-        return super().associated(frame._replace(offset=0))
-
-
-class TagOfTheFront(SealingCodec):
-    """What comes after the first 32 bytes can be altered."""
-
-    def tag(self, nonce: bytes, sealed: bytes, frame: FrameContext) -> bytes:
-        return super().tag(nonce, sealed[:32] + len(sealed).to_bytes(4, "big"), frame)
-
-
-class PlainWithATag(SealingCodec):
-    """Half of the body is not worth hiding, and is turned by the nonce, so that it differs all the same."""
-
-    def masked(self, nonce: bytes, body: bytes) -> bytes:
-        half = len(body) // 2
-        if half < 100:
-            return super().masked(nonce, body)
-        return super().masked(nonce, body[:half]) + body[half:]
-
-
-class WrongKeyGivesSomething(SealingCodec):
-    """Only the frame is authenticated by a key that everybody has."""
-
-    def tag(self, nonce: bytes, sealed: bytes, frame: FrameContext) -> bytes:
-        return hashlib.blake2b(nonce + self.associated(frame) + sealed, digest_size=TAG_BYTES).digest()
-
-
-FRAMELESS: Final = FrameContext(bytes(16), 1, 0, 512, 1, 1, 1 << 20)
-
 Broken = tuple[type[CodecContract], str]
 
 
@@ -480,6 +257,15 @@ BROKEN: Final[list[Broken]] = [
     of(OfDeflate, CheckThatDecodes, "test_a_check_needs_no_decoding"),
     of(OfDeflate, CheckThatDecompresses, "test_a_check_needs_no_decoding"),
     of(OfSealing, CheckWithTheKey, "test_a_check_needs_no_key"),
+    of(OfDeflate, CheckOfTheLsn, "test_a_check_is_started_from_the_frames_header"),
+    of(OfCrc32, CheckOfTheWholeHeader, "test_a_check_is_started_from_the_frames_header"),
+    of(OfDeflate, CheckThatBeginsWithAWord, "test_a_check_tells_frames_apart_by_its_first_bytes"),
+    of(OfSealing, CheckThatBeginsWithTheMark, "test_a_check_tells_frames_apart_by_its_first_bytes"),
+    of(OfSealing, CheckOfTheHeadersCrc, "test_a_check_with_a_key_covers_the_header_itself"),
+    of(OfSealing, CheckWithoutTheKey, "test_a_check_cannot_be_made_without_its_key"),
+    of(OfSealing, CheckOfAnyMark, "test_a_check_cannot_be_made_without_its_key"),
+    of(OfSealing, CheckThatBelieves, "test_is_check_tells_its_own_checks"),
+    of(OfDeflate, CheckTooLong, "test_it_has_the_members"),
     of(OfCrc32, CheckOfAnotherLength, "test_a_check_has_its_length"),
     of(OfCrc32, CheckWithAPinch, "test_a_check_is_always_the_same"),
     of(OfCrc32, NameTooLong, "test_its_name_fits_a_header"),
@@ -512,11 +298,14 @@ BROKEN: Final[list[Broken]] = [
     of(OfSealing, NonceThatCounts, "test_no_nonce_comes_twice"),
     of(OfSealing, FrameNotAssociated, "test_a_frame_elsewhere_is_refused"),
     of(OfSealing, OffsetNotAssociated, "test_a_frame_elsewhere_is_refused"),
+    of(OfSealing, TimeNotAssociated, "test_a_frame_elsewhere_is_refused"),
+    of(OfSealing, LinkNotAssociated, "test_a_frame_elsewhere_is_refused"),
     of(OfSealing, TagOfTheFront, "test_an_altered_frame_is_refused"),
     of(OfSealing, BelievesEverybody, "test_what_needs_no_key_is_refused"),
     of(OfSealing, BelievesPlainSegments, "test_what_needs_no_key_is_refused"),
     of(OfSealing, PlainWithATag, "test_the_body_does_not_show"),
     of(OfSealing, WrongKeyGivesSomething, "test_a_wrong_key_is_refused"),
 ]
+
 
 __all__ = ["BROKEN", "OfCrc32", "OfDeflate", "OfSealing"]

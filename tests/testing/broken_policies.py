@@ -8,7 +8,7 @@ from time import monotonic_ns as now_ns
 from typing import Any, ClassVar, Final
 
 from walogs.defaults.sync_policies import FdatasyncPolicy, IntervalPolicy, NoSyncPolicy
-from walogs.protocols import Decision, Pending, SyncBy, SyncPolicy
+from walogs.protocols import Decision, SyncDeadline, SyncPolicy, Unsynced
 from walogs.testing import SyncPolicyContract
 
 
@@ -23,89 +23,93 @@ class OfAPolicy(SyncPolicyContract):
 
 
 class DurableInName(FdatasyncPolicy):
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         return "leave"
 
 
 class DurableUnlessMany(FdatasyncPolicy):
     """Under load there is no time to sync."""
 
-    def decide(self, pending: Pending) -> Decision:
-        return "sync" if pending.entries < 1000 else SyncBy(pending.oldest_ns + 1_000_000)
+    def decide(self, pending: Unsynced) -> Decision:
+        return "sync" if pending.entries < 1000 else SyncDeadline(pending.oldest_ns + 1_000_000)
 
 
 class EventuallyPerhaps(IntervalPolicy):
     """Every hundred entries: the last ninety-nine wait for ever."""
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         return "sync" if pending.entries >= 100 else "leave"
 
 
 class EventuallyWithoutAWord:
     name = "eventually"
-    promise = "eventually"
-    barrier = "data"
+    durability = "eventually"
+    sync_kind = "data"
 
-    def decide(self, pending: Pending) -> Decision:
-        return SyncBy(pending.oldest_ns + 10)
+    def decide(self, pending: Unsynced) -> Decision:
+        return SyncDeadline(pending.oldest_ns + 10)
 
 
 class ByTheClock(IntervalPolicy):
-    def decide(self, pending: Pending) -> Decision:
-        return "sync" if time.monotonic_ns() - pending.oldest_ns > self._time_ns else SyncBy(pending.oldest_ns + 1)
+    def decide(self, pending: Unsynced) -> Decision:
+        return (
+            "sync" if time.monotonic_ns() - pending.oldest_ns > self._time_ns else SyncDeadline(pending.oldest_ns + 1)
+        )
 
 
 class ByAClockOfItsOwn(IntervalPolicy):
     """`from time import monotonic_ns`: a name of its module."""
 
-    def decide(self, pending: Pending) -> Decision:
-        return "sync" if now_ns() - pending.oldest_ns > self._time_ns else SyncBy(pending.oldest_ns + self._time_ns)
+    def decide(self, pending: Unsynced) -> Decision:
+        return (
+            "sync" if now_ns() - pending.oldest_ns > self._time_ns else SyncDeadline(pending.oldest_ns + self._time_ns)
+        )
 
 
 class EveryOther(NoSyncPolicy):
     def __init__(self) -> None:
         self.turns = itertools.cycle(("sync", "leave"))
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         return next(self.turns)  # type: ignore[return-value]
 
 
 class Overflow(FdatasyncPolicy):
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         pending.oldest_ns.to_bytes(6, "big")
         return "sync"
 
 
 class TrueIsNoDecision(NoSyncPolicy):
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         return True  # type: ignore[return-value]
 
 
 class InSeconds(IntervalPolicy):
     """A deadline of this clock, in another unit."""
 
-    def decide(self, pending: Pending) -> Decision:
-        return SyncBy(pending.oldest_ns // 10**9 + 1)
+    def decide(self, pending: Unsynced) -> Decision:
+        return SyncDeadline(pending.oldest_ns // 10**9 + 1)
 
 
 class InFractions(IntervalPolicy):
-    def decide(self, pending: Pending) -> Decision:
-        return SyncBy(pending.oldest_ns + 1e6)  # type: ignore[arg-type]
+    def decide(self, pending: Unsynced) -> Decision:
+        return SyncDeadline(pending.oldest_ns + 1e6)  # type: ignore[arg-type]
 
 
 class AlwaysALittleLater(IntervalPolicy):
     """Every append puts it off: while there are any, none is synced."""
 
-    def decide(self, pending: Pending) -> Decision:
-        return SyncBy(pending.oldest_ns + pending.entries * 1000)
+    def decide(self, pending: Unsynced) -> Decision:
+        return SyncDeadline(pending.oldest_ns + pending.entries * 1000)
 
 
-class BarrierOfItsOwn(FdatasyncPolicy):
-    barrier = "fast"  # type: ignore[assignment]
+class SyncKindOfItsOwn(FdatasyncPolicy):
+    sync_kind = "fast"  # type: ignore[assignment]
 
 
-class PromiseOfItsOwn(NoSyncPolicy):
-    promise = "mostly"  # type: ignore[assignment]
+class DurabilityOfItsOwn(NoSyncPolicy):
+    durability = "mostly"  # type: ignore[assignment]
 
 
 class NoMembers:
@@ -132,8 +136,8 @@ BROKEN: Final[list[Broken]] = [
     of(InFractions, "test_every_answer_is_a_decision"),
     of(InSeconds, "test_a_deadline_comes_after_the_oldest"),
     of(AlwaysALittleLater, "test_a_deadline_does_not_recede"),
-    of(BarrierOfItsOwn, "test_it_asks_for_one_of_the_barriers"),
-    of(PromiseOfItsOwn, "test_it_makes_one_of_the_promises"),
+    of(SyncKindOfItsOwn, "test_it_asks_for_one_of_the_sync_kinds"),
+    of(DurabilityOfItsOwn, "test_it_declares_one_of_the_durabilities"),
     of(NoMembers, "test_it_has_the_members"),
 ]
 

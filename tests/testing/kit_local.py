@@ -25,6 +25,9 @@ class InADirectory(StoreContract):
     def store(self, place: Path) -> SegmentStore:
         return LocalStore(place)
 
+    def aside(self, place: Path, name: str) -> bytes:
+        return (place / name).read_bytes()
+
 
 class InProcess:
     """A local store as one process of a modelled disk: whenever it is called, the system calls are that process's."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
+from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar, Final
 
+from tests.kit.temporary import IN_MEMORY
 from walogs.protocols import SegmentStore
 from walogs.testing import (
     CHANGES,
     FAILED_SYNC,
     CloudFault,
     Fault,
-    MemoryChainStore,
     MemoryCloud,
     MemoryDisk,
+    MemoryImmutableStore,
     MemoryStore,
     StoreContract,
 )
@@ -30,25 +31,24 @@ DISK_FAULTS: Final = {
 CLOUD_FAULTS: Final = {
     "die": CloudFault("crash", only={"create", "remove"}),
     "EIO": CloudFault("unavailable", only={"create", "remove"}),
+    "no answer": CloudFault("unavailable", only={"create"}),
     "failed read": CloudFault("unavailable", only={"segments", "size", "read"}),
 }
-IN_MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""For places that are keys only: removing a directory costs a disk more than most checks."""
 
 
 class OnADisk(StoreContract):
     """A store on a modelled disk: it can be cut off from power, filled, and failed at each step."""
 
-    directory = IN_MEMORY
+    directory = IN_MEMORY  # its places are keys only, and removing a directory costs a disk more than most checks
     faults: ClassVar[frozenset[str]] = frozenset(DISK_FAULTS)
     store_type: ClassVar[type[MemoryStore]] = MemoryStore
 
     def setup_method(self) -> None:
         super().setup_method()
-        self.disks: dict[Path, MemoryDisk] = {}
+        self.disks: defaultdict[Path, MemoryDisk] = defaultdict(MemoryDisk)
 
     def disk(self, place: Path) -> MemoryDisk:
-        return self.disks.setdefault(place, MemoryDisk())
+        return self.disks[place]
 
     def store(self, place: Path) -> SegmentStore:
         return self.store_type(self.disk(place), segment_bytes_max=1 << 20)
@@ -60,6 +60,9 @@ class OnADisk(StoreContract):
         disk = self.disk(place)
         disk.room = None if free is None else disk.used + free
 
+    def aside(self, place: Path, name: str) -> bytes:
+        return self.disk(place).cached(name)
+
     def arm(self, place: Path, fault: str, step: int, rng: random.Random) -> None:
         self.disk(place).arm(step, DISK_FAULTS[fault], rng=rng)
 
@@ -70,19 +73,22 @@ class OnADisk(StoreContract):
 class InACloud(StoreContract):
     """A store that fences by creation, in a modelled remote; a power cut takes nothing from it."""
 
-    directory = IN_MEMORY
+    directory = IN_MEMORY  # its places are keys only, and removing a directory costs a disk more than most checks
     faults: ClassVar[frozenset[str]] = frozenset(CLOUD_FAULTS)
-    store_type: ClassVar[type[MemoryChainStore]] = MemoryChainStore
+    store_type: ClassVar[type[MemoryImmutableStore]] = MemoryImmutableStore
     cloud_type: ClassVar[type[MemoryCloud]] = MemoryCloud
     numbers_reused: ClassVar[bool] = True
 
     def setup_method(self) -> None:
         super().setup_method()
-        self.clouds: dict[Path, MemoryCloud] = {}
-        self.alive: list[MemoryChainStore] = []
+        self.clouds: defaultdict[Path, MemoryCloud] = defaultdict(self.new_cloud)
+        self.alive: list[MemoryImmutableStore] = []
 
     def cloud(self, place: Path) -> MemoryCloud:
-        return self.clouds.setdefault(place, self.cloud_type(numbers_reused=self.numbers_reused))
+        return self.clouds[place]
+
+    def new_cloud(self) -> MemoryCloud:
+        return self.cloud_type(numbers_reused=self.numbers_reused)
 
     def store(self, place: Path) -> SegmentStore:
         self.alive.append(self.store_type(self.cloud(place), segment_bytes_max=1 << 20))

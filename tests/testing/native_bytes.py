@@ -1,4 +1,4 @@
-"""Frames and witnesses by the tables of docs/format.md alone: neither parser nor law vouches for itself."""
+"""Frames and durable marks by the tables of docs/format.md alone: neither parser nor law vouches for itself."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def segment_header(salt: int = SALT) -> bytes:
 
 def frame(offset: int, synced: int, body: bytes = b"data", salt: int = SALT) -> bytes:
     """A frame at *offset* that says *synced*; its body's check is not looked at."""
-    head = struct.pack("<HBBIQQIII", 0x57D7, 1, 0, len(body), 1, 0, 1, offset, synced)
+    head = struct.pack("<HBBIQQ8sIII", 0x57D7, 1, 0, len(body), 1, 0, bytes(8), 1, offset, synced)
     whole = head + struct.pack("<I", crc32(head, salt)) + body
     return whole + bytes(-len(whole) % 8)
 
 
-def witness(number: int, synced: int) -> bytes:
+def durable_mark(number: int, synced: int) -> bytes:
     fields = b"WALDUR\r\n" + bytes(16) + struct.pack("<QQQII4x", number, synced, 0, SALT, 0)
     return fields + struct.pack("<I", crc32(fields))

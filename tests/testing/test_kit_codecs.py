@@ -13,12 +13,15 @@ from walogs.testing.memory_use import peak_of
 UNDECLARED = {
     "test_a_frame_elsewhere_is_refused",
     "test_an_altered_frame_is_refused",
+    "test_a_check_with_a_key_covers_the_header_itself",
+    "test_a_check_cannot_be_made_without_its_key",
     "test_what_needs_no_key_is_refused",
     "test_no_nonce_comes_twice",
     "test_a_nonce_is_random_and_no_time",
     "test_the_body_does_not_show",
 }
 WITHOUT_A_KEY = {
+    "test_is_check_tells_its_own_checks",
     "test_a_check_needs_no_key",
     "test_a_wrong_key_is_refused",
     "test_its_parameters_hold_no_secret",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from tests.kit.callers import Callers
 from tests.testing.broken_policies import BROKEN, OfAPolicy
 from walogs.defaults.sync_policies import FdatasyncPolicy, FsyncPolicy, IntervalPolicy, NoSyncPolicy
+from walogs.protocols import Unsynced
 from walogs.testing import SyncPolicyContract, conform
 
 
@@ -43,5 +46,18 @@ def test_the_policies_that_walogs_brings(policy: Any) -> None:
     assert [outcome for outcome in outcomes if outcome.result == "failed"] == []
     eventually = {"test_eventually_is_explained", "test_eventually_never_leaves"}
     skipped = {"durable": eventually, "eventually": {"test_durable_means_sync"}}
-    expected = skipped.get(policy().promise, {*eventually, "test_durable_means_sync"})
+    expected = skipped.get(policy().durability, {*eventually, "test_durable_means_sync"})
     assert {outcome.check for outcome in outcomes if outcome.result == "skipped"} == expected
+
+
+def test_other_threads_may_read_a_clock_while_a_policy_is_tested() -> None:
+    class BesideAnother(FdatasyncPolicy):
+        def decide(self, pending: Unsynced) -> Any:
+            [now] = Callers(time.time).join()
+            assert isinstance(now, float)
+            return super().decide(pending)
+
+    class Ours(OfAPolicy):
+        policy_type = staticmethod(BesideAnother)
+
+    assert [outcome for outcome in conform(Ours()) if outcome.result == "failed"] == []

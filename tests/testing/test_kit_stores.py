@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.kit.laboratory import amount
 from tests.testing.broken_stores import BROKEN
 from tests.testing.kit_local import InADirectory, OnALocalDisk
 from tests.testing.kit_places import InACloud, OnADisk
 from walogs.testing import StoreContract, conform
+from walogs.testing.append_checks import AppendChecks
+from walogs.testing.segment_checks import SegmentChecks
 
 
 def failures(contract: StoreContract) -> dict[str, str]:
@@ -34,6 +37,7 @@ def test_every_check_has_a_store_that_fails_by_it() -> None:
 
 SEARCH = {**StoreContract.machine, "max_examples": 8}
 LOCK, DECLARED = "test_of_two_who_create_one_number_one_wins", "test_what_is_not_declared_raises"
+ANSWER = "test_a_create_without_an_answer_says_so"
 LARGEST, READ = "test_the_largest_segment_is_as_declared", "test_what_can_be_read_is_durable_where_declared"
 
 
@@ -47,8 +51,8 @@ class NumbersOnce(InACloud):
 @pytest.mark.parametrize(
     ("contract", "skipped"),
     [
-        pytest.param(OnADisk, {LOCK, DECLARED, READ}, id="memory"),
-        pytest.param(OnALocalDisk, {LOCK, DECLARED, READ, LARGEST}, id="local on a modelled disk"),
+        pytest.param(OnADisk, {LOCK, DECLARED, READ, ANSWER}, id="memory"),
+        pytest.param(OnALocalDisk, {LOCK, DECLARED, READ, ANSWER, LARGEST}, id="local on a modelled disk"),
     ],
 )
 def test_a_store_that_can_be_cut_off_filled_and_failed_is_held_to_everything(contract: Any, skipped: set[str]) -> None:
@@ -58,7 +62,7 @@ def test_a_store_that_can_be_cut_off_filled_and_failed_is_held_to_everything(con
 
 
 @pytest.mark.parametrize("contract", [InACloud, NumbersOnce])
-def test_a_chain_is_held_to_what_chains_owe(contract: Any) -> None:
+def test_an_immutable_store_is_held_to_what_such_stores_owe(contract: Any) -> None:
     outcomes = list(conform(type("Sound", (contract,), {"machine": SEARCH})()))
     assert [outcome for outcome in outcomes if outcome.result == "failed"] == []
     reasons = {outcome.why for outcome in outcomes if outcome.result == "skipped"}
@@ -93,6 +97,43 @@ def test_a_store_that_promises_nothing_is_not_held_to_power_cuts() -> None:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("contract", [OnADisk, OnALocalDisk, InACloud, InADirectory])
 def test_at_length(contract: Any) -> None:
-    examples = 20 if contract is InADirectory else 300
+    examples = amount(5, 20) if contract is InADirectory else amount(60, 300)
     machine = {"max_examples": examples, "stateful_step_count": 50}
     assert failures(type("Sound", (contract,), {"machine": machine})()) == {}
+
+
+class Nameless:
+    """A store that fails the check on which all others rest."""
+
+    name = ""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_what_does_not_concern_a_broken_store_says_so_and_not_what_it_would_rest_on() -> None:
+    class InPart(InACloud):
+        def store(self, place: Any) -> Any:
+            return Nameless(super().store(place))
+
+    why = {outcome.check: outcome.why for outcome in conform(InPart()) if outcome.result == "skipped"}
+    appending = {name for name in vars(AppendChecks) if name.startswith("test_")}
+    assert appending
+    assert {why[check] for check in appending} == {"the store is not appendable: its capabilities say so"}
+    resting = {text for check, text in why.items() if check in vars(SegmentChecks)}
+    assert any(text.startswith("it rests on ") for text in resting)
+
+
+def test_a_store_that_cannot_even_be_made_leaves_what_it_would_rest_on() -> None:
+    class Nowhere(InACloud):
+        def store(self, place: Any) -> Any:
+            raise RuntimeError("no such driver")
+
+    outcomes = list(conform(Nowhere()))
+    assert [outcome.result for outcome in outcomes].count("failed") == 1
+    assert {outcome.why.split(",")[0] for outcome in outcomes if outcome.result == "skipped"} == {
+        f"it rests on {outcomes[0].check}"
+    }

@@ -1,4 +1,4 @@
-"""The appendable model keeps the contract of a store under every fault of its disk, and holds its caller to it."""
+"""MemoryStore keeps the contract of a store."""
 
 from __future__ import annotations
 
@@ -8,47 +8,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.testing.native_bytes import SALT, frame, segment_header, witness
-from walogs.errors import Closed, Exists, Locked, Missing, NoSpace, Unsafe
+from tests.testing.memory_stores import SEGMENT, WINDOW, opened, reopened, with_segment
+from tests.testing.native_bytes import durable_mark, frame
+from walogs.errors import Closed, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
 from walogs.protocols import AppendableStore, SegmentStore
 from walogs.testing import (
     CHANGES,
-    CRASH,
     FAILED_SYNC,
     SHORT_WRITE,
-    WITNESS,
     Fault,
-    LawBroken,
     MemoryDisk,
     MemoryStore,
     SimulatedCrash,
-    assert_watermark_law,
 )
-
-WINDOW = 64 * 1024
-SEGMENT = segment_header() + bytes(WINDOW - 512)
-
-
-def opened(disk: MemoryDisk, *, laws: bool = True) -> MemoryStore:
-    store = MemoryStore(disk, laws=laws)
-    store.acquire()
-    return store
-
-
-def with_segment(disk: MemoryDisk | None = None, *, laws: bool = True) -> MemoryStore:
-    store = opened(disk if disk is not None else MemoryDisk(), laws=laws)
-    store.create(1, SEGMENT)
-    return store
-
-
-def reopened(disk: MemoryDisk, seed: int | None = None) -> MemoryStore:
-    """By another process: after a kill, or, with a seed, after a power cut."""
-    disk.disarm()
-    if seed is None:
-        disk.kill()
-    else:
-        disk.power_cut(random.Random(seed))
-    return MemoryStore(disk)
 
 
 def steps_of(disk: MemoryDisk, action: Callable[[MemoryStore], object]) -> int:
@@ -68,8 +40,8 @@ class TestContract:
         capabilities = store.capabilities
         assert (capabilities.appendable, capabilities.torn_tail, capabilities.exclusion) == (True, True, "lock")
         assert (capabilities.numbers_reused, capabilities.exists_means_durable) == (True, False)
-        assert (capabilities.segment_bytes_max, capabilities.durability) == (5, "page-cache")
-        assert MemoryStore(MemoryDisk()).capabilities.durability == "disk"
+        assert (capabilities.segment_bytes_max, capabilities.persistence) == (5, "page-cache")
+        assert MemoryStore(MemoryDisk()).capabilities.persistence == "disk"
 
     def test_segments_are_listed_ascending_and_read_as_written(self) -> None:
         store = opened(MemoryDisk())
@@ -98,12 +70,12 @@ class TestContract:
             lambda: store.durable_prefix(7),
         ]
         for call in calls:
-            with pytest.raises(Missing):
+            with pytest.raises(SegmentNotFound):
                 call()
 
     def test_what_exists_is_left_alone(self) -> None:
         store = with_segment()
-        with pytest.raises(Exists):
+        with pytest.raises(SegmentExists):
             store.create(1, b"other")
         assert store.read(1) == SEGMENT
 
@@ -115,7 +87,7 @@ class TestContract:
         assert store.segments() == [1]
         for name in ("wal-7.log", "wal-000000.log", "wal-0000001.log", "WAL-000001.LOG", "wal-000001 (copy).log"):
             disk.process().create_exclusive(name)
-            with pytest.raises(Unsafe, match="looks like"):
+            with pytest.raises(UnsafeStore, match="looks like"):
                 store.segments()
             disk.process().unlink(name)
 
@@ -136,11 +108,11 @@ class TestContract:
     def test_a_reader_needs_no_lock_and_outlives_the_writer(self) -> None:
         disk = MemoryDisk()
         writer, reader = with_segment(disk), MemoryStore(disk)
-        writer.write_witness(witness(1, 512), durable=False)
+        writer.write_durable_mark(durable_mark(1, 512), durable=False)
         writer.process.kill()
         assert reader.segments() == [1]
         assert reader.read(1) == SEGMENT
-        assert reader.read_witness() == witness(1, 512)
+        assert reader.read_durable_mark() == durable_mark(1, 512)
         with pytest.raises(SimulatedCrash):
             writer.segments()
 
@@ -154,7 +126,7 @@ class TestContract:
             lambda: store.sync(1, "data"),
             lambda: store.create(2, b"x"),
             lambda: store.remove([]),
-            lambda: store.write_witness(b"x", durable=False),
+            lambda: store.write_durable_mark(b"x", durable=False),
             store.acquire,
         ]
         for call in calls:
@@ -176,10 +148,10 @@ class TestContract:
         store = with_segment()
         store.close()
         store.close()
-        for call in (store.segments, store.acquire, store.drop_witness, store.read_witness):
+        for call in (store.segments, store.acquire, store.drop_durable_mark, store.read_durable_mark):
             with pytest.raises(Closed):
                 call()
-        store.write_witness(b"x", durable=True)  # advisory: never an Exception
+        store.write_durable_mark(b"x", durable=True)  # advisory: never an Exception
         opened(store.disk)
 
 
@@ -389,218 +361,3 @@ class TestRemoving:
                 store.create(1, SEGMENT)
             opened(disk)
             assert reopened(disk, seed).segments() == [1]
-
-
-class TestWitness:
-    def test_a_durable_one_survives_and_another_may(self) -> None:
-        store = with_segment()
-        assert store.read_witness() is None
-        store.write_witness(witness(1, 0), durable=False)  # the first makes its file
-        assert {reopened(store.disk.clone(), seed).read_witness() for seed in range(50)} == {witness(1, 0)}
-        store.write_witness(witness(1, 512), durable=True)
-        for seed in range(50):
-            assert reopened(store.disk.clone(), seed).read_witness() == witness(1, 512)
-        store.write_witness(witness(1, 100), durable=False)
-        assert MemoryStore(store.disk).read_witness() == witness(1, 100)
-        left = {reopened(store.disk.clone(), seed).read_witness() for seed in range(50)}
-        assert left == {witness(1, 512), witness(1, 100)}
-
-    def test_it_swallows_errors_but_not_a_crash(self) -> None:
-        for primitive in ("open", "create_exclusive", "write", "sync", "sync_directory"):
-            store = with_segment()
-            armed = store.disk.arm(1, Fault(errno.EIO, only={primitive}), rng=random.Random(0))
-            store.write_witness(witness(1, 512), durable=True)
-            assert armed.fired == 1
-            store.write_witness(witness(1, 512), durable=True)
-            for seed in range(20):
-                assert reopened(store.disk.clone(), seed).read_witness() == witness(1, 512)
-        store = with_segment()
-        store.disk.arm(1, CRASH, rng=random.Random(0))
-        with pytest.raises(SimulatedCrash):
-            store.write_witness(witness(1, 512), durable=False)
-
-    def test_a_full_disk_fails_nothing(self) -> None:
-        store = with_segment(MemoryDisk(room=WINDOW))
-        store.write_witness(witness(1, 512), durable=True)
-        assert store.read_witness() is None
-        store.disk.room = None
-        store.write_witness(witness(1, 512), durable=True)
-        assert store.read_witness() == witness(1, 512)
-
-    def test_dropping_it_is_durable_or_raises(self) -> None:
-        store = with_segment()
-        store.write_witness(witness(1, 512), durable=True)
-        for primitive in ("unlink", "sync_directory"):
-            store.disk.arm(1, Fault(errno.EIO, only={primitive}), rng=random.Random(0))
-            with pytest.raises(OSError):
-                store.drop_witness()
-        store.drop_witness()
-        assert store.read_witness() is None
-        for seed in range(50):
-            assert reopened(store.disk.clone(), seed).read_witness() is None
-        store.write_witness(witness(1, 512), durable=True)
-        assert WITNESS in store.disk.cached_names()
-
-
-class TestLaws:
-    def test_a_frame_that_tells_the_truth_passes(self) -> None:
-        store = with_segment()
-        first = frame(512, 512)
-        store.write(1, 512, first)
-        store.sync(1, "data")
-        store.write(1, 512 + len(first), frame(512 + len(first), 512 + len(first)))
-
-    def test_one_byte_too_many_is_too_many(self) -> None:
-        store = with_segment()
-        store.write(1, 512, frame(512, WINDOW))
-        store = with_segment()
-        with pytest.raises(LawBroken):
-            store.write(1, 512, frame(512, WINDOW + 1))
-
-    @pytest.mark.parametrize("how", ["not synced", "sync failed", "cut"])
-    def test_a_frame_that_claims_more_than_is_durable_breaks_the_law(self, how: str) -> None:
-        store = with_segment()
-        first = frame(512, 512)
-        store.write(1, 512, first)
-        if how == "sync failed":
-            store.disk.arm(1, FAILED_SYNC, rng=random.Random(4))
-            with pytest.raises(OSError):
-                store.sync(1, "data")
-            store = reopened(store.disk)
-            store.acquire()
-            assert store.durable_prefix(1) == 512
-            assert store.read(1, 512, 512 + len(first)) == first
-        elif how == "cut":
-            store.sync(1, "data")
-            store.cut(1, 512)
-        with pytest.raises(LawBroken, match="says that"):
-            store.write(1, 512 + len(first), frame(512 + len(first), 512 + len(first)))
-        assert store.read(1, 512 + len(first), 700) == bytes(188 - len(first))  # it had no effect
-
-    def test_every_frame_of_a_write_is_looked_at_and_no_body(self) -> None:
-        store = with_segment()
-        lie_inside = frame(512, 512, bytes(24) + frame(512 + 64, 60_000) + bytes(100))
-        assert lie_inside[64:].startswith(frame(512 + 64, 60_000))
-        assert assert_watermark_law(store, 1, 512, lie_inside) == 1
-        second = 512 + len(lie_inside)
-        assert assert_watermark_law(store, 1, 512, lie_inside + frame(second, 512)) == 2
-        with pytest.raises(LawBroken):
-            assert_watermark_law(store, 1, 512, lie_inside + frame(second, 513 + 64 * 1024))
-        with pytest.raises(LawBroken):
-            store.write(1, 512, bytes(800) + frame(512 + 800, 60_000_000))
-
-    @pytest.mark.parametrize(
-        "harmless",
-        [
-            frame(520, 60_000_000, salt=SALT + 1),
-            frame(528, 60_000_000),
-            b"\0" + frame(521, 60_000_000),
-            frame(520, 60_000_000)[:39],
-            b"\xd7\x57" * 100,
-            b"",
-        ],
-        ids=["other salt", "other offset", "not aligned", "cut short", "magic only", "nothing"],
-    )
-    def test_what_no_parser_would_take_for_a_frame_is_none(self, harmless: bytes) -> None:
-        assert assert_watermark_law(with_segment(), 1, 520, harmless) == 0
-
-    def test_a_witness_that_claims_more_than_is_durable_breaks_the_law(self) -> None:
-        store = with_segment()
-        store.write_witness(witness(1, WINDOW), durable=False)
-        store.write(1, 600, b"x")
-        store.write_witness(witness(1, 600), durable=False)
-        store.write_witness(b"garbled", durable=False)
-        for lie in (witness(1, 601), witness(2, 0)):
-            with pytest.raises(LawBroken, match="witness"):
-                store.write_witness(lie, durable=False)
-
-    def test_nothing_in_a_segment_without_a_durable_name_is_durable(self) -> None:
-        store = with_segment()
-        store.process.rename("wal-000001.log", "wal-000002.log")
-        with pytest.raises(LawBroken):
-            store.write(2, 512, frame(512, 512))
-
-    def test_only_the_two_newest_segments_are_changed(self) -> None:
-        store = opened(MemoryDisk())
-        for number in (1, 2, 3):
-            store.create(number, SEGMENT)
-        for number in (2, 3):
-            store.write(number, 600, b"x")
-            store.cut(number, 600)
-            store.sync(number, "data")
-        calls: list[Callable[[], object]] = [
-            lambda: store.write(1, 600, b"x"),
-            lambda: store.sync(1, "data"),
-            lambda: store.cut(1, 600),
-            lambda: store.extend(1, WINDOW),
-        ]
-        for call in calls:
-            with pytest.raises(LawBroken, match="neither"):
-                call()
-
-    def test_nothing_is_changed_without_the_lock(self) -> None:
-        disk = MemoryDisk()
-        with_segment(disk).close()
-        store = MemoryStore(disk)
-        calls: list[Callable[[], object]] = [
-            lambda: store.create(2, b"x"),
-            lambda: store.remove([1]),
-            lambda: store.extend(1, 1),
-            lambda: store.write(1, 600, b"x"),
-            lambda: store.sync(1, "data"),
-            lambda: store.cut(1, 600),
-            lambda: store.trim(1, 600),
-            lambda: store.write_witness(witness(1, 512), durable=True),
-            store.drop_witness,
-        ]
-        for call in calls:
-            with pytest.raises(LawBroken, match="acquire"):
-                call()
-
-    def test_a_write_stays_within_the_segment_and_a_trim_never_grows_it(self) -> None:
-        store = with_segment()
-        store.write(1, WINDOW - 1, b"x")
-        for offset, data in ((WINDOW - 1, b"xy"), (WINDOW + 10, b"x"), (-1, b"x")):
-            with pytest.raises(LawBroken, match="never grows"):
-                store.write(1, offset, data)
-        with pytest.raises(LawBroken, match="never larger"):
-            store.trim(1, WINDOW + 1)
-
-    @pytest.mark.parametrize("primitive", ["write", "sync"])
-    def test_after_a_failed_write_or_sync_nothing_more_is_written_there(self, primitive: str) -> None:
-        store = with_segment()
-        store.disk.arm(1, Fault(errno.EIO, only={primitive}), rng=random.Random(0))
-        failing: dict[str, Callable[[], object]] = {
-            "write": lambda: store.write(1, 512, b"x"),
-            "sync": lambda: store.sync(1, "data"),
-        }
-        with pytest.raises(OSError):
-            failing[primitive]()
-        calls: list[Callable[[], object]] = [
-            lambda: store.write(1, 512, b"x"),
-            lambda: store.sync(1, "data"),
-            lambda: store.extend(1, 2 * WINDOW),
-            lambda: store.cut(1, 512),
-        ]
-        for call in calls:
-            with pytest.raises(LawBroken, match="failed"):
-                call()
-        store = reopened(store.disk)
-        store.acquire()
-        store.cut(1, 512)
-        store.sync(1, "full")
-
-    def test_the_laws_are_laid_down_when_they_are_not_wanted(self) -> None:
-        store = MemoryStore(MemoryDisk(), laws=False)
-        store.create(1, SEGMENT)
-        store.write(1, 512, frame(512, 60_000_000))
-        store.write(1, WINDOW, b"grown")
-        store.write_witness(witness(9, 9), durable=False)
-        assert store.size(1) == WINDOW + 5
-
-    def test_a_test_may_hang_in_laws_of_its_own(self) -> None:
-        store = with_segment()
-        seen: list[tuple[int, int, bytes]] = []
-        store.on_write.append(lambda _store, number, offset, data: seen.append((number, offset, data)))
-        store.write(1, 600, memoryview(b"xyz"))
-        assert seen == [(1, 600, b"xyz")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from walogs.foundation.pip_command import pip_install
+
 NEEDS: Final = frozenset({"cyclopts", "rich"})
 
 
@@ -16,6 +18,6 @@ def main() -> int:
         missing = (error.name or "").partition(".")[0]
         if missing not in NEEDS:
             raise
-        print(f"walogs: the command line needs {missing}: pip install 'walogs[cli]'", file=sys.stderr)
+        print(f"walogs: the command line needs {missing}: {pip_install('walogs', 'cli')}", file=sys.stderr)
         return 2
     return run(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""`walogs config`: whether a configuration file is right, and what it says in the end."""
+"""`walogs config`: check a configuration file, or show the values that result from it."""
 
 from __future__ import annotations
 
@@ -11,45 +11,47 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from cyclopts import App, Parameter
 
 from walogs.cli.log_argument import nearest
-from walogs.cli.show import counted
+from walogs.cli.options import AsJson
+from walogs.cli.paths import typed_path
+from walogs.cli.show import count_words
 from walogs.cli.status import DONE, FAILED, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from walogs.config_file import Examined
-    from walogs.config_log import Resolved, Setting
-    from walogs.config_tables import Mistake
+    from walogs.config_file.file import CheckedFile
+    from walogs.config_file.log import LogSettings, Setting
+    from walogs.config_file.tables import Problem
 
 File: TypeAlias = Annotated[
     Path | None,
     Parameter(
         name="--config",
+        converter=typed_path,
         show_default=False,
         help="Without it: walogs.toml or pyproject.toml of the working directory.",
     ),
 ]
-AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")]
 
 commands = App(name="config", help="Check a configuration file, or show what it says with the environment over it.")
 
 
 @commands.command
 def check(file: File = None, *, as_json: AsJson = False) -> int:
-    """Tell every mistake in a configuration file and in the variables WALOGS_LOG__…; open nothing.
+    """Print every problem in a configuration file and in the variables WALOGS_LOG__…; open nothing.
 
-    Exit status 0: there is none; 1: there are, each on its own line, with what is allowed.
+    Each problem is on its own line, with what is allowed. Exit status 0: there is no problem. 1: there is one or more.
     """
-    examined, mistakes = looked_at(file)
+    examined, problems = examine_file(file)
     if as_json:
-        told = [mistake_facts(mistake) for mistake in mistakes]
+        told = [problem_facts(problem) for problem in problems]
         print(
-            json.dumps({"file": examined.file, "ok": not mistakes, "mistakes": told, "notes": examined.notes}, indent=2)
+            json.dumps({"file": examined.file, "ok": not problems, "problems": told, "notes": examined.notes}, indent=2)
         )
     else:
-        for line in checked_lines(examined, mistakes):
+        for line in lines_of_check(examined, problems):
             print(printable(line))
-    return FAILED if mistakes else DONE
+    return FAILED if problems else DONE
 
 
 @commands.command
@@ -60,39 +62,42 @@ def show(
     as_json: AsJson = False,
 ) -> int:
     """Show every value that a log has, and where it comes from: a default, the file, or the environment."""
-    from walogs.config_file import refuse
+    from walogs.config_file.file import refuse
 
-    examined, mistakes = looked_at(file)
-    refuse(mistakes)
+    examined, problems = examine_file(file)
+    refuse(problems)
     logs = [examined.log(log)] if log is not None else list(examined.logs.values())
     if as_json:
         told = {one.name: [setting_facts(setting) for setting in one.settings] for one in logs}
         print(json.dumps({"file": examined.file, "logs": told, "notes": examined.notes}, indent=2))
     else:
-        for line in shown_lines(examined, logs):
+        for line in lines_of_show(examined, logs):
             print(printable(line))
     return DONE
 
 
-def looked_at(file: Path | None) -> tuple[Examined, list[Mistake]]:
-    """The file, and every mistake; a log that is nowhere is one, since nothing says here where else it is."""
-    from walogs.config_file import examine, pathless
+def examine_file(file: Path | None) -> tuple[CheckedFile, list[Problem]]:
+    """Return the file and every problem.
+
+    A log without a path is a problem here, since this command takes no path from elsewhere.
+    """
+    from walogs.config_file.file import examine, missing_path
 
     examined = examine(file if file is not None else nearest())
-    nowhere = (pathless(examined.file, log) for log in examined.logs.values() if not log.has_path)
-    return examined, [*examined.mistakes, *nowhere]
+    nowhere = (missing_path(examined.file, log) for log in examined.logs.values() if not log.has_path)
+    return examined, [*examined.problems, *nowhere]
 
 
-def checked_lines(examined: Examined, mistakes: list[Mistake]) -> Iterator[str]:
-    yield from map(str, mistakes)
+def lines_of_check(examined: CheckedFile, problems: list[Problem]) -> Iterator[str]:
+    yield from map(str, problems)
     yield from (f"note: {note}" for note in examined.notes)
-    if not mistakes:
-        logs = counted(len(examined.logs), "log", "logs")
+    if not problems:
+        logs = count_words(len(examined.logs), "log", "logs")
         yield f"good: {examined.file} describes {logs}: {', '.join(examined.logs)}"
 
 
-def shown_lines(examined: Examined, logs: list[Resolved]) -> Iterator[str]:
-    from walogs.config_values import NONE
+def lines_of_show(examined: CheckedFile, logs: list[LogSettings]) -> Iterator[str]:
+    from walogs.config_file.values import NONE
 
     width = max((len(setting.key) for log in logs for setting in log.settings), default=0)
     for log in logs:
@@ -103,12 +108,12 @@ def shown_lines(examined: Examined, logs: list[Resolved]) -> Iterator[str]:
     yield from (f"note: {note}" for note in examined.notes)
 
 
-def mistake_facts(mistake: Mistake) -> dict[str, Any]:
-    from walogs.config_tables import unsecret
-    from walogs.config_values import ABSENT
+def problem_facts(problem: Problem) -> dict[str, Any]:
+    from walogs.config_file.tables import unsecret
+    from walogs.config_file.values import ABSENT
 
-    written = None if mistake.value is ABSENT else as_json_value(unsecret(mistake.value))
-    return {**mistake._asdict(), "value": written, "message": str(mistake)}
+    written = None if problem.value is ABSENT else as_json_value(unsecret(problem.value))
+    return {**problem._asdict(), "value": written, "message": str(problem)}
 
 
 def setting_facts(setting: Setting) -> dict[str, Any]:
@@ -116,12 +121,12 @@ def setting_facts(setting: Setting) -> dict[str, Any]:
 
 
 JSON_DEPTH: Final = 20
-"""What is nested deeper is told as text."""
+"""Values that are nested deeper than this are printed as text."""
 
 
 def as_json_value(value: Any, depth: int = 0) -> Any:
-    """The value, in what JSON has; None is what a file writes as "none"."""
-    from walogs.config_tables import shown
+    """Return the value as a type that JSON has. The None that a file writes as "none" becomes null."""
+    from walogs.config_file.tables import shorten
 
     match value:
         case enum.Enum():
@@ -137,4 +142,4 @@ def as_json_value(value: Any, depth: int = 0) -> Any:
         case list() | tuple() | set() | frozenset() if depth < JSON_DEPTH:
             return [as_json_value(inner, depth + 1) for inner in value]
         case _:
-            return shown(value)
+            return shorten(value)

@@ -1,4 +1,4 @@
-"""`walogs conformance NAME`: the contract of a store, codec or sync policy, run without a test file."""
+"""`walogs conformance NAME`: run the contract of a store, codec or sync policy without a test file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from walogs import registry
+from walogs.cli.numbers import FromOne
+from walogs.cli.options import AsJson
+from walogs.cli.paths import typed_path
 from walogs.cli.status import DONE, FAILED, printable
+from walogs.components import registry
 from walogs.config import config_error
-from walogs.errors import ConfigError
+from walogs.errors import ConfigError, WalError
+from walogs.foundation.foreign import error_text
+from walogs.foundation.local_paths import local_path
+from walogs.foundation.pip_command import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,27 +35,42 @@ KINDS: Final[tuple[Kind, ...]] = ("store", "codec", "sync")
 
 
 def conformance(
-    name: Annotated[str, Parameter(name="NAME", help="The component, as a configuration names it: crc32, local.")],
+    name: Annotated[str, Parameter(name="NAME", help="Name of the component, as in a configuration: crc32, local.")],
     /,
     *,
-    kind: Annotated[Kind | None, Parameter(help="Its kind; without it, each that has one of that name.")] = None,
+    kind: Annotated[
+        Kind | None, Parameter(help="Kind of the component. Without it: every kind that has one of that name.")
+    ] = None,
     option: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="KEY=VALUE for the component, once for each; VALUE as in a configuration file."),
+        Parameter(
+            negative="",
+            help="An option of the component: KEY=VALUE, with VALUE as in a configuration file. Can be repeated.",
+        ),
     ] = (),
     directory: Annotated[
-        Path | None, Parameter(help="Where a store's places are made, and removed; without it, with temporary files.")
+        Path | None,
+        Parameter(
+            converter=typed_path,
+            help="Directory in which stores are made and removed. Without it: the one for temporary files.",
+        ),
     ] = None,
-    examples: Annotated[
-        int, Parameter(validator=Number(gte=1), help="How many histories the state machine tries on a store.")
-    ] = 40,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")] = False,
+    examples: Annotated[FromOne, Parameter(help="Number of histories that the state machine tries on a store.")] = 40,
+    failed_only: Annotated[
+        bool,
+        Parameter(name=["--failed", "-q"], negative="", show_default=False, help="Print only the checks that fail."),
+    ] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """Hold a store, codec or sync policy to its contract: each check, its rule, and what became of it.
+    """Check that a store, codec or sync policy keeps its contract. Print each check, its rule and its outcome.
 
-    A check is skipped that needs what only a test file can offer (a power cut, a full disk, a key), or what the
-    component does not declare; its line says which. Exit status 0: none failed; 1: some did. Needs walogs[testing].
+    A check is "not applicable" if the component does not declare the property that it tests, or if it needs something
+    that only a test file can offer (a power cut, a full disk, a key). A check is "not run" if it rests on a check that
+    failed. The failures are printed again at the end, in one line each. Exit status 0: no check failed. 1: at least one
+    check failed. The contract of a store needs walogs[testing].
     """
+    if directory is not None:
+        local_path(directory, "--directory")
     found = factories(name, kind)
     refuse_without_the_extra(found)
     facts: list[dict[str, Any]] = []
@@ -58,15 +78,18 @@ def conformance(
         for which, factory in found:
             contract = contract_of(which, name, factory, keywords_of(which, name, option), directory, examples)
             outcomes: list[Outcome] = []
-            for outcome in conformed(contract):
+            for outcome in run_checks(contract):
                 outcomes.append(outcome)
-                if not as_json:
+                if not as_json and (outcome.result == "failed" or not failed_only):
                     print("\n".join(lines_of(outcome)), flush=True)
             counts = Counter(outcome.result for outcome in outcomes)
             summary = {result: counts[result] for result in ("passed", "failed", "skipped")}
+            labels = Counter(label_of(outcome) for outcome in outcomes)
             facts.append({"kind": which, "name": name, **summary, "checks": [o._asdict() for o in outcomes]})
             if not as_json:
-                print(f"{which} {printable(name)}: {', '.join(f'{count} {what}' for what, count in summary.items())}")
+                failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+                print("\n".join(("", *map(line_of, failed), "") if failed and not failed_only else ()), end="")
+                print(f"{which} {printable(name)}: {', '.join(f'{labels[label]} {label}' for label in LABELS)}")
     ok = not any(component["failed"] for component in facts)
     if as_json:
         print(json.dumps({"ok": ok, "components": facts}, indent=2))
@@ -74,7 +97,10 @@ def conformance(
 
 
 def factories(name: str, kind: Kind | None) -> list[tuple[Kind, Any]]:
-    """(kind, factory) of every component of that name. Raises `ConfigError`, saying what there is."""
+    """Return (kind, factory) of every component of that name.
+
+    Raises `ConfigError`, which lists the known names, if there is none.
+    """
     found: list[tuple[Kind, Any]] = []
     problems: list[str] = []
     for which in KINDS if kind is None else (kind,):
@@ -88,16 +114,15 @@ def factories(name: str, kind: Kind | None) -> list[tuple[Kind, Any]]:
 
 
 def refuse_without_the_extra(found: list[tuple[Kind, Any]]) -> None:
-    """Raise `ConfigError` where the state machine of stores could not run: a store must not pass without it."""
+    """Raise `ConfigError` if a store is checked without hypothesis, which its state machine needs."""
     if any(kind == "store" for kind, _ in found) and find_spec("hypothesis") is None:
-        problem = "the contract of a store needs hypothesis: pip install 'walogs[testing]'"
+        problem = f"the contract of a store needs hypothesis: {pip_install('walogs', 'testing')}"
         raise config_error(problem)
 
 
 def keywords_of(kind: Kind, name: str, given: tuple[str, ...]) -> dict[str, Any]:
-    """What is *given*, as the factory takes it; none at all for what is not said. Raises `ConfigError`, with all that
-    is wrong."""
-    from walogs.config_values import converter_for, options_of, text_as_value, types_of
+    """Return the options in *given* as keywords of the factory. Raises `ConfigError`, which lists every problem."""
+    from walogs.config_file.values import converter_for, options_of, text_as_value, types_of
 
     texts: dict[str, str] = {}
     for text in given:
@@ -114,7 +139,9 @@ def keywords_of(kind: Kind, name: str, given: tuple[str, ...]) -> dict[str, Any]
     options = options_of(converter_for(os.getcwd()), written, dataclass)
     if not isinstance(options, dataclass):
         problems = tuple(
-            f"--option {'.'.join(wrong.path) or name}={texts.get(wrong.path[0], '') if wrong.path else ''}: {wrong.why}"
+            f"--option {'.'.join(wrong.path)}={texts.get(wrong.path[0], '')}: {wrong.why}"
+            if wrong.path
+            else f"{kind} {name!r} does not take these options: {wrong.why}"
             for wrong in options
         )
         raise config_error(*problems)
@@ -124,7 +151,7 @@ def keywords_of(kind: Kind, name: str, given: tuple[str, ...]) -> dict[str, Any]
 def contract_of(
     kind: Kind, name: str, factory: Any, keywords: dict[str, Any], directory: Path | None, examples: int
 ) -> Contract:
-    """The contract on the component. Raises `ConfigError` where it cannot be made with these keywords."""
+    """Return the contract for the component. Raises `ConfigError` if it cannot be made with these keywords."""
     from walogs.testing import CodecContract, StoreContract, SyncPolicyContract
 
     contract: type[Contract]
@@ -139,7 +166,7 @@ def contract_of(
         case "codec":
             own = {
                 "codec": lambda self: factory(**keywords),
-                "made_with": lambda self, parameters: factory(**parameters),
+                "make_with": lambda self, parameters: factory(**parameters),
             }
             contract = type("NamedCodec", (CodecContract,), own)
         case "sync":
@@ -147,29 +174,55 @@ def contract_of(
     try:
         with TemporaryDirectory(prefix="walogs-conformance-", dir=directory) as scratch:
             factory(*((os.path.join(scratch, "place"),) if kind == "store" else ()), **keywords)
-    except (TypeError, ValueError) as error:
-        problem = f"{kind}={name!r} cannot be made: {error}; give it what it needs with --option KEY=VALUE"
+    except (WalError, OSError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        problem = f"{kind}={name!r} cannot be made: {error_text(error)}; give it what it needs with --option KEY=VALUE"
         raise config_error(problem) from error
     return contract()
 
 
-def conformed(contract: Contract) -> Iterator[Outcome]:
+def run_checks(contract: Contract) -> Iterator[Outcome]:
     from walogs.testing import conform
 
     return conform(contract)
 
 
+def line_of(outcome: Outcome) -> str:
+    """Return one line with the outcome, the check, and the first line of the reason."""
+    return f"{label_of(outcome):<14}  {title(outcome)}: {printable(outcome.why.partition(chr(10))[0])}"
+
+
+LABELS: Final = ("passed", "failed", "not run", "not applicable")
+
+
+def label_of(outcome: Outcome) -> str:
+    """Return the outcome in one of `LABELS`.
+
+    `not run`: this check rests on another check, which failed. `not applicable`: the check does not concern the
+    component, or needs something that only a test file can offer.
+    """
+    if outcome.result != "skipped":
+        return outcome.result
+    return "not applicable" if outcome.rests_on is None else "not run"
+
+
+def title(outcome: Outcome) -> str:
+    return outcome.check.removeprefix("test_").replace("_", " ")
+
+
 def lines_of(outcome: Outcome) -> Iterator[str]:
-    """The check and its rule; then why it did not pass."""
-    yield f"{outcome.result:<7}  {outcome.check.removeprefix('test_').replace('_', ' ')}"
-    yield f"         {printable(outcome.rule)}"
+    """Yield the outcome and the check, then its rule, and then the reason if it did not pass."""
+    margin = " " * 16
+    yield f"{label_of(outcome):<14}  {title(outcome)}"
+    yield f"{margin}{printable(outcome.rule)}"
     for at, line in enumerate(outcome.why.splitlines()):
-        yield f"         {'because: ' if at == 0 else '  '}{printable(line)}"
+        yield f"{margin}{'because: ' if at == 0 else '  '}{printable(line)}"
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """What recoveries have to say, thousands of them, is not for whoever looks at the checks."""
+    """Silence the log messages of walogs, because the checks cause thousands of recoveries."""
     logger = logging.getLogger("walogs")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

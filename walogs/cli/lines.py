@@ -1,5 +1,7 @@
-"""Lines of a file or a pipe into entries, as many in one commit as one read gave; entries into lines. In memory that
-no length of log or file adds to."""
+"""Lines of a file or a pipe become entries, and entries become lines.
+
+The lines of one read are one commit. The memory that this takes does not depend on the length of the log or the file.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Final
 
+from walogs.cli.entries import entry_of
 from walogs.errors import EntryTooLarge
 from walogs.types import MAX_ENTRY_SIZE
 
@@ -21,16 +24,23 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, ProgressColumn
 
-    from walogs.wal import Wal
+    from walogs.handles.wal import Wal
 
 READ_BYTES: Final = 1 << 20
 PRINT_BYTES: Final = 1 << 16
+JSON_BYTES_MAX: Final = 6
+"""The most bytes of JSON that one byte of an entry takes: a character is written as \\u0000."""
+JSON_BYTES: Final = 1 << 16
+"""The bytes that a line of JSON may have besides its entry."""
 WORTH_A_BAR: Final = 8 << 20
-"""Files smaller than this, in bytes, are done before anybody has read the bar."""
+"""Work on fewer bytes than this gets no progress bar, because it ends before anyone has read the bar."""
 
 
-def opened_lines(name: str) -> FileIO:
-    """The file of that name; `-`: standard input. Raises `OSError`. Before the log is opened: it makes nothing."""
+def open_lines(name: str) -> FileIO:
+    """Open the file of that name, or standard input for `-`. Raises `OSError`.
+
+    This is called before the log is opened, so that no log is made if the file is missing.
+    """
     if name != "-":
         return open(name, "rb", buffering=0)
     if sys.stdin is None:
@@ -40,17 +50,40 @@ def opened_lines(name: str) -> FileIO:
     return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
+def append_json_lines(wal: Wal, source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> int:
+    """Append the entry that each line describes, and return the number of lines that describe a gap.
+
+    The lines are those that `cat` and `salvage` print with --json. If a line is wrong, no line of the same read is
+    appended. Every error has a note that says how far the command came.
+    """
+    first_lsn, read_lines, gaps = wal.next_lsn, 0, 0
+    with note_progress_on_error(wal, first_lsn), progress(source) as advance:
+        for lines, read_bytes in batches(source, JSON_BYTES_MAX * max(max_entry_size, 1) + JSON_BYTES):
+            entries = [entry_of(line, number) for number, line in enumerate(lines, read_lines + 1)]
+            wal.append_batch([entry for entry in entries if entry is not None])
+            read_lines += len(lines)
+            gaps += entries.count(None)
+            advance(read_bytes)
+    return gaps
+
+
 def append_lines(wal: Wal, source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> None:
-    """Every line of *source* becomes an entry. Whatever stops it is told how far it came."""
+    """Append every line of *source* as an entry. Every error has a note that says how far the command came."""
     first_lsn = wal.next_lsn
+    with note_progress_on_error(wal, first_lsn), progress(source) as advance:
+        for lines, read_bytes in batches(source, max_entry_size):
+            whole = next((k for k, line in enumerate(lines) if len(line) > max_entry_size), len(lines))
+            wal.append_batch(lines[:whole])
+            if whole < len(lines):
+                refuse_line(wal.next_lsn - first_lsn + 1, len(lines[whole]), max_entry_size)
+            advance(read_bytes)
+
+
+@contextlib.contextmanager
+def note_progress_on_error(wal: Wal, first_lsn: int) -> Iterator[None]:
+    """Add a note to every error that says which of the appended entries are durable."""
     try:
-        with progress(source) as advance:
-            for lines, read_bytes in batches(source, max_entry_size):
-                whole = next((k for k, line in enumerate(lines) if len(line) > max_entry_size), len(lines))
-                wal.append_batch(lines[:whole])
-                if whole < len(lines):
-                    refuse_line(wal.next_lsn - first_lsn + 1, len(lines[whole]), max_entry_size)
-                advance(read_bytes)
+        yield
     except BaseException as error:
         durable_lsn = wal.durable_lsn
         if durable_lsn >= first_lsn:
@@ -66,8 +99,10 @@ def refuse_line(number: int, size: int, max_entry_size: int) -> NoReturn:
 
 
 def batches(source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> Iterator[tuple[list[bytes], int]]:
-    """(lines without their newlines, bytes read for them) until the end. A line that grows past what an entry may be
-    is handed out unfinished: no more of it is read than shows that."""
+    """Yield (lines without their newlines, bytes that were read for them) until the end of *source*.
+
+    An unfinished line that is already longer than *max_entry_size* is yielded as it is, and ends the iteration.
+    """
     unfinished: list[bytes] = []
     held = read_bytes = 0
     while chunk := read(source):
@@ -88,15 +123,17 @@ def batches(source: FileIO, max_entry_size: int = MAX_ENTRY_SIZE) -> Iterator[tu
 
 
 def read(source: FileIO) -> bytes:
-    """What is there, and something unless it is the end."""
-    while (chunk := source.read(READ_BYTES)) is None:  # a pipe that somebody made non-blocking
+    """Return the bytes that are there now, and wait if there are none yet. Return b"" at the end only."""
+    while (chunk := source.read(READ_BYTES)) is None:  # the pipe is non-blocking
         select.select([source], [], [])
     return chunk
 
 
 def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
-    """Each with a newline, many in one write, and all of them on return. What came before an exception is printed too,
-    unless printing is what failed."""
+    """Print each line with a newline, many lines in one write.
+
+    All lines are written when this returns. If *lines* raises, the lines before that are written too.
+    """
     held: list[bytes] = []
     held_bytes = 0
     try:
@@ -113,15 +150,18 @@ def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def progress_bar(what: str, *, at_once: bool = False) -> Iterator[Callable[[int, int], object] | None]:
-    """A function that is told (bytes done, bytes in all): it moves a bar on a terminal, once there is enough to do.
-    *at_once*: shown until the end, for work that does not tell how far it is. None: nobody watches."""
+    """Yield a function that is called with (bytes done, bytes in all) and moves a bar on a terminal.
+
+    The bar appears once there are WORTH_A_BAR bytes to do, or immediately with *at_once*, which is for long work that
+    does not report its progress. Yield None if standard error is no terminal.
+    """
     if not is_watched():
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    bar = bar_of(*columns)
+    how_far = (TimeElapsedColumn(),) if at_once else (DownloadColumn(binary_units=True), TransferSpeedColumn())
+    bar = bar_of(TextColumn(what), BarColumn(), *how_far)
     task = bar.add_task("", total=None)
 
     def advance(done: int, total: int) -> None:
@@ -139,8 +179,10 @@ def progress_bar(what: str, *, at_once: bool = False) -> Iterator[Callable[[int,
 
 @contextlib.contextmanager
 def step_bar(steps: int) -> Iterator[Callable[[str], object]]:
-    """A function that is told the name of each step as it begins: it moves a bar, with seconds, on a terminal. Nothing
-    moves in between: a thread that did it would be part of what is measured."""
+    """Yield a function that is called with the name of each step as it begins, and moves a bar on a terminal.
+
+    The bar does not move within a step, because a thread that moved it would be part of what is measured.
+    """
     if not is_watched():
         yield lambda step: None
         return
@@ -154,7 +196,7 @@ def step_bar(steps: int) -> Iterator[Callable[[str], object]]:
 
 @contextlib.contextmanager
 def progress(source: FileIO) -> Iterator[Callable[[int], object]]:
-    """A function that is told how many bytes are done: it moves a bar, for a big file on a terminal."""
+    """Yield a function that is called with the bytes of each step, and moves a bar for a big file on a terminal."""
     status = os.fstat(source.fileno())
     if not (is_watched() and stat.S_ISREG(status.st_mode) and status.st_size >= WORTH_A_BAR):
         yield lambda read_bytes: None
@@ -172,7 +214,7 @@ def is_watched() -> bool:
 
 
 def bar_of(*columns: ProgressColumn, auto_refresh: bool = True) -> Progress:
-    """On standard error, and gone when it ends."""
+    """Return a progress bar on standard error. It disappears when it ends."""
     from rich.console import Console
     from rich.progress import Progress
 

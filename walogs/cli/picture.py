@@ -1,6 +1,6 @@
-"""The picture that `walogs info` draws on a terminal: a row for each segment, with a bar as long as it is large.
+"""The picture that `walogs info` draws on a terminal: a row for each segment, with a bar for its size.
 
-As a table where one fits, else each segment in lines of its own. Nothing is left out for want of columns.
+It is a table if one fits. On a narrow terminal, each segment has lines of its own. So nothing is left out.
 """
 
 from __future__ import annotations
@@ -14,21 +14,37 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from walogs.cli.facts import MissingSegments, SegmentFacts
-from walogs.cli.show import aged, counted, damage_of, encodable, lsns, named, notes_of, sized, state_of, summary_of
+from walogs.cli.show import (
+    age_words,
+    count_words,
+    damage_of,
+    encodable,
+    findings_of,
+    headline,
+    lsns,
+    missing_name,
+    notes_of,
+    size_words,
+    state_of,
+    summary_of,
+)
+from walogs.cli.status import printable
+from walogs.inspection.facts import MissingSegments, SegmentFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
-    from walogs.cli.facts import LogFacts
+    from walogs.cli.next_moves import NextMove
+    from walogs.inspection.facts import LogFacts
+    from walogs.types import Verification
 
 BAR_MIN: Final = 8
 BAR_MAX: Final = 40
-"""Cells of the largest segment's bar, in a table."""
+"""Most cells of the largest segment's bar, in a table."""
 UNFOLDED_MAX: Final = 40
-"""Rows: of a log that has more, segments in the middle become one."""
+"""Show at most this many segments in rows of their own. In a longer log, those in the middle share one row."""
 OLDEST_SHOWN: Final = 8
 NEWEST_SHOWN: Final = 16
 DAMAGED_SHOWN: Final = 16
@@ -41,29 +57,29 @@ STYLES: Final = {
     "complete": "green",
     "fence": "bright_black",
     "not sealed": "yellow",
-    "below base": "bright_black",
+    "leftover": "bright_black",
     "damaged": "bold red",
     "missing": "bold red",
 }
 
 
 class Glyphs(NamedTuple):
-    """What bars are drawn with."""
+    """The characters of a bar."""
 
     whole: str
     parts: tuple[str, ...]
-    """A cell filled by 0 to 7 eighths; ("",): only whole ones can be drawn."""
+    """A cell that is filled by 0 to 7 eighths. ("",) if only whole cells can be drawn."""
     window: str
     damage: str
     folded: str
 
 
-UNICODE: Final = Glyphs("█", ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉"), "░", "✗", "…")
-ASCII: Final = Glyphs("#", ("",), ".", "X", "...")
+UNICODE: Final = Glyphs(whole="█", parts=("", "▏", "▎", "▍", "▌", "▋", "▊", "▉"), window="░", damage="✗", folded="…")
+ASCII: Final = Glyphs(whole="#", parts=("",), window=".", damage="X", folded="...")
 
 
 class Fold(NamedTuple):
-    """Segments that are told in one row."""
+    """Several segments in one row."""
 
     segments: tuple[SegmentFacts, ...]
 
@@ -72,7 +88,7 @@ Drawn: TypeAlias = SegmentFacts | MissingSegments | Fold
 
 
 class Row(NamedTuple):
-    """What is told of one segment, of several folded, or of missing ones."""
+    """The texts of one row: for a segment, for several that are folded, or for missing ones."""
 
     name: str
     short_name: str
@@ -86,12 +102,35 @@ class Row(NamedTuple):
     drawn: Drawn
 
 
-def draw(facts: LogFacts, console: Console, now_ns: int) -> None:
-    """Summary, segments, and what is wrong, within the width and the characters of *console*."""
+def draw_verified(report: Verification, moves: Sequence[NextMove], console: Console) -> None:
+    """Print what verify has found and what can be done, within the width of *console*."""
+    console.print(Text(encodable(headline(report), console.encoding), style="" if report.ok else STYLES["damaged"]))
+    console.print(labelled_table(console, findings_of(report), "bold"))
+    draw_moves(moves, console)
+
+
+def draw_moves(moves: Sequence[NextMove], console: Console) -> None:
+    """Print the block `Next:`. Each command stays in one line, which can be copied whole."""
+    if moves:
+        console.print(Text("Next:", style="bold"))
+    for move in moves:
+        style, indent = "", 2
+        if move.command:
+            command = Text(f"  {encodable(printable(move.command), console.encoding)}")
+            console.print(command, soft_wrap=True)  # a command that is copied from a terminal keeps its line breaks
+            style, indent = "bright_black", 6
+        console.print(Padding(Text(encodable(move.what, console.encoding), style=style), (0, 0, 0, indent)))
+
+
+def draw(facts: LogFacts, console: Console, now_ns: int, moves: Sequence[NextMove] = ()) -> None:
+    """Print a summary, the segments, the damage, and what can be done.
+
+    Uses only the width and the characters that *console* has.
+    """
     is_simple = console.options.ascii_only or console.legacy_windows
     glyphs = ASCII if is_simple else UNICODE
-    console.print(labelled(console, (*summary_of(facts), *notes_of(facts)), "bold"))
-    rows = [row_of(drawn, glyphs, now_ns) for drawn in folded(facts)]
+    console.print(labelled_table(console, (*summary_of(facts), *notes_of(facts)), "bold"))
+    rows = [row_of(drawn, glyphs, now_ns) for drawn in fold(facts)]
     largest = max(segment.size for segment in facts.segments)
     for is_short in (False, True):
         spare = console.width - natural_width(console, table_of(rows, BAR_MIN, largest, glyphs, is_short=is_short))
@@ -100,32 +139,33 @@ def draw(facts: LogFacts, console: Console, now_ns: int) -> None:
             break
     else:
         for row in rows:
-            console.print(stacked(row, min(console.width - 2, BAR_MAX), largest, glyphs))
+            console.print(stack(row, min(console.width - 2, BAR_MAX), largest, glyphs))
     if any(segment.frees for segment in facts.segments):
         console.print(Text("frees: what a checkpoint at the last LSN of a row would free", style="bright_black"))
     damage = list(damage_of(facts))
     if damage:
-        console.print(labelled(console, damage[:FINDINGS_SHOWN], STYLES["damaged"]))
+        console.print(labelled_table(console, damage[:FINDINGS_SHOWN], STYLES["damaged"]))
     if len(damage) > FINDINGS_SHOWN:
         console.print(
             Text(f"and {len(damage) - FINDINGS_SHOWN} more: `walogs verify` lists all of it", style="bold red")
         )
+    draw_moves(moves, console)
 
 
-def labelled(console: Console, facts: Iterable[tuple[str, str]], style: str) -> Table:
-    told = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    told.add_column(no_wrap=True)
-    told.add_column(overflow="fold")
+def labelled_table(console: Console, facts: Iterable[tuple[str, str]], style: str) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for label, value in facts:
-        told.add_row(Text(label, style=style), Text(encodable(value, console.encoding)))
-    return told
+        table.add_row(Text(label, style=style), Text(encodable(value, console.encoding)))
+    return table
 
 
 # Which rows
 
 
-def folded(facts: LogFacts) -> Iterator[Drawn]:
-    """Everything in order of its number; of many segments, those in the middle that are not damaged as one."""
+def fold(facts: LogFacts) -> Iterator[Drawn]:
+    """Yield the rows in the order of segment numbers. Fold a long log's middle segments that are not damaged."""
     rows: list[SegmentFacts | MissingSegments] = sorted((*facts.segments, *facts.missing), key=number_of)
     if len(rows) <= UNFOLDED_MAX:
         yield from rows
@@ -147,18 +187,28 @@ def number_of(row: SegmentFacts | MissingSegments) -> int:
 def row_of(drawn: Drawn, glyphs: Glyphs, now_ns: int) -> Row:
     match drawn:
         case MissingSegments():
-            name = named(drawn)
-            return Row(name, name.partition(" ")[2], known(drawn), "-", "-", "-", "missing", STYLES["missing"], drawn)
+            name = missing_name(drawn)
+            return Row(
+                name=name,
+                short_name=name.partition(" ")[2],
+                lsns=known_lsns(drawn),
+                size="-",
+                age="-",
+                frees="-",
+                state="missing",
+                style=STYLES["missing"],
+                drawn=drawn,
+            )
         case Fold(segments):
             return fold_row(drawn, segments, glyphs, now_ns)
         case _:
             return Row(
                 name=drawn.name,
                 short_name=str(drawn.number),
-                lsns=known(drawn),
-                size=sized(drawn.size),
-                age=aged(drawn.last_commit_ns, now_ns),
-                frees=sized(drawn.frees) if drawn.frees is not None else "-",
+                lsns=known_lsns(drawn),
+                size=size_words(drawn.size),
+                age=age_words(drawn.last_commit_ns, now_ns),
+                frees=size_words(drawn.frees) if drawn.frees is not None else "-",
                 state=state_of(drawn),
                 style=STYLES[drawn.state],
                 drawn=drawn,
@@ -166,8 +216,8 @@ def row_of(drawn: Drawn, glyphs: Glyphs, now_ns: int) -> Row:
 
 
 def fold_row(fold: Fold, segments: Sequence[SegmentFacts], glyphs: Glyphs, now_ns: int) -> Row:
-    """Their sums, and the age of the newest."""
-    name = f"{glyphs.folded} {counted(len(segments), 'segment', 'segments')}"
+    """Return the row of folded segments: their sums, and the age of the newest."""
+    name = f"{glyphs.folded} {count_words(len(segments), 'segment', 'segments')}"
     states = {state: sum(segment.state == state for segment in segments) for state in STYLES}
     present = [state for state, count in states.items() if count]
     is_uniform = len(present) == 1
@@ -175,16 +225,16 @@ def fold_row(fold: Fold, segments: Sequence[SegmentFacts], glyphs: Glyphs, now_n
         name=name,
         short_name=f"{glyphs.folded} {len(segments)}",
         lsns=lsns(segments[0].first_lsn, segments[-1].last_lsn),
-        size=sized(sum(segment.size for segment in segments)),
-        age=aged(segments[-1].last_commit_ns, now_ns),
-        frees=sized(frees) if (frees := segments[-1].frees) is not None else "-",
+        size=size_words(sum(segment.size for segment in segments)),
+        age=age_words(segments[-1].last_commit_ns, now_ns),
+        frees=size_words(frees) if (frees := segments[-1].frees) is not None else "-",
         state=present[0] if is_uniform else ", ".join(f"{states[state]} {state}" for state in present),
         style=STYLES["damaged"] if states["damaged"] else "bright_black",
         drawn=fold,
     )
 
 
-def known(drawn: SegmentFacts | MissingSegments) -> str:
+def known_lsns(drawn: SegmentFacts | MissingSegments) -> str:
     return lsns(drawn.first_lsn, drawn.last_lsn)
 
 
@@ -192,7 +242,7 @@ def known(drawn: SegmentFacts | MissingSegments) -> str:
 
 
 def table_of(rows: Sequence[Row], bar_width: int, largest: int, glyphs: Glyphs, *, is_short: bool) -> Table:
-    """*is_short*: segments by their numbers."""
+    """Return the rows as a table. If *is_short*, it names segments by their numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("#" if is_short else "segment", no_wrap=True, justify="right" if is_short else "left")
     table.add_column("", no_wrap=True)
@@ -218,21 +268,24 @@ def natural_width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(max_width=UNBOUNDED), table).maximum
 
 
-def stacked(row: Row, bar_width: int, largest: int, glyphs: Glyphs) -> Table:
-    """One segment in lines of its own, for terminals on which no table fits."""
+def stack(row: Row, bar_width: int, largest: int, glyphs: Glyphs) -> Table:
+    """Return one segment in lines of its own, for a terminal that is too narrow for a table."""
     lines = Table.grid()
     lines.add_column(overflow="fold")
     lines.add_row(Text.assemble(row.name, "  ", (row.state, row.style)))
     drawn = bar(row.drawn, max(bar_width, 1), largest, glyphs, row.style)
     if drawn:
         lines.add_row(Padding(drawn, (0, 0, 0, 2)))
-    told = [f"LSNs {row.lsns}", row.size, f"age {row.age}", f"frees {row.frees}"]
-    lines.add_row(Padding(Text(", ".join(part for part in told if not part.endswith("-"))), (0, 0, 0, 2)))
+    facts = [f"LSNs {row.lsns}", row.size, f"age {row.age}", f"frees {row.frees}"]
+    lines.add_row(Padding(Text(", ".join(part for part in facts if not part.endswith("-"))), (0, 0, 0, 2)))
     return lines
 
 
 def bar(drawn: Drawn, width: int, largest: int, glyphs: Glyphs, style: str) -> Text:
-    """As long as the segment is large, up to *width* cells; its window of zeros lighter, its damage marked in place."""
+    """Return the bar of a segment: as long as the segment is large, and *width* cells for the largest.
+
+    The zeros after the active segment's end are lighter. Damage is marked where it is.
+    """
     if not isinstance(drawn, SegmentFacts):
         return Text("")
     eighths = max(round(drawn.size * width * 8 / max(largest, 1)), 8 if drawn.damaged_at else 1)
@@ -243,7 +296,7 @@ def bar(drawn: Drawn, width: int, largest: int, glyphs: Glyphs, style: str) -> T
     if drawn.is_active and drawn.end is not None and drawn.size:
         used = -(-len(cells) * drawn.end // drawn.size)
         cells[used:] = glyphs.window * len(cells[used:])
-    drawn_bar = Text(style=style if drawn.state != "damaged" else "green")  # so that the mark is what is seen
+    drawn_bar = Text(style=style if drawn.state != "damaged" else "green")  # so that the mark stands out
     marks = {min(offset * len(cells) // max(drawn.size, 1), len(cells) - 1) for offset in drawn.damaged_at}
     for is_mark, run in groupby(range(len(cells)), key=marks.__contains__):
         text = "".join(glyphs.damage if is_mark else cells[at] for at in run)

@@ -1,29 +1,31 @@
-"""`walogs plugins`, and the commands that plugins add: one is imported when it is asked for, and no plugin, however
-broken, is in the way of another command."""
+"""`walogs plugins`, and the commands that plugins add.
+
+A plugin's command is imported only when it is run. A broken plugin does not affect any other command.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from cyclopts import App, Parameter
 
-from walogs import registry
-from walogs.cli import show
+from walogs.cli.options import AsJson
+from walogs.cli.output import print_text
 from walogs.cli.release import release
-from walogs.cli.status import DONE, FAILED, printable, told
+from walogs.cli.status import DONE, FAILED, message_line, printable
+from walogs.components import registry
 from walogs.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from walogs.plugins import Plugin
-    from walogs.specs import Kind
+    from walogs.components.plugin import Plugin
+    from walogs.components.specs import Kind
 
 LISTED: Final[tuple[Kind, ...]] = ("store", "codec", "sync")
-"""The kinds whose built-in names are listed too: walogs' own commands are in its help."""
+"""The kinds whose built-in names are listed too. The commands of walogs itself are not, since its help lists them."""
 
 
 class Row(NamedTuple):
@@ -40,45 +42,49 @@ def plugins(
     *,
     check: Annotated[
         bool,
-        Parameter(negative="", show_default=False, help="Import what each component of a plugin names, too."),
+        Parameter(negative="", show_default=False, help="Also import the code of each component of a plugin."),
     ] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """List what can be chosen by name, and from where; which plugins are broken, and why.
+    """List the components that can be chosen by name, where each comes from, and which plugins are broken, and why.
 
-    Exit status 0: every plugin works; 1: one is broken, or two give the same name.
+    Exit status 0: every plugin works. 1: one is broken, or two give the same name.
     """
-    found = registry.installed()
+    found = registry.all_plugins()
     problems = {plugin.declared: problems_of(plugin, check=check) for plugin in found}
     rows = [*built_in_rows(), *(row for plugin in found for row in rows_of(plugin))]
     if as_json:
         listed = [plugin_facts(plugin, problems[plugin.declared]) for plugin in found]
         print(json.dumps({"components": [row._asdict() for row in rows], "plugins": listed}, indent=2))
     else:
-        encoding = sys.stdout.encoding if sys.stdout is not None else None
-        for line in (*aligned(rows), *trouble(found, problems.values())):
-            print(show.encodable(printable(line), encoding))
+        print_text(map(printable, (*align(rows), *trouble(found, problems.values()))))
     return FAILED if any(problems.values()) else DONE
 
 
 def problems_of(plugin: Plugin, *, check: bool) -> list[str]:
-    """In sentences."""
+    """Return the problems of a plugin, each in a sentence. With *check*, import what the plugin names too."""
     found = [*plugin.problems, *(registry.unimportable(plugin) if check and plugin.problem is None else ())]
-    return [told(error) for error in found]
+    return [message_line(error) for error in found]
 
 
 def built_in_rows() -> Iterator[Row]:
     own = release()
     for kind in LISTED:
         for name, (_, _, summary) in registry.BUILT_IN[kind].items():
-            yield Row(kind, name, "walogs", own, summary)
+            yield Row(kind=kind, name=name, distribution="walogs", version=own, summary=summary)
 
 
 def rows_of(plugin: Plugin) -> Iterator[Row]:
     if plugin.problem is None:
         declared = plugin.declared
         for kind, spec in plugin.components:
-            yield Row(kind, spec.name, declared.distribution, declared.version, spec.summary)
+            yield Row(
+                kind=kind,
+                name=spec.name,
+                distribution=declared.distribution,
+                version=declared.version,
+                summary=spec.summary,
+            )
 
 
 def plugin_facts(plugin: Plugin, problems: Sequence[str]) -> dict[str, Any]:
@@ -93,8 +99,8 @@ def plugin_facts(plugin: Plugin, problems: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def aligned(rows: Sequence[Row]) -> Iterator[str]:
-    """In columns: kind, name, from where, and what it is."""
+def align(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the rows in columns: kind, name, distribution with its version, and summary."""
     cells = [(row.kind, row.name, f"{row.distribution} {row.version}", row.summary) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -105,14 +111,18 @@ def trouble(found: Sequence[Plugin], problems: Iterable[Sequence[str]]) -> Itera
     for plugin in found:
         if plugin.is_disabled:
             yield f"disabled: {plugin.declared}"
-    for sentence in dict.fromkeys(sentence for of_one in problems for sentence in of_one):  # a clash is told by both
+    # Two plugins that clash have the same problem. It is printed once.
+    for sentence in dict.fromkeys(sentence for of_one in problems for sentence in of_one):
         yield f"broken: {sentence}"
 
 
 @contextlib.contextmanager
 def commands_of_plugins(app: App, tokens: Sequence[str]) -> Iterator[None]:
-    """While it runs, *app* has the commands of plugins that *tokens* ask for: the one of that name; or, for its help
-    and where nothing has that name, all of them by name alone. Raises `PluginError` for the one that is asked for."""
+    """Give *app* the commands of plugins that *tokens* need, until the `with` block ends.
+
+    This is the command that *tokens* name. If they ask for help, or if no command has that name, it is every command by
+    its name and summary only. Raises `PluginError` if the command that *tokens* name is broken.
+    """
     own = set(app)
     word = next((token for token in tokens if not token.startswith("-")), None)
     try:
@@ -129,7 +139,7 @@ def commands_of_plugins(app: App, tokens: Sequence[str]) -> Iterator[None]:
 def add_command(app: App, word: str) -> None:
     try:
         spec = registry.spec("command", word)
-    except ConfigError:  # cyclopts says so, and knows the names that are near
+    except ConfigError:  # cyclopts reports the unknown name, and suggests similar ones
         list_commands(app)
         return
     command = registry.factory("command", word)
@@ -140,11 +150,11 @@ def add_command(app: App, word: str) -> None:
 
 
 def list_commands(app: App) -> None:
-    for plugin in registry.installed():
+    for plugin in registry.all_plugins():
         for kind, spec in plugin.components if plugin.problem is None else ():
             if kind == "command" and spec.name not in app:
                 app.command(not_imported, name=spec.name, help=spec.summary)
 
 
 def not_imported() -> None:
-    """Stands for a command whose name and summary are all that is wanted."""
+    """Stand in for a command of which only the name and the summary are shown."""

@@ -1,61 +1,69 @@
-"""`local`: segments are the files of one directory, on one host's local file system (A5).
+"""`local`: the store whose segments are the files of one directory, on a local file system of one host (A5).
 
-    wal-000001.log   a segment; six digits, more when needed     LOCK      locked by the one writer, never removed
-    wal-000001.log.tmp   one being created, or copied            DURABLE   the witness
-    damaged-000001-…     what a repair has set aside: never read, never removed
+    wal-000001.log       a segment: six digits, or more if needed
+    wal-000001.log.tmp   a segment that is being created or copied
+    LOCK                 the file that the one writer locks, and nobody removes
+    DURABLE              the durable mark
+    damaged-000001-…     a segment that a repair has set aside: the store never reads, writes or removes it
 
-Every system call is in this file. The rules it keeps: the offset is ours (pwrite, no O_APPEND: there Linux ignores the
-offset); a short write is gone on with; a new name is durable only after its directory was synced (etcd #6368); a
-descriptor written through is the one synced, so that no write-back error goes to somebody else; no symlink is
-followed; a failed sync is never repeated (fsyncgate).
+Every system call of the store is in this file and in those that it imports from this package: the directory, LOCK,
+DURABLE, files that are there whole, and the calls themselves (posix.py). They keep these rules, and each rule has a
+failure behind it:
+
+- The store gives the offset of each write (pwrite) and never opens with O_APPEND: Linux then ignores the offset.
+- It never writes in place into a file that has another name. People copy logs by hard links, and so does a repair.
+- It continues a short write until all bytes are written, or an error says why not.
+- It syncs the directory after each new name, because only then is the name durable (etcd #6368).
+- It syncs the descriptor that it wrote through. Otherwise another descriptor could get the write-back error.
+- It follows no symbolic link.
+- It never repeats a failed sync, because the second one can succeed without the data (fsyncgate).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import mmap
 import os
 import re
 import stat
-import sys
-import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
-from walogs.defaults.mounts import MAPPABLE, ask_for_nocow, file_system
-from walogs.errors import Exists, Locked, Missing, NoSpace, Unsafe, UnsupportedFormat
-from walogs.protocols import Barrier, StoreCapabilities
+from walogs.defaults.directory import LOCK, Directory
+from walogs.defaults.durable_mark_file import DURABLE_MARK, DURABLE_MARK_BYTES, DurableMarkFile
+from walogs.defaults.lock_file import LockFile
+from walogs.defaults.posix import (
+    FILE_MODE,
+    OURS,
+    above_standard,
+    make_directories,
+    sync_ancestors,
+    sync_data,
+    sync_full,
+    write_all,
+    write_zeros,
+)
+from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
+from walogs.errors import ConfigError, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore, UnsupportedFormat
+from walogs.foundation.local_paths import local_path
+from walogs.protocols import StoreCapabilities, SyncKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from filelock import BaseFileLock
     from typing_extensions import Buffer
+
+__all__ = ["DURABLE_MARK", "FILE_MODE", "OURS", "LocalStore", "is_ours", "segment_name"]
 
 SEGMENT: Final = re.compile(r"wal-(\d{6}|[1-9]\d{6,})\.log", re.ASCII)
 ALMOST: Final = re.compile(r"wal-.*\.log", re.IGNORECASE | re.DOTALL)
-LEFTOVER: Final = re.compile(r"wal-(\d{6}|[1-9]\d{6,})\.log\.tmp", re.ASCII)
+LEFTOVER: Final = re.compile(r"(wal-(\d{6}|[1-9]\d{6,})\.log|DURABLE)\.tmp", re.ASCII)
 CRATE_LOG: Final = "wal.log"
-LOCK: Final = "LOCK"
-WITNESS: Final = "DURABLE"
-WITNESS_BYTES: Final = 64
-
-NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What a file system says that has no hard links, or no more of them for this file."""
-COPY_BYTES: Final = 1 << 20
-NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-FILE_MODE: Final = 0o600
-DIRECTORY_MODE: Final = 0o700
-OURS: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in the place of a file is refused, not waited for
-LAST_STANDARD: Final = 2
-ZEROS: Final = bytes(1 << 20)
-HOST: Final = os.uname().nodename.replace(" ", "_") or "localhost"
+SET_ASIDE: Final = "damaged-"
 
 
 class LocalStore:
-    """An `AppendableStore` of files in a directory, which is made where it is missing."""
+    """An appendable store of files in one directory. `acquire` makes the directory if it is missing."""
 
     capabilities: StoreCapabilities = StoreCapabilities(
         appendable=True,
@@ -64,32 +72,38 @@ class LocalStore:
         numbers_reused=True,
         exists_means_durable=False,
         segment_bytes_max=(1 << 63) - 1,
-        durability="disk",
+        persistence="disk",
     )
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = os.path.abspath(local_path(path))
         self.name = self.path
-        self._lock: BaseFileLock | None = None
-        self._directory = -1
+        self._lock = LockFile(self.path)
+        self._use(Directory(self.path))
         self._files: dict[int, int] = {}
-        self._witness_fd = -1
-        self._witness: mmap.mmap | None = None
-        self._witness_fails = False
+        """The descriptor of each segment that this store has created or written in place, by its number."""
 
-    # Reading: needs no lock, changes nothing
+    def _use(self, directory: Directory) -> None:
+        """Work in this directory from now on."""
+        self._directory = directory
+        self._whole_files = WholeFiles(directory)
+        self._durable_mark = DurableMarkFile(directory, self._whole_files)
+
+    # Reading. It needs no lock and changes nothing. A writer reads through the directory's descriptor, by which it also
+    # writes. A store on which nobody has called `acquire` reads by the path.
 
     def segment_name(self, number: int) -> str:
-        return f"wal-{number:06d}.log"
+        """See `SegmentStore.segment_name`."""
+        return segment_name(number)
 
     def segments(self) -> Sequence[int]:
+        """See `SegmentStore.segments`."""
         try:
-            names = os.listdir(self.path)
+            names = self._names()
         except FileNotFoundError:
             return []
-        except NotADirectoryError as error:
-            error.add_note("A log is a directory: name one, or a path where one can be made. Nothing was changed.")
-            raise
+        except NotADirectoryError:
+            raise no_directory(self.path) from None
         numbers: list[int] = []
         for name in names:
             found = SEGMENT.fullmatch(name)
@@ -101,20 +115,44 @@ class LocalStore:
                 raise UnsupportedFormat(f"{self._path(name)} {why}. {move}.", found="walogs-rs")
             elif ALMOST.fullmatch(name) is not None:
                 why = "is almost, but not quite, the name of a segment (wal-000001.log)"
-                raise Unsafe(f"{self._path(name)} {why}. Rename it or move it away; nothing was changed.")
+                raise UnsafeStore(f"{self._path(name)} {why}. Rename it or move it away; nothing was changed.")
         return sorted(numbers)
 
-    def size(self, number: int) -> int:
+    def segments_after(self, number: int) -> Sequence[int]:
+        """See `TailListingStore.segments_after`. This looks only at the names of the next segments.
+
+        `create` takes the next number, and `remove` begins with the lowest. So if a segment is there and its successor
+        is not, no segment is above it.
+        """
+        newest = number
+        while self._is_there(newest + 1):
+            newest += 1
+        if newest == number and not self._is_there(number):
+            return [there for there in self.segments() if there > number]
+        return range(number + 1, newest + 1)
+
+    def _is_there(self, number: int) -> bool:
         try:
-            return os.stat(self._path(self.segment_name(number)), follow_symlinks=False).st_size
+            self.size(number)
+        except SegmentNotFound:
+            return False
+        return True
+
+    def size(self, number: int) -> int:
+        """See `SegmentStore.size`."""
+        name = self.segment_name(number)
+        try:
+            with self._directory as fd:
+                return os.stat(self._path(name) if fd is None else name, dir_fd=fd, follow_symlinks=False).st_size
         except FileNotFoundError:
-            raise Missing(f"{self._path(self.segment_name(number))} is not there") from None
+            raise SegmentNotFound(f"{self._path(name)} is not there") from None
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        """See `SegmentStore.read`."""
         try:
-            fd = os.open(self._path(self.segment_name(number)), os.O_RDONLY | OURS)
+            fd = self._directory.open_file(self.segment_name(number), os.O_RDONLY | OURS)
         except FileNotFoundError:
-            raise Missing(f"{self._path(self.segment_name(number))} is not there") from None
+            raise SegmentNotFound(f"{self._path(self.segment_name(number))} is not there") from None
         try:
             size = self._size_of_file(fd, self.segment_name(number))
             wanted = (size if end is None else min(end, size)) - start
@@ -130,24 +168,40 @@ class LocalStore:
             if not piece:  # LevelDB #1285: a short read taken for the end of the file drops what follows
                 if os.fstat(fd).st_size > start + length:
                     raise OSError(errno.EIO, "read fewer bytes than the file has", self.name)
-                break  # its writer has trimmed it since its size was asked for
+                break  # the writer has trimmed it since `fstat`
             pieces.append(piece)
             length += len(piece)
         return b"".join(pieces)
 
-    def read_witness(self) -> bytes | None:
+    def read_durable_mark(self) -> bytes | None:
+        """See `AppendableStore.read_durable_mark`."""
         try:
-            fd = os.open(self._path(WITNESS), os.O_RDONLY | OURS)
+            fd = self._directory.open_file(DURABLE_MARK, os.O_RDONLY | OURS)
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise no_directory(self.path) from None
         try:
-            self._size_of_file(fd, WITNESS)
-            return os.pread(fd, WITNESS_BYTES, 0)
+            self._size_of_file(fd, DURABLE_MARK)
+            return os.pread(fd, DURABLE_MARK_BYTES, 0)
+        finally:
+            os.close(fd)
+
+    def _names(self) -> list[str]:
+        """Return the names in the directory.
+
+        A writer opens a new descriptor for it: two threads that list by one descriptor each see a part of the names.
+        """
+        if self._directory.fd < 0:
+            return os.listdir(self.path)
+        fd = self._directory.open_file(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return os.listdir(fd)
         finally:
             os.close(fd)
 
     def _size_of_file(self, fd: int, name: str) -> int:
-        """Its size; raises `OSError` for what is no file."""
+        """Return the size of the open file. Raise `OSError` if it is no regular file."""
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a file: move it away; nothing was changed", self._path(name))
@@ -159,110 +213,57 @@ class LocalStore:
     # The lock
 
     def acquire(self) -> None:
-        if self._directory >= 0:
+        """See `SegmentStore.acquire`."""
+        if self._directory.fd >= 0:
             raise Locked(f"{self.path} is open for writing through this very store object. Close that handle first.")
         try:
-            self._make_directory()
-            self._directory = above_standard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            make_directories(self.path)
+            fd = above_standard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            self._use(Directory(self.path, fd))
             OPEN.add(self)
-            self._take_lock()
-            sync_full(self._directory)
-            self._sync_ancestors()
-        except BaseException:
+            self._refuse_foreign_directory()
+            self._lock.take(self._directory)
+            sync_full(fd)
+            sync_ancestors(self.path)
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError) and error.errno in NO_SPACE and not isinstance(error, NoSpace):
+                raise no_space(error, error.filename or self.path) from error
             raise
 
-    def _make_directory(self) -> None:
-        missing: list[str] = []
-        path = self.path
-        while not os.path.exists(path):
-            missing.append(path)
-            path = os.path.dirname(path)
-        for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path, DIRECTORY_MODE)
+    def files_of_others(self) -> list[str]:
+        """Return the files that are not of a log. Return none if the directory also holds a part of a log (G17).
 
-    def _sync_ancestors(self) -> None:
-        """The log's own name, and those above it, are durable: whoever made them may have died before syncing them.
-        A directory that cannot be opened, or that its file system does not sync, is not ours to make durable."""
-        path = self.path
-        while path != os.path.dirname(path):
-            path = os.path.dirname(path)
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except PermissionError:
-                continue
-            try:
-                sync_full(fd)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EROFS, errno.ENOTSUP):
-                    raise
-            finally:
-                os.close(fd)
+        Names that begin with a dot, and lost+found, do not count: they also occur in directories that are meant to be
+        empty. A LOCK is of a log if it is signed, or if it is the only file. Other databases have files of that name.
+        """
+        names = self._names()
+        if any(is_ours(name) for name in names) or self._lock.signature()[0] is not None:
+            return []
+        return sorted(name for name in names if name not in (LOCK, "lost+found") and not name.startswith("."))
 
-    def _take_lock(self) -> None:
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(
-            self._path(LOCK),
-            timeout=0,
-            mode=FILE_MODE,
-            thread_local=False,
-            fallback_to_soft=False,
-            preserve_lock_file=True,
-        )
-        try:
-            with standard_descriptors_taken(self.path):
-                lock.acquire()
-        except Timeout:
-            raise self._locked() from None
-        except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.ENOTSUP):
-                raise Unsafe(
-                    f"{self.path} is on a file system without locks: two writers would not see each other"
-                ) from error
-            raise
-        self._lock = lock
-        self._sign_lock()
-
-    def _sign_lock(self) -> None:
-        """Who holds it, for the message of whoever comes next; the lock itself is the kernel's. A full disk is fine."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with contextlib.suppress(OSError):
-            fd = os.open(self._path(LOCK), os.O_WRONLY | os.O_TRUNC | OURS)
-            try:
-                os.pwrite(fd, f"{os.getpid()} {HOST} {now}\n".encode(), 0)
-            finally:
-                os.close(fd)
-
-    def _locked(self) -> Locked:
-        pid, host, since = self._lock_signature()
-        holder = f"process {pid} on {host} since {since}" if pid is not None else "another handle"
-        move = "Close it there; a writer that died has freed it already"
-        return Locked(f"{self.path} is open for writing by {holder}. {move}.", pid=pid, host=host, since=since)
-
-    def _lock_signature(self) -> tuple[int | None, str | None, str | None]:
-        try:
-            fd = os.open(self._path(LOCK), os.O_RDONLY | OURS)
-        except OSError:
-            return None, None, None
-        try:
-            words = os.pread(fd, 512, 0).decode("utf-8", "replace").split()
-        finally:
-            os.close(fd)
-        if len(words) != 3 or not words[0].isdecimal():
-            return None, None, None
-        return int(words[0]), words[1], words[2]
+    def _refuse_foreign_directory(self) -> None:
+        """Raise `ConfigError` if the directory holds files, and none of a log. `acquire` calls this before it makes
+        LOCK."""
+        others = self.files_of_others()
+        if others:
+            found = f"{others[0]!r}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+            own = os.path.join(self.path, "log.wal")
+            problem = f"path={self.path!r}: this directory holds {found}, and no log. A log has a directory of its own"
+            problem = f"{problem}: name one that is new or empty, as {own!r}. Nothing was changed"
+            raise ConfigError(problem, problems=(problem,))
 
     # Segments
 
     def create(self, number: int, data: Buffer) -> None:
+        """See `SegmentStore.create`."""
+        self._directory.refuse_if_lost()
         name = self.segment_name(number)
-        if self._exists(name):
-            raise Exists(f"{self._path(name)} is there already")
-        fd = self._renamed(self._create_whole(f"{name}.tmp", (data,)), f"{name}.tmp", name)
+        if self._whole_files.exists(name):
+            raise SegmentExists(f"{self._path(name)} is there already")
+        fd = self._whole_files.create(name, (data,))
         try:
-            sync_full(self._directory)
+            sync_full(self._directory.fd)
         except BaseException:
             os.close(fd)
             raise
@@ -270,51 +271,9 @@ class LocalStore:
             os.close(self._files.pop(older))
         self._files[number] = fd
 
-    def _create_whole(self, name: str, pieces: Iterable[Buffer]) -> int:
-        """A new file with these bytes, end to end, synced; its descriptor."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._directory)
-        fd = -1
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | OURS
-            fd = above_standard(os.open(name, flags, FILE_MODE, dir_fd=self._directory))
-            if file_system(os.fstat(fd).st_dev) not in MAPPABLE:
-                ask_for_nocow(fd)
-            offset = 0
-            for piece in pieces:
-                write_all(fd, piece, offset)
-                offset += memoryview(piece).nbytes
-            sync_full(fd)
-        except BaseException as error:
-            self._give_up(fd, name, error)
-            raise
-        return fd
-
-    def _renamed(self, fd: int, temporary: str, name: str) -> int:
-        try:
-            os.rename(temporary, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        except BaseException as error:
-            self._give_up(fd, temporary, error)
-            raise
-        return fd
-
-    def _give_up(self, fd: int, temporary: str, error: BaseException) -> None:
-        """Not created. Room refused is said as such, with nothing left behind; whatever else it is goes on as it is."""
-        if fd >= 0:
-            os.close(fd)
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=self._directory)
-            raise no_space(error, self._path(temporary)) from error
-
-    def _exists(self, name: str) -> bool:
-        try:
-            os.stat(name, dir_fd=self._directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
-
     def extend(self, number: int, size: int) -> None:
+        """See `AppendableStore.extend`."""
+        self._directory.refuse_if_lost()
         fd = self._file(number)
         before = os.fstat(fd).st_size
         if size <= before:
@@ -329,6 +288,7 @@ class LocalStore:
         sync_data(fd)
 
     def write(self, number: int, offset: int, data: Buffer) -> None:
+        """See `AppendableStore.write`."""
         fd = self._files.get(number)
         if fd is None:
             fd = self._file(number)
@@ -337,17 +297,20 @@ class LocalStore:
         if written != size:
             write_all(fd, memoryview(data).cast("B")[written:], offset + written)
 
-    def sync(self, number: int, barrier: Barrier) -> None:
-        if barrier == "data":
+    def sync(self, number: int, kind: SyncKind) -> None:
+        """See `AppendableStore.sync`."""
+        if kind == "data":
             sync_data(self._file(number))
         else:
             sync_full(self._file(number))
 
     def cut(self, number: int, offset: int) -> None:
+        """See `AppendableStore.cut`."""
         fd = self._file(number)
         write_zeros(fd, offset, os.fstat(fd).st_size)
 
     def trim(self, number: int, size: int) -> None:
+        """See `AppendableStore.trim`."""
         fd = self._file(number)
         os.ftruncate(fd, size)
         sync_full(fd)
@@ -355,211 +318,125 @@ class LocalStore:
             os.close(self._files.pop(number))
 
     def remove(self, numbers: Sequence[int]) -> None:
-        leftovers = [name for name in os.listdir(self.path) if LEFTOVER.fullmatch(name) is not None]
-        names = [self.segment_name(number) for number in numbers]
+        """See `SegmentStore.remove`."""
+        self._directory.refuse_if_lost()
+        names = [self.segment_name(number) for number in sorted(numbers)]  # `segments_after` relies on the order
+        leftovers = self._leftovers() if self._whole_files.may_have_leftovers else []
         for number in numbers:
             fd = self._files.pop(number, None)
             if fd is not None:
                 os.close(fd)
         for name in (*names, *leftovers):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self._directory)
+                os.unlink(name, dir_fd=self._directory.fd)
         if names or leftovers:
-            sync_full(self._directory)
+            sync_full(self._directory.fd)
+        self._whole_files.may_have_leftovers = False
+
+    def _leftovers(self) -> list[str]:
+        return [name for name in self._names() if LEFTOVER.fullmatch(name) is not None]
 
     # For a repair
 
     def set_aside(self, number: int, name: str) -> None:
+        """See `RepairableStore.set_aside`."""
         segment = self.segment_name(number)
-        if self._exists(name):
-            raise Exists(f"{self._path(name)} is there already")
+        if self._whole_files.exists(name):
+            raise SegmentExists(f"{self._path(name)} is there already")
         try:
-            fd = os.open(segment, os.O_RDONLY | OURS, dir_fd=self._directory)
+            fd = os.open(segment, os.O_RDONLY | OURS, dir_fd=self._directory.fd)
         except FileNotFoundError:
-            raise Missing(f"{self._path(segment)} is not there") from None
+            raise SegmentNotFound(f"{self._path(segment)} is not there") from None
         try:
             self._size_of_file(fd, segment)
             sync_full(fd)
+            self._whole_files.give_second_name(fd, segment, name)
         finally:
             os.close(fd)
-        try:
-            os.link(segment, name, src_dir_fd=self._directory, dst_dir_fd=self._directory, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            self._copy(number, name)
-        sync_full(self._directory)
-
-    def _copy(self, number: int, name: str) -> None:
-        """Under a temporary name first: half a copy never has the name of one, and the next open removes it."""
-        temporary = f"{self.segment_name(number)}.tmp"
-        copied = self._create_whole(temporary, self._pieces(number))
-        os.close(self._renamed(copied, temporary, name))
-
-    def _pieces(self, number: int) -> Iterator[bytes]:
-        size = self.size(number)
-        for start in range(0, size, COPY_BYTES):
-            yield self.read(number, start, min(size, start + COPY_BYTES))
+        written = self._files.pop(number, None)  # its file now has two names
+        if written is not None:
+            os.close(written)
+        sync_full(self._directory.fd)
 
     def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
+        """See `RepairableStore.replace`."""
         name = self.segment_name(number)
-        if not self._exists(name):
-            raise Missing(f"{self._path(name)} is not there")
-        fd = self._renamed(self._create_whole(f"{name}.tmp", pieces), f"{name}.tmp", name)
+        if not self._whole_files.exists(name):
+            raise SegmentNotFound(f"{self._path(name)} is not there")
+        fd = self._whole_files.create(name, pieces)
         before, self._files[number] = self._files.get(number), fd
         if before is not None:
             os.close(before)
-        sync_full(self._directory)
+        sync_full(self._directory.fd)
 
     def _file(self, number: int) -> int:
         fd = self._files.get(number)
         if fd is None:
-            fd = above_standard(os.open(self.segment_name(number), os.O_RDWR | OURS, dir_fd=self._directory))
-            self._files[number] = fd
+            fd = self._files[number] = self._whole_files.open_alone(self.segment_name(number))
         return fd
 
-    # The witness
+    # The durable mark
 
-    def write_witness(self, data: bytes, *, durable: bool) -> bool:
-        if self._witness_fails and not durable:
-            return False
-        try:
-            if self._witness_fd < 0:
-                self._open_witness(data)
-            if self._witness is not None:
-                self._witness[:WITNESS_BYTES] = data
-            else:
-                os.pwrite(self._witness_fd, data, 0)
-            if durable:
-                sync_full(self._witness_fd)
-            self._witness_fails = False
-        except Exception:  # noqa: BLE001  # advisory: an append never fails for it
-            self._witness_fails = True
-        return not self._witness_fails
+    def write_durable_mark(self, data: bytes, *, durable: bool) -> bool:
+        """See `AppendableStore.write_durable_mark`."""
+        return self._durable_mark.write(data, durable=durable)
 
-    def _open_witness(self, data: bytes) -> None:
-        """Written anew and synced before it is mapped, so that storing into the mapping cannot need a block."""
-        fd = above_standard(os.open(WITNESS, os.O_RDWR | os.O_CREAT | OURS, FILE_MODE, dir_fd=self._directory))
-        try:
-            write_all(fd, data, 0)
-            sync_full(fd)
-            sync_full(self._directory)
-            if file_system(os.fstat(fd).st_dev) in MAPPABLE:
-                self._witness = mmap.mmap(fd, WITNESS_BYTES)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._witness_fd = fd
-
-    def drop_witness(self) -> None:
-        self._let_go_of_witness()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(WITNESS, dir_fd=self._directory)
-        sync_full(self._directory)
-
-    def _let_go_of_witness(self) -> None:
-        mapped, self._witness = self._witness, None
-        if mapped is not None:
-            mapped.close()
-        fd, self._witness_fd = self._witness_fd, -1
-        if fd >= 0:
-            os.close(fd)
+    def drop_durable_mark(self) -> None:
+        """See `AppendableStore.drop_durable_mark`."""
+        self._durable_mark.drop()
 
     # Closing
 
     def close(self) -> None:
+        """See `SegmentStore.close`."""
         try:
-            self._close_files()
+            if not self._directory.was_told:
+                self._directory.refuse_if_lost()
         finally:
-            if self._lock is not None:
+            try:
+                self._close_files()
+            finally:
                 self._lock.release()
-                self._lock = None
 
     def _close_files(self) -> None:
         OPEN.discard(self)
         files, self._files = self._files, {}
         for fd in files.values():
             os.close(fd)
-        self._let_go_of_witness()
-        directory, self._directory = self._directory, -1
-        if directory >= 0:
-            os.close(directory)
+        self._durable_mark.close()
+        self._directory.close()
 
 
 OPEN: Final[weakref.WeakSet[LocalStore]] = weakref.WeakSet()
 
 
+def segment_name(number: int) -> str:
+    return f"wal-{number:06d}.log"
+
+
+def is_ours(name: str) -> bool:
+    """Return whether only a log of this store leaves a file of this name."""
+    if name == DURABLE_MARK or name.startswith(SET_ASIDE):
+        return True
+    return SEGMENT.fullmatch(name) is not None or LEFTOVER.fullmatch(name) is not None
+
+
 def close_in_child() -> None:
-    """A forked child closes what it inherited, and nothing else: it neither writes nor frees the lock (G18). The
-    lock's own descriptor is closed by filelock, in the same way."""
+    """Close the descriptors that a forked child inherited. This neither writes nor frees the lock (G18).
+
+    filelock closes the descriptor of the lock in the same way.
+    """
     for store in list(OPEN):
         with contextlib.suppress(OSError):
+            store._directory.forget_users()
             store._close_files()
 
 
 os.register_at_fork(after_in_child=close_in_child)
 
 
-def above_standard(fd: int) -> int:
-    """The same open file, not as descriptor 0, 1 or 2: where a process has closed those, as daemons do, whatever it
-    prints would be written into a segment (SQLite keeps the same rule, and has the scars)."""
-    if fd > LAST_STANDARD:
-        return fd
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LAST_STANDARD + 1)
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def standard_descriptors_taken(directory: str) -> Iterator[None]:
-    """While filelock opens its file, which must not become one of them either."""
-    held = [os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
-    try:
-        while held[-1] <= LAST_STANDARD:
-            held.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        yield
-    finally:
-        for fd in held:
-            os.close(fd)
-
-
-def write_all(fd: int, data: Buffer, offset: int) -> None:
-    """A short write comes first and its reason only with the next call (ext4, XFS, btrfs: measured): so go on."""
-    view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def write_zeros(fd: int, start: int, end: int) -> None:
-    while start < end:
-        start += os.pwrite(fd, memoryview(ZEROS)[: end - start], start)
-
-
-def no_space(error: OSError, path: str) -> NoSpace:
-    refused = NoSpace(error.errno or errno.ENOSPC, os.strerror(error.errno or errno.ENOSPC), path)
-    refused.add_note("Nothing was changed: free some space, and the same call works.")
+def no_directory(path: str) -> NotADirectoryError:
+    why = "Not a directory. A log is a directory: name one, or a path where one can be made"
+    refused = NotADirectoryError(errno.ENOTDIR, why, path)
+    refused.add_note("Nothing was changed: no file, and no directory.")
     return refused
-
-
-if sys.platform == "darwin":  # fsync there does not reach the platter: fcntl(2), F_FULLFSYNC
-
-    def sync_full(fd: int) -> None:
-        try:
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-            os.fsync(fd)
-
-    def sync_data(fd: int) -> None:
-        sync_full(fd)
-
-else:
-
-    def sync_full(fd: int) -> None:
-        os.fsync(fd)
-
-    def sync_data(fd: int) -> None:
-        os.fdatasync(fd)

@@ -1,7 +1,8 @@
-"""What file system something is on, and what may be asked of it. Linux; elsewhere nothing is known."""
+"""The file system that a file is on, and what it supports. Only Linux can tell; elsewhere nothing is known."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from pathlib import Path
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAPPABLE: Final = frozenset({"ext2", "ext3", "ext4", "tmpfs"})
-"""A store into a mapped, preallocated block cannot fault here for want of space. Where a file system may copy on
-write (btrfs, XFS with reflinks), a full disk would turn it into SIGBUS: measured."""
+"""File systems on which writing to a mapped, preallocated block needs no space. On a file system that copies on write
+(btrfs, XFS with reflinks) such a write raises SIGBUS when the disk is full."""
 
 GET_FLAGS: Final = 0x80086601
 SET_FLAGS: Final = 0x40086602
@@ -20,13 +21,18 @@ NOCOW: Final = 0x00800000
 
 
 def file_system(device: int) -> str | None:
-    """Type of the mounted file system with this `st_dev`; None: it cannot be told."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    """Return the type of the mounted file system with this `st_dev`, for example `ext4`. None: it is unknown."""
+    wanted = device_numbers(device)
     return next((there[0] for mount, there in mounts() if mount[2:3] == [wanted]), None)
 
 
+def device_numbers(device: int) -> str:
+    """Return the device as the kernel's files name it: `major:minor`, in decimal."""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
 def mounts() -> Iterator[tuple[list[str], list[str]]]:
-    """Each mount's fields in proc(5)'s /proc/PID/mountinfo: those before the " - ", and those after; none elsewhere."""
+    """Yield the fields of each mount in /proc/self/mountinfo (proc(5)): those before the " - ", and those after it."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
@@ -37,26 +43,22 @@ def mounts() -> Iterator[tuple[list[str], list[str]]]:
 
 
 def ask_for_nocow(fd: int) -> None:
-    """On btrfs, have a new, empty file overwritten in place, as journald does; elsewhere nothing happens."""
+    """On btrfs, ask that a new, empty file is overwritten in place. On other file systems, do nothing."""
     try:
-        import fcntl
-
         fcntl.ioctl(fd, SET_FLAGS, struct.pack("l", flags(fd) | NOCOW))
-    except (ImportError, OSError, struct.error):
+    except (OSError, struct.error):
         pass
 
 
 def is_nocow(fd: int) -> bool:
-    """Whether the file is overwritten in place where its file system would copy. False: also where it has no flags."""
+    """Return True if the file is overwritten in place on a file system that copies otherwise. False: or unknown."""
     try:
         return bool(flags(fd) & NOCOW)
-    except (ImportError, OSError, struct.error):
+    except (OSError, struct.error):
         return False
 
 
 def flags(fd: int) -> int:
-    """ioctl_iflags(2)."""
-    import fcntl
-
+    """Return the inode flags of an open file (ioctl_iflags(2))."""
     found: int = struct.unpack("l", fcntl.ioctl(fd, GET_FLAGS, bytes(struct.calcsize("l"))))[0]
     return found

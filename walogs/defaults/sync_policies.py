@@ -6,40 +6,42 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import ConfigError
-from walogs.protocols import SyncBy
-from walogs.quantities import Duration, Size
+from walogs.foundation.quantities import Duration, Size
+from walogs.protocols import SyncDeadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from walogs.protocols import Barrier, Decision, Pending, Promise
+    from walogs.protocols import Decision, Durability, SyncKind, Unsynced
 
 
 class FdatasyncPolicy:
-    """Every commit is synced before its append returns; its data, and what is needed to read it back (G1)."""
+    """Syncs every commit before its append returns (G1): the data, and what is needed to read it back."""
 
     name: str = "fdatasync"
-    promise: Promise = "durable"
-    barrier: Barrier = "data"
+    durability: Durability = "durable"
+    sync_kind: SyncKind = "data"
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
+        """See `SyncPolicy.decide`."""
         return "sync"
 
 
 class FsyncPolicy:
-    """As `fdatasync`, with every attribute of the file as well (G1). On macOS both are F_FULLFSYNC."""
+    """Syncs every commit as `fdatasync` does, with every attribute of the file (G1). On macOS both use F_FULLFSYNC."""
 
     name: str = "fsync"
-    promise: Promise = "durable"
-    barrier: Barrier = "full"
+    durability: Durability = "durable"
+    sync_kind: SyncKind = "full"
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
+        """See `SyncPolicy.decide`."""
         return "sync"
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalOptions:
-    """The keywords of `IntervalPolicy`, which says what they mean. Raises `ConfigError` with every mistake at once."""
+    """The options of `IntervalPolicy`, which explains them. Raises `ConfigError`, which lists every problem."""
 
     time: Duration = 0.01
     bytes: Size | None = 1 << 20
@@ -62,14 +64,15 @@ class IntervalPolicy:
     """Appends return once they are written; a sync follows at most *time* seconds after the first of them, or at once
     when *bytes* of frames or *entries* are waiting for one (None: no such bound).
 
-    A power cut loses at most what was appended since: the last *time* seconds and however long one sync takes, fewer
-    than *bytes*, fewer than *entries*, always the newest ones (G2). A process that is killed loses nothing. What is
-    durable, `durable_lsn` says; a sync that fails poisons the log, so the next verb raises.
+    A power cut loses only the newest entries (G2): at most those of the last *time* seconds and of the time that one
+    sync takes, fewer than *entries*, and in frames of fewer than *bytes*. A process that is killed loses nothing.
+    `durable_lsn` says what is durable. A sync that fails poisons the log, and is logged as a warning. The next verb
+    that writes raises; if there is none, `close` does.
     """
 
     name: str = "interval"
-    promise: Promise = "eventually"
-    barrier: Barrier = "data"
+    durability: Durability = "eventually"
+    sync_kind: SyncKind = "data"
 
     def __init__(self, time: float = 0.01, bytes: int | None = 1 << 20, entries: int | None = None) -> None:
         IntervalOptions(time, bytes, entries)  # refuses what is wrong
@@ -80,11 +83,11 @@ class IntervalPolicy:
         self._bytes_max = bytes if bytes is not None else 1 << 62
         self._entries_max = entries if entries is not None else 1 << 62
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
         """Sync at a bound; else by so long after the oldest of what is pending."""
         if pending.bytes >= self._bytes_max or pending.entries >= self._entries_max:
             return "sync"
-        return SyncBy(pending.oldest_ns + self._time_ns)
+        return SyncDeadline(pending.oldest_ns + self._time_ns)
 
     def __repr__(self) -> str:
         return f"IntervalPolicy(time={self.time}, bytes={self.bytes}, entries={self.entries})"
@@ -93,14 +96,15 @@ class IntervalPolicy:
 class NoSyncPolicy:
     """No commit is synced before its append returns: a power cut may lose whatever `durable_lsn` does not cover.
 
-    What the process itself loses when it is killed is nothing. `sync()`, rotation, `checkpoint()` and `close()` sync.
+    A process that is killed loses nothing. `sync()`, rotation, `checkpoint()` and `close()` sync.
     """
 
     name: str = "none"
-    promise: Promise = "none"
-    barrier: Barrier = "data"
+    durability: Durability = "none"
+    sync_kind: SyncKind = "data"
 
-    def decide(self, pending: Pending) -> Decision:
+    def decide(self, pending: Unsynced) -> Decision:
+        """See `SyncPolicy.decide`."""
         return "leave"
 
 

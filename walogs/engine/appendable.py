@@ -1,358 +1,322 @@
-"""The writer of a store whose segments grow: commit, rotation, checkpoint, and making durable what recovery found.
+"""The writer of a log whose store appends: commit, rotation and checkpoint.
 
-Commit, read downward: `append` -> [rotate when due] -> codec -> frame -> `store.write` -> `store.sync`, as the policy
-decides -> witness -> LSN. Sync is `write`, then `sync`, never a write that syncs its own range only (RWF_DSYNC): that
-leaves earlier unsynced pages dirty, 512 of them where it was measured, at the same cost.
+The steps of a commit are: encode the body, make room (rotate or grow the segment), apply the codec, make the frame,
+`store.write`, `store.sync` if the policy decides so, durable mark, and only then advance the state.
+
+A commit is synced by `write` and then `sync`, and never by a write that syncs its own range only (RWF_DSYNC). Such a
+write leaves earlier pages dirty (512 of them when it was measured), and costs the same.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from walogs.engine.reading import Extent, context_of
-from walogs.engine.recovery import Examined, Mode, Verify, examine
-from walogs.engine.segments import ActiveSegment, CompletedSegment, superseded
-from walogs.engine.walk import Walk
-from walogs.engine.writer import WriterState, refuse_more_than_promised, uuid_bytes
-from walogs.errors import EntryTooLarge, NoSpace, Poisoned
-from walogs.formats import witness as witness_bytes
-from walogs.formats.segment_format import Draft, FrameHeader, Kind, RunIndex, Seal, SegmentHeader
-from walogs.protocols import Pending, SyncBy
+from walogs.engine.encoding import encode_body, store_body
+from walogs.engine.extent_reader import Extent
+from walogs.engine.new_segments import RESERVE, complete_no_space, create_with_window
+from walogs.engine.segments import completed_by_rotation, count_superseded
+from walogs.engine.takeover import write_durable_mark
+from walogs.engine.writer import WriterState, refuse_more_than_promised
+from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
+from walogs.formats import durable_mark as durable_mark_bytes
+from walogs.formats.segment_format import LARGEST, Seal
+from walogs.foundation.foreign import describe
+from walogs.protocols import SyncDeadline, Unsynced
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from walogs.engine.source import Environment, Source
-    from walogs.protocols import AppendableStore, Barrier, SyncPolicy
+    from walogs.engine.encoding import EncodedBody
+    from walogs.engine.log_source import Environment, LogSource
+    from walogs.engine.segments import ActiveSegment
+    from walogs.engine.takeover import SegmentLimits, Takeover
+    from walogs.protocols import AppendableStore, Decision, SyncKind, SyncPolicy
 
-WINDOW_FIRST: Final = 64 * 1024
 WINDOW_MAX: Final = 4 * 1024 * 1024
-RESERVE: Final = 4096
-"""Bytes of the window that entries leave for CHECKPOINTs, so that a full disk can still be checkpointed (G9)."""
-JUDGED_ANEW_MAX: Final = 8
+"""The window grows by at most this many bytes at a time."""
+NOTHING_PENDING: Final = Unsynced(0, 0, 0)
 
 
 class AppendableWriter(WriterState):
-    """Writes one log whose store appends. Every method is called under the log's mutex."""
+    """Writes one log whose store appends. The caller of each method holds the log's mutex."""
 
     def __init__(
         self,
-        source: Source,
+        source: LogSource,
         store: AppendableStore,
         policy: SyncPolicy,
         environment: Environment,
-        max_segment_size: int | None,
-        examined: Examined | None,
+        limits: SegmentLimits,
+        takeover: Takeover[ActiveSegment],
     ) -> None:
-        header = examined.newest.header if examined is not None else None
-        log_id = header.log_id if header is not None else uuid_bytes(environment.entropy)
-        next_lsn = examined.newest.last_lsn + 1 if examined is not None else 1
-        ceiling = min(source.format.traits.segment_bytes_max, store.capabilities.segment_bytes_max - RESERVE)
-        limit = min(max_segment_size or ceiling, ceiling)
-        super().__init__(source, environment, log_id, header.epoch + 1 if header is not None else 1, next_lsn, limit)
-        self.shares_commits = policy.promise == "durable"
+        super().__init__(source, environment, takeover, limits.rotate_at)
+        self.shares_commits = policy.durability == "durable"
+        self.active = takeover.active
         self._store = store
         self._format = source.format
         self._codec = source.codec
         self._policy = policy
         self._check_bytes = source.codec.check_bytes
-        self._ceiling = ceiling
-        self._limit = limit
-        self.completed: list[CompletedSegment] = []
+        self._segment_bytes_max = limits.segment_bytes_max
+        self._rotate_at = limits.rotate_at
         self._leftover: tuple[int, ...] = ()
         self._pending = NOTHING_PENDING
-        self.active: ActiveSegment
-        if examined is None:
-            self._create(self._header(1, None, 0, not_before=0), None)
-            self._write_witness(durable=True)
-            self._store.remove(())
-        else:
-            self.completed, self.base_lsn = list(examined.completed), examined.base_lsn
-            self._take_over(examined)
-
-    # Opening
-
-    def _take_over(self, examined: Examined) -> None:
-        """Make durable what will be handed out (G4), cut the end that will not, finish an interrupted checkpoint."""
-        scan, header = examined.newest, examined.newest.header
-        self.active = active = ActiveSegment(
-            header=header,
-            end=scan.end,
-            size=scan.size,
-            synced=examined.synced,
-            frames=scan.frames,
-            entries=scan.entries,
-            runs=scan.runs,
-            first_commit_ns=scan.first_commit_ns,
-            last_commit_ns=scan.last_commit_ns or header.created_ns,
-            last_check=scan.last_check,
-            window=WINDOW_FIRST,
-            is_continuable=examined.is_clean_close and self._source.is_of_our_codec(header),
-        )
-        if not examined.is_clean_close:
-            if examined.verdict == "prefix":
-                self._store.drop_witness()
-            self.rewritten_bytes = self._write_again(examined)
-            if examined.rescued_base:
-                self._rescue_base(active, examined.base_lsn)
-            self._store.cut(header.number, active.end)
-            self._store.sync(header.number, "full")
-            active.synced = active.end
-        if not self._write_witness(durable=True) and examined.claims_clean_close:
-            self._store.drop_witness()  # a CLEAN that stayed behind would vouch for what is written from now on
-        self._store.remove(examined.below_base)
-        self.removed_segments = len(examined.below_base)
-
-    def _write_again(self, examined: Examined) -> int:
-        """Frames that no watermark vouches for, in place, each from the buffer it was checked in: after a failed sync
-        the cache shows bytes that are not on the disk. In place is safe since every block was zero-filled and synced
-        before (ext4, XFS, btrfs: measured; blocks that were not are the reason why this segment is not continued)."""
-        scan, runs, written = examined.newest, examined.newest.runs, 0
-        if examined.synced >= scan.end:
-            return 0
-        at = runs.run_at(examined.synced)
-        walk = Walk(self._source, scan.header, runs.offsets[at], scan.end, runs.first_lsns[at])
-        for seen in walk:
-            if seen.end > examined.synced:
-                frame = seen.frame()[: scan.size - seen.header.offset]
-                self._store.write(scan.header.number, seen.header.offset, frame)
-                written += len(frame)
-        if walk.offset < scan.end:
-            raise JudgeAnew
-        return written
-
-    def _rescue_base(self, active: ActiveSegment, base_lsn: int) -> None:
-        """A CHECKPOINT after the cut carries the base: it stands again at the cut, durably, before the other is zeroed
-        (with `prefix`, what is below the base may be gone). Room is there: it stood later."""
-        frame = self._format.encode_checkpoint(
-            active.header.salt, active.end, active.synced, base_lsn, active.last_commit_ns
-        )
-        self._store.write(active.header.number, active.end, frame)
-        self._store.sync(active.header.number, "full")
-        active.runs.add(frame, len(frame), active.end, self.next_lsn)
-        active.end += len(frame)
-        active.frames += 1
 
     # Committing
 
-    def append(self, entries: list[bytes]) -> int:
-        """Commit these entries in one frame; the LSN of the first. Raises `NoSpace` (nothing was written, the handle
-        is as usable as before), `Poisoned` (nothing was written) or `Indefinite`."""
+    def write_commit(self, entries: list[bytes]) -> int:
+        """Commit these entries in one frame, and return the LSN of the first.
+
+        Raises `NoSpace` (nothing was written, and the handle stays usable), `Poisoned` (nothing was written) or
+        `OutcomeUnknown`.
+        """
         if self._in_flight or self._poison is not None:
             self.refuse_if_poisoned()
         count, codec, form = len(entries), self._codec, self._format
-        body = form.body(entries) if count > 1 and not codec.identity else entries[0]
-        stored: bytes | Draft = form.draft(entries, self._check_bytes) if count > 1 and codec.identity else body
-        stored_max = len(stored) if codec.identity else codec.encoded_bytes_max(len(body))
+        body = encode_body(form, codec, entries)
+        stored_max = len(body) if codec.identity else codec.encoded_bytes_max(len(body))
         needed = form.frame_bytes(stored_max, self._check_bytes)
         active = self.active
         if (
             not active.is_continuable
-            or active.end + needed > self._limit
+            or active.end + needed > self._rotate_at
             or active.end + needed + RESERVE > active.size
+            or self.next_lsn + count > LARGEST
         ):
-            active = self._make_room(needed)
+            active = self._make_room(needed, count)
         offset, first_lsn = active.end, self.next_lsn
-        time_ns = max(self._clock(), active.last_commit_ns)
+        if not active.last_commit_ns <= (time_ns := self._now_ns()) <= LARGEST:
+            time_ns = self._clock.correct(active.last_commit_ns, time_ns)
         salt, number = active.header.salt, active.header.number
-        if not codec.identity:
-            planned = FrameHeader(Kind.ENTRIES.value, 0, 0, first_lsn, time_ns, count, offset, active.synced, 0)
-            stored = codec.encode(body, context_of(self._source, active.header, planned))
-            refuse_more_than_promised(codec, len(stored), stored_max)
-        frame, check = form.encode_entries(salt, offset, active.synced, first_lsn, count, time_ns, stored, codec)
+        stored = body if codec.identity else self._store_body(active, body, stored_max, count, time_ns)
+        frame, link = form.encode_entries(
+            salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, codec
+        )
         end, last_lsn = offset + len(frame), first_lsn + count - 1
         pending = self._pending
         oldest_ns = pending.oldest_ns if pending.bytes else self._monotonic()
-        pending = Pending(pending.entries + count, pending.bytes + len(frame), oldest_ns)
+        pending = Unsynced(pending.entries + count, pending.bytes + len(frame), oldest_ns)
         self._in_flight = True
         try:
             self._store.write(number, offset, frame)
             decision = self._policy.decide(pending)
             is_synced = decision == "sync"
             if is_synced:
-                self._store.sync(number, self._policy.barrier)
-                self._store.write_witness(
-                    witness_bytes.encode(self._log_id, number, end, last_lsn, salt), durable=False
+                self._store.sync(number, self._policy.sync_kind)
+                self._store.write_durable_mark(
+                    durable_mark_bytes.encode(active.header.log_id, number, end, last_lsn, salt, link), durable=False
                 )
         except BaseException as error:
-            self._poisoned(error, "this append", first_lsn, last_lsn)
+            self._raise_outcome_unknown(error, "this append", first_lsn, last_lsn)
+        active.runs.add(frame, len(frame), offset, first_lsn)
+        if active.first_commit_ns is None:
+            active.first_commit_ns = time_ns
         if is_synced:
-            active.synced, self.durable_lsn, self._pending, self.sync_by_ns = end, last_lsn, NOTHING_PENDING, None
+            self._pending, self.sync_by_ns = NOTHING_PENDING, None
         else:
-            self._pending = pending
-            if isinstance(decision, SyncBy) and (self.sync_by_ns is None or decision.deadline_ns < self.sync_by_ns):
-                self.sync_by_ns = decision.deadline_ns
-        active.end = end
+            self._keep_pending(pending, decision)
+        # No function is called from here on, so no interrupt can fall between: the end, its link and the LSNs agree.
+        if is_synced:
+            active.synced, self.durable_lsn = end, last_lsn
+        active.end, active.link, self.next_lsn = end, link, last_lsn + 1
         active.frames += 1
         active.entries += count
         active.last_commit_ns = time_ns
-        if active.first_commit_ns is None:
-            active.first_commit_ns = time_ns
-        active.last_check = check
-        active.runs.add(frame, len(frame), offset, first_lsn)
-        self.next_lsn = last_lsn + 1
         self._in_flight = False
         return first_lsn
 
-    def _make_room(self, needed: int) -> ActiveSegment:
-        """The active segment, with room for a frame of that size: rotated, taken up or grown as it must be."""
-        active, largest = self.active, self._ceiling - self._format.traits.header_bytes
+    def _store_body(
+        self, active: ActiveSegment, body: EncodedBody, stored_max: int, count: int, time_ns: int
+    ) -> EncodedBody:
+        """Return what the codec makes of a body. Raises an error if that is more than the *stored_max* it promised."""
+        stored = store_body(
+            self._source,
+            active.header,
+            body,
+            offset=active.end,
+            synced=active.synced,
+            link=active.link,
+            first_lsn=self.next_lsn,
+            count=count,
+            time_ns=time_ns,
+        )
+        refuse_more_than_promised(self._codec, len(stored), stored_max)
+        return stored
+
+    def _keep_pending(self, pending: Unsynced, decision: Decision) -> None:
+        """Note what is written and not synced, and by when the policy wants a sync."""
+        self._pending = pending
+        if isinstance(decision, SyncDeadline):
+            by_ns = self.sync_by_ns
+            self.sync_by_ns = decision.deadline_ns if by_ns is None else min(by_ns, decision.deadline_ns)
+
+    def _make_room(self, needed: int, count: int) -> ActiveSegment:
+        """Rotate or grow the active segment until a frame of *needed* bytes fits, and return the active segment.
+
+        A segment that recovery has cut is never written into again, even if it holds no frame any more. Its blocks may
+        lose what is written to them (measured on ext4), and a reader could take its old frames, which have the same
+        salt, for new ones.
+        """
+        self._refuse_beyond_lsns(self.next_lsn, count)
+        active, largest = self.active, self._segment_bytes_max - self._format.traits.header_bytes
         if needed > largest:
             message = f"a frame of {needed} bytes is more than a segment of {self._store.name} can hold ({largest})"
             raise EntryTooLarge(f"{message}. Nothing was written.", size=needed, max=largest)
-        if not active.is_continuable and not self._source.is_of_our_codec(active.header):
-            self._rotate(active)  # its header names another codec, also where it is empty
+        if not active.is_continuable or (active.frames and active.end + needed > self._rotate_at):
+            try:
+                self._rotate(active)
+            except OutcomeUnknown:  # it concerns earlier entries; nothing of these was written
+                self.refuse_if_poisoned()
             active = self.active
-        elif active.frames and (not active.is_continuable or active.end + needed > self._limit):
-            self.rotate()
-            active = self.active
-        elif not active.is_continuable:
-            self._take_up(active)
         self._grow(active, active.end + needed + RESERVE)
         return active
 
-    def _take_up(self, active: ActiveSegment) -> None:
-        """Use a segment that holds no frame again: on fresh blocks, since a window whose sync once failed loses what
-        is written into it (ext4: measured)."""
-        try:
-            self._store.trim(active.header.number, active.end)
-            active.size = active.end
-        except BaseException as error:
-            self._poison = error
-            raise
-        self._grow(active, active.end + RESERVE)
-        active.is_continuable = True
-
     def _grow(self, active: ActiveSegment, size: int) -> None:
-        """Zero-filled, synced bytes up to *size* at least, by a whole window where there is room for one. A file that
-        grows at each append would cost 1.36 to 1.47 times as much an append: measured in nine libraries."""
+        """Extend the segment to at least *size* bytes with zeros that are synced, by a whole window if there is space.
+
+        A file that grows with each append makes an append cost 1.36 to 1.47 times as much (measured in nine libraries).
+        """
         if size <= active.size:
             return
-        wished = max(size, min(active.end + active.window, self._limit + RESERVE))
+        wished = max(size, min(active.end + active.window, self._rotate_at + RESERVE))
         for target in (wished, size) if wished > size else (size,):
             try:
                 self._in_flight = True
                 self._store.extend(active.header.number, target)
-            except NoSpace:
+            except NoSpace as error:
                 self._in_flight = False
                 if target == size:
+                    complete_no_space(error, self._store, active.header.number)
                     raise
             except BaseException as error:
-                self._nothing_written(error, "the segment grew")
+                self._raise_poisoned(error, "the segment grew")
             else:
                 active.size = target
                 active.window = min(active.window * 2, WINDOW_MAX)
                 self._in_flight = False
                 return
 
-    def _nothing_written(self, error: BaseException, when: str) -> NoReturn:
-        """Poisoned before the first byte of a frame: what was to be appended is not in the log."""
+    def _raise_poisoned(self, error: BaseException, when: str) -> NoReturn:
+        """Poison the log before the first byte of a frame: the entries of this call are not in the log.
+
+        Raises `Poisoned` from an `Exception`. An interrupt is raised again as it is.
+        """
         self._poison = error
         self.sync_by_ns = None
         if not isinstance(error, Exception):
             raise error
-        name = self._store.name
-        message = f"{name} is poisoned by {error!r} while {when}: no entry of this call was written"
-        raise Poisoned(f"{message}. Close this handle and open the log again.") from error
+        name, doubt = self._store.name, self._in_doubt()
+        message = f"{name} is poisoned by {describe(error)} while {when}: no entry of this call was written"
+        raise Poisoned(f"{message}. {doubt}Close this handle and open the log again.") from error
 
     def sync(self) -> None:
-        """Make every entry written so far durable; `durable_lsn` is then the last."""
+        """Make all written entries durable. `durable_lsn` is then the last LSN."""
+        self._report_failed_sync()
         self.refuse_if_poisoned()
         if self._pending.bytes:
-            self._sync_pending(self._policy.barrier)
+            self._sync_pending(self._policy.sync_kind)
 
-    def _sync_pending(self, barrier: Barrier) -> None:
+    def _sync_pending(self, kind: SyncKind) -> None:
+        """Sync the active segment, which makes all entries durable. Raises `OutcomeUnknown` if that fails."""
         active = self.active
         self._in_flight = True
         try:
-            self._store.sync(active.header.number, barrier)
+            self._store.sync(active.header.number, kind)
         except BaseException as error:
-            self._poisoned(error, "a sync", self.durable_lsn + 1, self.next_lsn - 1)
+            first_lsn, last_lsn = self.durable_lsn + 1, self.next_lsn - 1
+            self._raise_outcome_unknown(error, f"the sync of entries {first_lsn} to {last_lsn}", first_lsn, last_lsn)
         self._all_durable(active)
 
     def _all_durable(self, active: ActiveSegment) -> None:
+        """Advance the state after a sync: everything that was written is durable."""
         active.synced = active.end
         self.durable_lsn = self.next_lsn - 1
         self._pending, self.sync_by_ns = NOTHING_PENDING, None
-        self._write_witness(durable=False)
+        self._write_durable_mark(durable=False)
         self._in_flight = False
 
-    def _write_witness(self, *, durable: bool, is_clean: bool = False) -> bool:
-        header, size = self.active.header, self.active.size
-        synced = min(self.active.synced, size)  # a segment cut short within its last padding ends before its last frame
-        data = witness_bytes.encode(self._log_id, header.number, synced, self.durable_lsn, header.salt, is_clean)
-        return self._store.write_witness(data, durable=durable)
+    def _write_durable_mark(self, *, durable: bool, is_clean: bool = False) -> bool:
+        return write_durable_mark(self._store, self.active, self.durable_lsn, durable=durable, is_clean=is_clean)
 
     # Rotating
 
     def rotate(self) -> None:
-        """Make the next segment the active one; nothing on one without frames. Raises `NoSpace`: nothing changed.
+        """Seal the active segment and begin the next one. A segment without frames stays active.
 
-        Sync what is pending, create the successor, then SEAL the old segment and trim it (G10): a full disk that
-        refuses the successor has changed nothing, and a SEAL testifies that a successor was there."""
+        The order is: sync what is pending, create the successor, then SEAL the old segment and trim it (G10). If a full
+        disk refuses the successor, nothing has changed (`NoSpace`). A SEAL proves that a successor was there.
+        """
+        self._report_failed_sync()
         self.refuse_if_poisoned()
         if self.active.frames:
             self._rotate(self.active)
 
     def _rotate(self, old: ActiveSegment) -> None:
+        """Rotate, although the segment may hold no frame."""
         if self._pending.bytes:
             self._sync_pending("full")
-        number = old.header.number + 1
-        self._create(self._header(number, old.header, old.last_check, not_before=old.last_commit_ns), old)
-        self._write_witness(durable=True)
+        self._create_successor(old)
+        self._write_durable_mark(durable=True)
         self._seal(old)
 
-    def _create(self, header: SegmentHeader, old: ActiveSegment | None) -> None:
-        """The next segment, whole and durable, and only then active; *old* is completed by that."""
-        encoded = self._format.encode_header(header)
-        size = min(WINDOW_FIRST, max(self._limit, len(encoded)) + RESERVE)
+    def _create_successor(self, old: ActiveSegment) -> None:
+        """Create the next segment, durably, and only then make it the active one. *old* is completed by that."""
+        header = self._headers.make(
+            old.header.number + 1,
+            old.header,
+            link=old.link,
+            first_lsn=self.next_lsn,
+            log_first_lsn=self.log_first_lsn,
+            not_before_ns=old.last_commit_ns,
+        )
+        encoded = self._format.encode_header(header, self._codec)
         self._in_flight = True
         try:
-            self._store.create(header.number, encoded + bytes(size - len(encoded)))
-        except NoSpace:
+            successor = create_with_window(self._store, header, encoded, self._rotate_at)
+        except NoSpace as error:
             self._in_flight = False
+            complete_no_space(error, self._store, header.number)
             raise
         except BaseException as error:
-            self._after_failed_create(header.number, error)
-        successor = ActiveSegment(
-            header=header,
-            end=len(encoded),
-            size=size,
-            synced=len(encoded),
-            frames=0,
-            entries=0,
-            runs=RunIndex(),
-            first_commit_ns=None,
-            last_commit_ns=header.created_ns,
-            last_check=0,
-            window=WINDOW_FIRST,
-            is_continuable=True,
-        )
-        if old is not None:
-            self.completed.append(completed(old, 0))
+            self._raise_create_failed(header.number, error)
+        self.completed.append(completed_by_rotation(old, 0))
         self.active = successor
         self._in_flight = False
 
-    def _after_failed_create(self, number: int, error: BaseException) -> NoReturn:
-        """Not there: nothing happened, and the error is the system's own. There, or not to be told: poisoned (G7)."""
+    def _raise_create_failed(self, number: int, error: BaseException) -> NoReturn:
+        """Raise *error* again if the segment is not there: then nothing happened. Otherwise poison the log (G7).
+
+        The store is asked for the size of this segment, and not for the list of all. It can answer that without a file
+        descriptor, when none is left.
+        """
         try:
-            is_there = number in self._store.segments()
-        except Exception:
-            is_there = True
-        if is_there:
-            self._nothing_written(error, f"{self._store.segment_name(number)} was created")
-        self._in_flight = False
-        raise error
+            self._store.size(number)
+        except SegmentNotFound:
+            if not isinstance(error, UnsafeStore):
+                self._in_flight = False
+                raise error from None
+        except Exception:  # it remains unknown whether the segment is there
+            pass
+        self._raise_poisoned(error, f"{self._store.segment_name(number)} was created")
 
     def _seal(self, old: ActiveSegment) -> None:
-        """SEAL the segment just completed, if that can be. It is a cache, so no failure of it is one (G7)."""
+        """SEAL the segment that was completed. A SEAL is a cache, so a failure is only a warning (G7)."""
         if not self._format.traits.has_seal:
             return
-        number, first_ns = old.header.number, old.first_commit_ns if old.first_commit_ns is not None else 0
-        last_lsn = old.header.first_lsn + old.entries - 1
-        seal = Seal(old.end, 0, old.frames, old.entries, last_lsn, first_ns, old.last_commit_ns, old.runs)
+        number = old.header.number
+        seal = Seal(
+            offset=old.end,
+            end=0,
+            frames=old.frames,
+            entries=old.entries,
+            last_lsn=old.header.first_lsn + old.entries - 1,
+            first_commit_ns=old.first_commit_ns if old.first_commit_ns is not None else 0,
+            last_commit_ns=old.last_commit_ns,
+            link=old.link,
+            runs=old.runs,
+        )
         try:
-            frame = self._format.encode_seal(old.header, old.synced, seal)
+            frame = self._format.encode_seal(old.header, old.synced, seal, self._source.codec_of(old.header))
             seal_end = old.end + len(frame)
             if seal_end > old.size:
                 self._store.extend(number, seal_end)
@@ -360,48 +324,55 @@ class AppendableWriter(WriterState):
             self._store.sync(number, "data")
             self._store.trim(number, seal_end)
         except Exception as error:
-            warn("%s was not sealed: %r", self._store.segment_name(number), error)
+            self._warn("%s was not sealed: %r", self._store.segment_name(number), error)
         else:
-            self.completed[-1] = completed(old, seal_end)
+            self.completed[-1] = completed_by_rotation(old, seal_end)
 
     # Checkpointing
 
     def checkpoint(self, lsn: int) -> int:
-        """Remove the completed segments that hold nothing after *lsn*; how many went. The base is durable first (G11).
+        """Remove the completed segments that hold nothing after *lsn*, and return how many (G11).
 
-        A failed removal does not poison: it raises, and the next checkpoint or open finishes it."""
+        The new first LSN is durable before a segment is removed. A failed removal raises and does not poison: the next
+        checkpoint or open finishes it.
+        """
+        self._report_failed_sync()
         self.refuse_if_poisoned()
-        count = superseded(self.completed, lsn)
+        count = count_superseded(self.completed, lsn)
         if count:
             later = self.completed[count:]
-            self._make_base_durable((later[0].header if later else self.active.header).first_lsn)
-            count = superseded(self.completed, self.base_lsn - 1)  # making it durable may have rotated
+            self._make_first_lsn_durable((later[0].header if later else self.active.header).first_lsn)
+            count = count_superseded(self.completed, self.log_first_lsn - 1)  # the step before may have rotated
             self._leftover += tuple(segment.header.number for segment in self.completed[:count])
             self.completed = self.completed[count:]
         if self._leftover:
-            self._store.remove(self._leftover)
+            try:
+                self._store.remove(self._leftover)
+            except UnsafeStore as error:
+                self._raise_poisoned(error, "segments were removed")
             self._leftover = ()
         return count
 
-    def _make_base_durable(self, base_lsn: int) -> None:
+    def _make_first_lsn_durable(self, log_first_lsn: int) -> None:
+        """Write the new first LSN durably: as a CHECKPOINT frame, or in the header of the next segment."""
         active = self.active
         if not active.is_continuable:
-            if active.frames:
-                before, self.base_lsn = self.base_lsn, base_lsn
-                try:
-                    self.rotate()  # the new header carries the base
-                    return
-                except NoSpace:  # then the reserve: recovery has zeroed it and synced it (G9)
-                    self.base_lsn = before
-                except BaseException as error:
-                    self.base_lsn = before
-                    if isinstance(error, Poisoned):  # the successor may be there, and its header carries the base
-                        self._poisoned(error, "this checkpoint", None, None)
-                    raise
-            else:
-                self._take_up(active)
-        time_ns = max(self._clock(), active.last_commit_ns)
-        frame = self._format.encode_checkpoint(active.header.salt, active.end, active.synced, base_lsn, time_ns)
+            before, self.log_first_lsn = self.log_first_lsn, log_first_lsn
+            try:
+                self._rotate(active)  # the new header carries the first LSN
+                return
+            except NoSpace:  # a CHECKPOINT frame fits into the reserve, which recovery has zeroed and synced (G9)
+                self.log_first_lsn = before
+            except BaseException as error:
+                self.log_first_lsn = before
+                if isinstance(error, Poisoned):  # the successor may be there, with the new first LSN
+                    self._raise_outcome_unknown(error, "this checkpoint", None, None)
+                raise
+        time_ns = self._clock.time_after(active.last_commit_ns)
+        codec = self._source.codec_of(active.header)
+        frame = self._format.encode_checkpoint(
+            active.header.salt, active.end, active.synced, active.link, log_first_lsn, time_ns, codec
+        )
         if active.end + len(frame) + RESERVE > active.size:
             try:
                 self._grow(active, active.end + len(frame) + RESERVE)
@@ -413,20 +384,23 @@ class AppendableWriter(WriterState):
             self._store.write(active.header.number, active.end, frame)
             self._store.sync(active.header.number, "data")
         except BaseException as error:
-            self._poisoned(error, "this checkpoint", None, None)
+            self._raise_outcome_unknown(error, "this checkpoint", None, None)
         active.runs.add(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
         active.frames += 1
         active.last_commit_ns = time_ns
-        self.base_lsn = base_lsn
+        self.log_first_lsn = log_first_lsn
         self._all_durable(active)
 
     # Closing, and what can be read
 
     def close(self) -> None:
-        """Sync what is pending, give the window back, and say in the witness that this is the end. A poisoned log
-        writes, syncs and cuts nothing: the next open decides."""
+        """Sync what is pending, give the window back, and note in the durable mark that the log ends here.
+
+        A poisoned log writes, syncs and cuts nothing: the next open decides about its end.
+        """
         if self.is_poisoned:
+            self._report_failed_sync()
             return
         if self._pending.bytes:
             self._sync_pending("full")
@@ -438,65 +412,19 @@ class AppendableWriter(WriterState):
             if active.size > kept:
                 self._store.trim(active.header.number, kept)
         except OSError as error:
-            warn("%s keeps its window: %r", self._store.segment_name(active.header.number), error)
+            self._warn("%s keeps its window: %r", self._store.segment_name(active.header.number), error)
             return
-        self._write_witness(durable=True, is_clean=True)
+        self._write_durable_mark(durable=True, is_clean=True)
 
     def active_extent(self) -> Extent | None:
-        """The part of the active segment that can be read now. Its index is copied: it grows while it is read.
+        """Return the part of the active segment that can be read now, with a copy of its index, which goes on growing.
 
-        None: a rotation was interrupted after it had completed this segment, and before the next was active."""
+        Returns None if an interrupted rotation has completed this segment, and the next one is not active yet.
+        """
         active = self.active
         if self.completed and self.completed[-1].header.number == active.header.number:
             return None
         runs = active.runs.copy() if len(active.runs) > 1 else None
-        return Extent(active.header, self.next_lsn - 1, active.end, 0, runs)
-
-
-def completed(old: ActiveSegment, seal_end: int) -> CompletedSegment:
-    """What was the active segment, now that it has a successor."""
-    return CompletedSegment(
-        header=old.header,
-        last_lsn=old.header.first_lsn + old.entries - 1,
-        end=old.end,
-        size=seal_end or old.size,
-        seal_end=seal_end,
-        runs=None if seal_end else old.runs,
-        first_commit_ns=old.first_commit_ns,
-        last_commit_ns=old.last_commit_ns if old.entries else None,
-    )
-
-
-NOTHING_PENDING: Final = Pending(0, 0, 0)
-
-
-def warn(message: str, segment: str, error: Exception) -> None:
-    """Something failed that costs nobody anything but speed. (`logging` is a quarter of what importing would cost.)"""
-    import logging
-
-    logging.getLogger("walogs").warning(message, segment, error)
-
-
-class JudgeAnew(Exception):
-    """A frame that was intact no longer is: what was read before is not what is there now."""
-
-
-def open_appendable(
-    source: Source,
-    store: AppendableStore,
-    policy: SyncPolicy,
-    environment: Environment,
-    max_segment_size: int | None,
-    verify: Verify,
-    mode: Mode,
-) -> tuple[AppendableWriter, Examined | None]:
-    """Under the lock: examine, judge, make durable. Raises what `examine` raises, with nothing changed."""
-    for _ in range(JUDGED_ANEW_MAX):
-        examined = examine(source, verify, mode)
-        try:
-            return AppendableWriter(source, store, policy, environment, max_segment_size, examined), examined
-        except JudgeAnew:
-            continue
-        except Poisoned as error:  # there is no handle that could be: what the system said is what there is to say
-            raise error.__cause__ or error from None
-    raise OSError(f"{source.store.name} does not read the same twice: its device is failing. Nothing was handed out.")
+        return Extent(
+            header=active.header, last_lsn=self.next_lsn - 1, end=active.end, seal_end=0, runs=runs, link=active.link
+        )

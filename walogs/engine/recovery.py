@@ -1,241 +1,267 @@
-"""What a log holds, judged: everything that open does before it changes a byte, for both shapes of store.
+"""Observe a log and judge it. Nothing here changes a byte, for either shape of store.
 
-Read downward: `look` refuses what can be refused without a trace; `examine` reads, checks and judges. What is then
-made durable, or fenced, is for the writer of that shape.
+First `peek_header` refuses a log that this release cannot write, even before the lock is taken. Then `examine`
+reads and checks everything, and returns a `RecoveredLog`. All changes are made later, in takeover.py.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from walogs.engine.segments import CompletedSegment, find_seal, read_seal, scanned, sealed
-from walogs.engine.verdict import (
-    VERDICTS,
-    Rest,
-    Shape,
-    Testimony,
-    Verdict,
-    missing_by_witness,
-    testimony,
-    unlinked,
-    unlinked_end,
+from walogs.engine.ending import Mode, ending_of, judge, read_durable_mark, synced_by
+from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
+from walogs.engine.segment_scan import SegmentScan, TailScan
+from walogs.engine.segments import (
+    CompletedSegment,
+    accepted_seal,
+    completed_by_scan,
+    completed_by_seal,
+    last_before,
+    read_seal,
 )
-from walogs.engine.walk import CHUNK_BYTES, RestScan, SeenRun, SegmentScan, Walk
-from walogs.errors import Missing
-from walogs.formats import witness as witness_bytes
+from walogs.engine.verdict import durable_mark_problem, end_problem, link_problem
+from walogs.errors import SegmentNotFound, WalError
 from walogs.formats.crc32 import crc32
-from walogs.protocols import is_appendable
+from walogs.protocols import authenticates, is_appendable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from walogs.engine.source import Source
+    from walogs.engine.log_source import LogSource
+    from walogs.errors import Corrupt
+    from walogs.formats.durable_mark import DurableMark
     from walogs.formats.segment_format import Seal, SegmentHeader
-    from walogs.formats.witness import Witness
 
 Verify = Literal["full", "last"]
-Mode = Literal["acked", "prefix"]
 
 
-class Examined(NamedTuple):
-    """What is there, judged and found good enough to open. Nothing was changed to learn it."""
+class RecoveredLog(NamedTuple):
+    """A log as it was found, after the verdict that it can be opened. Nothing has been changed yet."""
 
     newest: SegmentScan
     completed: tuple[CompletedSegment, ...]
-    """The older segments kept, ascending."""
-    below_base: tuple[int, ...]
-    """Numbers of the segments that an interrupted checkpoint left."""
-    base_lsn: int
-    rescued_base: bool
-    """The base is only in a CHECKPOINT after the newest segment's intact frames: cutting those would drop it."""
+    """The older segments down to the first LSN, ascending."""
+    below_first_lsn: tuple[int, ...]
+    """The numbers of the segments below the first LSN, which an interrupted checkpoint has left."""
+    log_first_lsn: int
+    is_first_lsn_rescued: bool
+    """Whether the first LSN is known only from a CHECKPOINT frame behind the place where the log will be cut."""
     synced: int
-    """The highest offset of the newest segment that is known to be synced: W."""
+    """The offset up to which the newest segment is known to be synced: W, but not beyond the intact frames."""
     bytes_end: int
-    """Offset after its last byte that is not zero; 0: only zeros follow the intact frames."""
+    """The offset after its last byte that is not zero; 0 if only zeros follow the intact frames."""
     verdict: Literal["clean", "torn", "prefix"]
     is_clean_close: bool
-    """The witness says that the log was closed, and names exactly the end that is there."""
+    """Whether the durable mark says that the log was closed, and names exactly the end that is there."""
     claims_clean_close: bool
-    """A witness says so, whatever is there: it must be taken back, durably, before anything is written (G8)."""
+    """Whether the durable mark says that the log was closed, right or wrong.
+
+    That must be taken back, durably, before anything is written (G8).
+    """
 
 
-def look(source: Source) -> SegmentHeader | None:
-    """Refuse, without leaving a trace, what is not a log of ours; the newest header. A writer may be at work beside
-    this."""
-    for number in source.store.segments()[-1:]:
+def peek_header(source: LogSource) -> SegmentHeader | None:
+    """Return the newest segment's header, or None if there is none. Raises what `LogSource.header` raises.
+
+    Nothing is changed and no lock is taken, so another writer may be at work.
+    """
+    numbers = source.store.segments()
+    for number in numbers[-1:]:
         try:
-            return source.header(number)
-        except Missing:  # checkpointed since it was listed; what is there then is looked at under the lock
+            return header_in(source, numbers, number)
+        except SegmentNotFound:  # a writer has removed it since it was listed; `examine` reads again under the lock
             return None
     return None
 
 
-def examine(source: Source, verify: Verify, mode: Mode, before: Examined | None = None) -> Examined | None:
-    """Read and judge everything above the base; None: there is no segment. *before*: what this open has found
-    already; of that nothing but the newest is read again. Raises `Corrupt`, `UnsupportedFormat`, `OSError` (reading
-    failed: never taken for damage), `Missing` (a store that fences: look again)."""
+def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog | None = None) -> RecoveredLog | None:
+    """Read and judge all segments down to the first LSN. Return None if there is no segment.
+
+    *before* is what this open has found already. Of that, only the newest segment is read again. Raises `Corrupt` and
+    `UnsupportedFormat`. Raises `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if
+    another writer removes a segment meanwhile, in a store that fences: then call this again.
+    """
     numbers = source.store.segments()
-    witness = read_witness(source)
+    durable_mark = read_durable_mark(source)
     if not numbers:
-        why = missing_by_witness(witness, None, 0)
+        why = durable_mark_problem(durable_mark, None, 0, None)
         if why is not None:
             raise source.corrupt(f"{why}. If the log was removed on purpose, remove its DURABLE file as well")
         return None
-    header = source.header(numbers[-1])
+    header = header_in(source, numbers, numbers[-1])
     newest = SegmentScan(source, header, source.store.size(header.number))
-    rest = RestScan(source, newest)
-    synced = max(newest.synced, rest.synced, synced_by(witness, header))
-    verdict = judge_newest(source, newest, rest, synced, mode)
-    why = None if verdict == "prefix" else missing_by_witness(witness, header, newest.last_lsn)
-    if why is not None:
-        move = "A copy of a live log can be so: `walogs repair` accepts what it lacks"
-        raise source.corrupt(f"{why}. {move}", header.number, newest.end, newest.last_lsn + 1)
-    base = max(newest.base_lsn, rest.base_lsn)
-    completed, below = examine_older(source, numbers, header, base, verify, before)
-    return Examined(
+    rest = TailScan(source, header, newest.end, newest.size)
+    ending = ending_of(header, newest.end, newest.last_lsn, newest.stop, newest.synced, rest, durable_mark)
+    log_first_lsn = max(newest.log_first_lsn, rest.log_first_lsn)
+    verdict = judge(source, ending, mode, lambda: are_older_good(source, numbers, header, log_first_lsn))
+    if verdict != "prefix":
+        refuse_unlike_durable_mark(source, durable_mark, header, newest.end, newest.last_lsn, newest.link)
+    completed, below = examine_older(source, numbers, header, log_first_lsn, verify, before)
+    return RecoveredLog(
         newest=newest,
         completed=tuple(completed),
-        below_base=tuple(below),
-        base_lsn=base,
-        rescued_base=rest.base_lsn > newest.base_lsn,
-        synced=min(synced, newest.end),
+        below_first_lsn=tuple(below),
+        log_first_lsn=log_first_lsn,
+        is_first_lsn_rescued=rest.log_first_lsn > newest.log_first_lsn,
+        synced=min(ending.synced, newest.end),
         bytes_end=rest.bytes_end,
         verdict=verdict,
-        is_clean_close=is_clean_close(witness, newest, rest, verdict),
-        claims_clean_close=witness is not None and witness.is_clean,
+        is_clean_close=is_clean_close(durable_mark, newest, rest, verdict),
+        claims_clean_close=durable_mark is not None and durable_mark.is_clean,
     )
 
 
-def read_witness(source: Source) -> Witness | None:
-    store = source.store
-    if not (source.format.traits.has_witness and is_appendable(store)):
-        return None
-    return witness_bytes.decode(store.read_witness())
+def header_in(
+    source: LogSource, numbers: Sequence[int], number: int, log_first_lsn: int | None = None
+) -> SegmentHeader:
+    """Return the header of one of these segments, as `LogSource.header` does.
+
+    If it is damaged, the segments before it tell which entry is the first in doubt. If none of them can,
+    *log_first_lsn* is named.
+    """
+
+    def first_in_doubt() -> int | None:
+        last_lsn = last_before(source, [older for older in numbers if older < number])
+        return log_first_lsn if last_lsn is None else last_lsn + 1
+
+    return source.header(number, first_in_doubt)
 
 
-def synced_by(witness: Witness | None, newest: SegmentHeader) -> int:
-    """The offset of the newest segment that the witness says was synced; 0: it says nothing of that segment."""
-    if witness is None or (witness.log_id, witness.segment, witness.salt) != (
-        newest.log_id,
-        newest.number,
-        newest.salt,
-    ):
-        return 0
-    return witness.synced
+def refuse_unlike_durable_mark(
+    source: LogSource,
+    durable_mark: DurableMark | None,
+    newest: SegmentHeader,
+    end: int,
+    last_lsn: int,
+    link: bytes | None,
+) -> None:
+    """Raise `Corrupt` if the durable mark names something that the log does not have."""
+    why = durable_mark_problem(durable_mark, newest, last_lsn, link)
+    if why is not None:
+        move = "A copy that was made while the log was written can look like this: `walogs repair` opens it as it is"
+        raise source.corrupt(f"{why}. {move}", newest.number, end, last_lsn + 1)
 
 
-def is_clean_close(witness: Witness | None, newest: SegmentScan, rest: RestScan, verdict: str) -> bool:
+def is_clean_close(durable_mark: DurableMark | None, newest: SegmentScan, rest: TailScan, verdict: str) -> bool:
+    """Return whether the durable mark says that the log was closed, and exactly that end is there."""
     return (
-        witness is not None
-        and witness.is_clean
+        durable_mark is not None
+        and durable_mark.is_clean
         and verdict == "clean"
         and not rest.bytes_end
-        and synced_by(witness, newest.header) == newest.end <= newest.size
+        and synced_by(durable_mark, newest.header) == newest.end <= newest.size
     )
 
 
-def judge_newest(
-    source: Source, newest: SegmentScan, rest: RestScan, synced: int, mode: Mode
-) -> Literal["clean", "torn", "prefix"]:
-    """The verdict on what follows the newest segment's intact frames; raises `Corrupt` when that is the verdict."""
-    shape = Shape.MAY_TEAR if source.store.capabilities.torn_tail else Shape.WHOLE
-    told = testimony(newest.end, synced, rest.is_sealed)
-    verdict = VERDICTS[shape, Rest.BYTES if rest.bytes_end else Rest.ZEROS, told]
-    if shape is Shape.WHOLE and not newest.frames and not (newest.header.is_fence or newest.header.is_base):
-        verdict = Verdict.CORRUPT
-    if verdict is Verdict.CLEAN:
-        return "clean"
-    if verdict is Verdict.TORN:
-        return "torn"
-    if mode == "prefix" and told is Testimony.SYNCED_BEYOND and shape is Shape.MAY_TEAR:
-        return "prefix"
-    number, lsn = newest.header.number, newest.last_lsn + 1
-    if told is Testimony.SEALED:
-        raise source.corrupt(f"it is sealed, so segment {number + 1} was there and is gone", number, newest.end, lsn)
-    known = f"; it was synced up to byte {synced}" if told is Testimony.SYNCED_BEYOND else ""
-    can_be_cut = told is Testimony.SYNCED_BEYOND and shape is Shape.MAY_TEAR
-    raise source.corrupt(f"{newest.stop.value}{known}", number, newest.end, lsn, can_be_cut=can_be_cut)
+def are_older_good(source: LogSource, numbers: Sequence[int], newest: SegmentHeader, log_first_lsn: int) -> bool:
+    """Return whether only the end of the newest segment keeps the log from being opened."""
+    try:
+        examine_older(source, numbers, newest, log_first_lsn, "full", None)
+    except (WalError, OSError):
+        return False
+    return True
 
 
 def examine_older(
-    source: Source,
+    source: LogSource,
     numbers: Sequence[int],
     newest: SegmentHeader,
-    base_lsn: int,
+    log_first_lsn: int,
     verify: Verify,
-    before: Examined | None,
+    before: RecoveredLog | None,
 ) -> tuple[list[CompletedSegment], list[int]]:
-    """(the completed segments above the base, ascending; the numbers wholly below it, which are not judged)."""
+    """Examine the older segments, from the newest down to the one with the first LSN.
+
+    Returns them in ascending order, and the numbers of the segments below them, which are not judged.
+    """
     kept: list[CompletedSegment] = []
     successor = newest
     remaining = list(numbers[:-1])
-    while successor.first_lsn > base_lsn:
+    while successor.first_lsn > log_first_lsn:
         if before is not None and successor == before.newest.header:
-            known = [segment for segment in before.completed if segment.last_lsn >= base_lsn]
+            known = [segment for segment in before.completed if segment.last_lsn >= log_first_lsn]
             below = len(remaining) - len(known)
             if [segment.header.number for segment in known] == remaining[below:]:
                 return known + kept[::-1], remaining[:below]
         if not remaining or remaining[-1] != successor.number - 1:
-            raise gone(source, successor, base_lsn, remaining)
-        header = source.header(remaining.pop())
-        why = unlinked(header, successor)
+            raise gap_before(source, successor, log_first_lsn, remaining)
+        header = header_in(source, remaining, remaining.pop(), log_first_lsn)
+        why = link_problem(header, successor)
         if why is not None:
-            raise source.corrupt(why, header.number, 0, header.first_lsn)
+            last_lsn = last_before(source, remaining)
+            raise source.corrupt(why, header.number, 0, header.first_lsn if last_lsn is None else last_lsn + 1)
         kept.append(examine_completed(source, header, successor, verify))
         successor = header
     return kept[::-1], remaining
 
 
-def is_kept(source: Source, header: SegmentHeader) -> bool:
-    """Whether the segment is one that no checkpoint removes: a slow opener may still put its FENCE at a number that a
-    removal has freed, and then there would be two histories."""
+def is_kept(source: LogSource, header: SegmentHeader) -> bool:
+    """Return whether a checkpoint must keep this segment.
+
+    A FENCE stays if the store can create a removed number again. A slow opener could otherwise put its own FENCE at the
+    freed number, and the log would have two histories.
+    """
     return header.is_fence and source.store.capabilities.numbers_reused
 
 
-def is_kept_fence(source: Source, number: int) -> bool:
-    """`is_kept`, of a segment whose header nobody has read yet."""
+def is_kept_fence(source: LogSource, number: int) -> bool:
+    """Return `is_kept` for a segment whose header has not been read yet."""
     if is_appendable(source.store) or not source.store.capabilities.numbers_reused:
         return False
     try:
         return is_kept(source, source.header(number))
-    except Missing:
+    except SegmentNotFound:
         return True
 
 
-def gone(source: Source, successor: SegmentHeader, base_lsn: int, remaining: Sequence[int]) -> Exception:
-    name = source.store.segment_name(successor.number - 1)
-    have = f"the segment before it that is there is {remaining[-1]}" if remaining else "no older segment is there"
-    why = f"{name} is missing: the log's base is entry {base_lsn}, segment {successor.number} begins at"
-    return source.corrupt(f"{why} {successor.first_lsn}, and {have}", successor.number - 1, None, base_lsn)
+def gap_before(source: LogSource, successor: SegmentHeader, log_first_lsn: int, older: Sequence[int]) -> Corrupt:
+    """Return the `Corrupt` for a missing segment before *successor*. *older* are the numbers below it that exist."""
+    last_lsn = last_before(source, older)
+    first_lsn = log_first_lsn if last_lsn is None else max(log_first_lsn, last_lsn + 1)
+    return source.missing(successor.number - 1, first_lsn, successor.first_lsn - 1)
 
 
 def examine_completed(
-    source: Source, header: SegmentHeader, successor: SegmentHeader, verify: Verify
+    source: LogSource, header: SegmentHeader, successor: SegmentHeader, verify: Verify
 ) -> CompletedSegment:
-    """A segment that has a successor, which testifies what must be in it. Raises `Corrupt` when it is not."""
+    """Examine a segment that has a successor. Raises `Corrupt` if it does not end as its successor says."""
     size = source.store.size(header.number)
     if source.format.traits.has_seal and is_appendable(source.store):
-        seal = find_seal(source, header, size)
-        if seal is not None and seal.last_lsn == successor.first_lsn - 1:
+        seal = accepted_seal(source, header, successor, size)
+        if seal is not None:
             if verify == "full":
                 check_runs(source, header, seal)
                 check_last_frame(source, header, seal, successor)
-            return sealed(header, seal, size)
+            return completed_by_seal(header, seal, size)
     elif verify == "last":
-        return CompletedSegment(header, successor.first_lsn - 1, size, size, 0, None, None, None)
+        last_lsn = successor.first_lsn - 1
+        return CompletedSegment(
+            header=header,
+            last_lsn=last_lsn,
+            end=size,
+            size=size,
+            seal_end=0,
+            runs=None,
+            first_commit_ns=None,
+            last_commit_ns=None,
+            link=successor.previous_link,
+        )
     scan = SegmentScan(source, header, size)
-    why = unlinked_end(scan.last_lsn, scan.last_check, successor)
+    why = end_problem(scan.last_lsn, scan.link, successor)
     if why is not None:
         what = f"{scan.stop.value}; {why}" if scan.last_lsn < successor.first_lsn - 1 else why
         raise source.corrupt(what, header.number, scan.end, scan.last_lsn + 1)
-    return scanned(scan)
+    return completed_by_scan(scan)
 
 
-def check_completed(source: Source, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
-    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does. Returns the offsets of
-    runs in which only padding is not what was written."""
+def check_completed(source: LogSource, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
+    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does.
+
+    Returns the offsets of runs that differ from what was written, although all entries in them are intact.
+    """
     if not segment.seal_end:
-        return []  # it was read frame by frame to be accepted
+        return []  # every frame was checked already, because it has no SEAL
     seal = read_seal(source, segment.header, segment.end, segment.seal_end)
     if seal is None:
         raise source.corrupt("its SEAL is no longer what it was", segment.header.number, segment.end)
@@ -244,44 +270,89 @@ def check_completed(source: Source, segment: CompletedSegment, successor: Segmen
     return loose
 
 
-def check_runs(source: Source, header: SegmentHeader, seal: Seal) -> list[int]:
-    """Every run of a sealed segment; one whose CRC fails is walked frame by frame, and those decide. Returns the
-    offsets of runs whose frames are intact all the same."""
+def check_runs(source: LogSource, header: SegmentHeader, seal: Seal) -> list[int]:
+    """Check every run of a sealed segment by its CRC.
+
+    If a CRC fails, the frames of that run decide. If the codec authenticates, the frames always decide, because a CRC
+    proves nothing there. Returns the offsets of runs whose CRC fails although their entries are intact.
+    """
     runs = seal.runs
     loose: list[int] = []
-    ends = [*runs.offsets[1:], seal.offset]
-    lsns = [*runs.first_lsns[1:], seal.last_lsn + 1]
-    at = 0
-    while at < len(runs):
-        start, last = runs.offsets[at], at + 1
-        while last < len(runs) and ends[last] - start <= CHUNK_BYTES:
-            last += 1
-        chunk = memoryview(source.store.read(header.number, start, ends[last - 1]))
-        for k in range(at, last):
-            if crc32(chunk[runs.offsets[k] - start : ends[k] - start], 0) != runs.crcs[k]:
-                walk = Walk(source, header, runs.offsets[k], ends[k], runs.first_lsns[k])
-                for _ in walk:
-                    pass
-                if walk.expected_lsn != lsns[k] or walk.offset < ends[k]:
-                    raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
-                loose.append(runs.offsets[k])
-        at = last
+    if authenticates(source.codec_of(header)):
+        whole = source.format.traits.header_bytes, seal.offset
+        frames_end(source, header, seal, whole, (header.first_lsn, seal.last_lsn + 1))
+        return loose
+    for _, _, failed in read_checked_chunks(source, header, seal):
+        for run in failed:
+            intact_end(source, header, seal, run)
+            loose.append(runs.offsets[run])
     return loose
 
 
-def check_last_frame(source: Source, header: SegmentHeader, seal: Seal, successor: SegmentHeader) -> None:
-    """The last frame with entries is the one that the successor was made after."""
+def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) -> Iterator[tuple[bytes, int, list[int]]]:
+    """Yield (bytes, offset, positions of the runs whose CRC in the SEAL fails) of a sealed segment, chunk by chunk.
+
+    A chunk holds whole runs, and at least one.
+    """
+    offsets, crcs = seal.runs.offsets, seal.runs.crcs
+    ends = [*offsets[1:], seal.offset]
+    at = 0
+    while at < len(offsets):
+        start = offsets[at]
+        last = bisect_right(ends, start + CHUNK_BYTES, lo=at + 1)
+        chunk = source.store.read(header.number, start, ends[last - 1])
+        view = memoryview(chunk)
+        failed = [k for k in range(at, last) if crc32(view[offsets[k] - start : ends[k] - start], 0) != crcs[k]]
+        yield chunk, start, failed
+        at = last
+
+
+def intact_end(source: LogSource, header: SegmentHeader, seal: Seal, run: int) -> int:
+    """Return where the frames of a run end whose CRC fails. Raises `Corrupt` as `frames_end` does."""
     runs = seal.runs
-    last_check, end = 0, seal.offset
-    for offset, lsn in zip(reversed(runs.offsets), reversed(runs.first_lsns), strict=True):
-        for seen in Walk(source, header, offset, end, lsn).runs():
-            if isinstance(seen, SeenRun):
-                last_check = seen.intact.crc
-            elif seen.header.entries:
-                last_check = seen.header.crc
-        if last_check:
-            break
-        end = offset
-    why = unlinked_end(seal.last_lsn, last_check, successor)
+    is_last = run + 1 == len(runs)
+    end, next_lsn = (seal.offset, seal.last_lsn + 1) if is_last else (runs.offsets[run + 1], runs.first_lsns[run + 1])
+    return frames_end(source, header, seal, (runs.offsets[run], end), (runs.first_lsns[run], next_lsn))
+
+
+def frames_end(
+    source: LogSource, header: SegmentHeader, seal: Seal, offsets: tuple[int, int], lsns: tuple[int, int]
+) -> int:
+    """Check the frames between two offsets, which hold the entries from one LSN up to another. Return where they end.
+
+    Raises `Corrupt` if entries are missing, or if the next frame was written after another frame than the last one.
+    Damage after the segment's last entry is ignored. Without the SEAL it would be ignored too, and a SEAL is only a
+    cache, which must not make the verdict worse.
+    """
+    end, next_lsn = offsets[1], lsns[1]
+    walk = FrameReader(source, header, offsets[0], end, lsns[0])
+    for _ in walk.runs():
+        pass
+    if walk.expected_lsn != next_lsn or (walk.offset < end and next_lsn <= seal.last_lsn):
+        raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
+    said = seal.link if next_lsn > seal.last_lsn else link_said_at(source, header, end, seal.offset)
+    if said is not None and said != walk.link:
+        why = "what follows it was written after another frame: it is of another history"
+        raise source.corrupt(why, header.number, end, next_lsn)
+    return walk.offset
+
+
+def check_last_frame(source: LogSource, header: SegmentHeader, seal: Seal, successor: SegmentHeader) -> None:
+    """Raise `Corrupt` if the last frame with entries is not the one that the successor was made after."""
+    _, link = last_frame(source, header, seal)
+    why = end_problem(seal.last_lsn, link, successor)
     if why is not None:
         raise source.corrupt(why, header.number, seal.offset, seal.last_lsn + 1)
+
+
+def last_frame(source: LogSource, header: SegmentHeader, seal: Seal) -> tuple[int, bytes | None]:
+    """Return the last LSN and the link of the last intact frame with entries in a sealed segment."""
+    runs, end = seal.runs, seal.offset
+    for offset, lsn in zip(reversed(runs.offsets), reversed(runs.first_lsns), strict=True):
+        walk, has_entries = FrameReader(source, header, offset, end, lsn), False
+        for run in walk.runs():
+            has_entries = has_entries or run.intact.entries > 0
+        if has_entries:
+            return walk.expected_lsn - 1, walk.link
+        end = offset
+    return header.first_lsn - 1, header.previous_link

@@ -1,4 +1,4 @@
-"""What the engine knows of the segments of an open log."""
+"""What the engine knows about the segments of an open log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from walogs.formats.segment_format import Kind, Seal, SegmentHeader, Stop
+from walogs.engine.segment_scan import SegmentScan
+from walogs.errors import Corrupt, SegmentNotFound, UnsupportedFormat
+from walogs.formats.segment_format import Kind, Seal, SegmentHeader, StopReason
+from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from walogs.engine.source import Source
-    from walogs.engine.walk import SegmentScan
+    from walogs.engine.log_source import LogSource
     from walogs.formats.segment_format import RunIndex
 
 SEAL_SEARCH_BYTES = 64 * 1024
@@ -23,51 +25,55 @@ class CompletedSegment(NamedTuple):
 
     header: SegmentHeader
     last_lsn: int
-    """header.first_lsn - 1: it holds no entry."""
+    """The LSN of its last entry; `header.first_lsn - 1` if it holds none."""
     end: int
-    """Offset where its frames end."""
+    """The offset where its frames end."""
     size: int
+    """Its size in bytes."""
     seal_end: int
-    """Offset where its SEAL, which begins at `end`, ends; 0: it has none that was accepted."""
+    """The offset where its SEAL ends, which begins at `end`; 0 if it has no SEAL that was accepted."""
     runs: RunIndex | None
-    """Known when there is no SEAL to read it from."""
+    """The index of its runs; None if that can be read from its SEAL."""
     first_commit_ns: int | None
     last_commit_ns: int | None
+    link: bytes
+    """The link of the last frame with entries up to its end. Its successor's header holds the same."""
 
 
 @dataclass(slots=True)
 class ActiveSegment:
-    """The segment being written: always the last. Advanced after a commit is known good, never before (G7)."""
+    """The segment that appends go to. It is the newest, and advances only when a commit is known good (G7)."""
 
     header: SegmentHeader
     end: int
     size: int
     synced: int
-    """The end offset that had been written when the last sync that returned was called."""
+    """The offset up to which it is known to be synced."""
     frames: int
     entries: int
     runs: RunIndex
     first_commit_ns: int | None
     last_commit_ns: int
-    last_check: int
-    """Header CRC of its last frame with entries; 0: none."""
+    link: bytes
+    """The link of the last frame with entries, which may be in an earlier segment."""
     window: int
-    """Bytes to grow by, the next time."""
+    """The number of bytes by which it will grow the next time."""
     is_continuable: bool
-    """Whether this writer may write into it (G8)."""
+    """Whether this writer may write entries into it (G8)."""
 
 
-def superseded(segments: Sequence[CompletedSegment], lsn: int) -> int:
-    """How many of the oldest completed segments hold nothing after *lsn* (G11)."""
+def count_superseded(segments: Sequence[CompletedSegment], lsn: int) -> int:
+    """Return how many of the oldest completed segments hold nothing after *lsn* (G11)."""
     return next((k for k, segment in enumerate(segments) if segment.last_lsn > lsn), len(segments))
 
 
 def position_of(segments: Sequence[CompletedSegment], lsn: int, count: int) -> int:
-    """Position of the completed segment, of the first *count*, that holds *lsn*; or *count*: it is in a later one."""
+    """Return the position of the segment that holds *lsn* among the first *count*; *count* if a later one holds it."""
     return bisect_left(segments, lsn, hi=count, key=lambda segment: segment.last_lsn)
 
 
-def sealed(header: SegmentHeader, seal: Seal, size: int) -> CompletedSegment:
+def completed_by_seal(header: SegmentHeader, seal: Seal, size: int) -> CompletedSegment:
+    """Return a segment of *size* bytes as its SEAL describes it."""
     return CompletedSegment(
         header=header,
         last_lsn=seal.last_lsn,
@@ -77,10 +83,12 @@ def sealed(header: SegmentHeader, seal: Seal, size: int) -> CompletedSegment:
         runs=None,
         first_commit_ns=seal.first_commit_ns if seal.entries else None,
         last_commit_ns=seal.last_commit_ns if seal.entries else None,
+        link=seal.link,
     )
 
 
-def scanned(scan: SegmentScan) -> CompletedSegment:
+def completed_by_scan(scan: SegmentScan) -> CompletedSegment:
+    """Return a segment as its frames describe it."""
     return CompletedSegment(
         header=scan.header,
         last_lsn=scan.last_lsn,
@@ -90,23 +98,65 @@ def scanned(scan: SegmentScan) -> CompletedSegment:
         runs=scan.runs,
         first_commit_ns=scan.first_commit_ns,
         last_commit_ns=scan.last_commit_ns if scan.entries else None,
+        link=scan.link,
     )
 
 
-def read_seal(source: Source, header: SegmentHeader, offset: int, end: int) -> Seal | None:
-    """The SEAL that begins at *offset*; None: no intact one does. A cache: never fatal. Its own header says how much is
-    read, never the size of the segment (G16)."""
+def completed_by_rotation(old: ActiveSegment, seal_end: int) -> CompletedSegment:
+    """Return what was the active segment as a completed one. *seal_end* is 0 as long as it has no SEAL."""
+    return CompletedSegment(
+        header=old.header,
+        last_lsn=old.header.first_lsn + old.entries - 1,
+        end=old.end,
+        size=seal_end or old.size,
+        seal_end=seal_end,
+        runs=None if seal_end else old.runs,
+        first_commit_ns=old.first_commit_ns,
+        last_commit_ns=old.last_commit_ns if old.entries else None,
+        link=old.link,
+    )
+
+
+def completed_by_creation(header: SegmentHeader, *, entries: int, size: int, link: bytes) -> CompletedSegment:
+    """Return an immutable segment of *size* bytes that this process created; it holds at most one commit."""
+    time_ns = header.created_ns if entries else None
+    return CompletedSegment(
+        header=header,
+        last_lsn=header.first_lsn + entries - 1,
+        end=size,
+        size=size,
+        seal_end=0,
+        runs=None,
+        first_commit_ns=time_ns,
+        last_commit_ns=time_ns,
+        link=link,
+    )
+
+
+def read_seal(source: LogSource, header: SegmentHeader, offset: int, end: int) -> Seal | None:
+    """Return the SEAL that begins at *offset*, or None if there is no intact one.
+
+    A SEAL is a cache, so a damaged one is no error. The SEAL's own header says how much is read; the size of the
+    segment does not (G16).
+    """
     form = source.format
     found = form.header_at(source.store.read(header.number, offset, min(end, offset + 64)), 0, offset, header.salt)
-    if isinstance(found, Stop) or found.kind != Kind.SEAL.value or found.first_lsn < header.first_lsn:
+    if isinstance(found, StopReason) or found.kind != Kind.SEAL.value or found.first_lsn < header.first_lsn:
         return None
     buffer = source.store.read(header.number, offset, min(end, form.frame_end(found)))
-    seal = form.decode_seal(buffer, 0, found, header.first_lsn)
+    seal = form.decode_seal(buffer, 0, found, header.first_lsn, source.codec_of(header))
     return seal if seal is not None and seal.last_lsn + 1 == found.first_lsn else None
 
 
-def find_seal(source: Source, header: SegmentHeader, size: int) -> Seal | None:
-    """The SEAL of a completed segment, found from its last byte that is not zero."""
+def accepted_seal(source: LogSource, header: SegmentHeader, successor: SegmentHeader, size: int) -> Seal | None:
+    """Return the SEAL of a completed segment if it agrees with the segment's successor about the end, or None."""
+    seal = find_seal(source, header, size)
+    is_the_end = seal is not None and (seal.last_lsn + 1, seal.link) == (successor.first_lsn, successor.previous_link)
+    return seal if is_the_end else None
+
+
+def find_seal(source: LogSource, header: SegmentHeader, size: int) -> Seal | None:
+    """Return the SEAL of a completed segment, or None. It is searched backward from the last byte that is not zero."""
     end = size
     while end > source.format.traits.header_bytes:
         start = max(source.format.traits.header_bytes, end - SEAL_SEARCH_BYTES)
@@ -120,3 +170,31 @@ def find_seal(source: Source, header: SegmentHeader, size: int) -> Seal | None:
             return read_seal(source, header, offset, size)
         end = start
     return None
+
+
+def last_before(source: LogSource, older: Sequence[int]) -> int | None:
+    """Return the last LSN of the newest of these segments whose header is intact, or None if none is.
+
+    If the segment after them is damaged or gone, the entry after that LSN is the first in doubt.
+    """
+    for number in reversed(older):
+        try:
+            header = source.header(number)
+        except (Corrupt, SegmentNotFound, UnsupportedFormat):
+            continue
+        try:
+            return last_lsn_of(source, header)
+        except (Corrupt, SegmentNotFound):
+            return header.first_lsn - 1
+    return None
+
+
+def last_lsn_of(source: LogSource, header: SegmentHeader) -> int:
+    """Return the last LSN of a completed segment, from its SEAL, or from its frames if it has none.
+
+    Raises `Corrupt`, `SegmentNotFound`.
+    """
+    size = source.store.size(header.number)
+    has_seal = source.format.traits.has_seal and is_appendable(source.store)
+    seal = find_seal(source, header, size) if has_seal else None
+    return seal.last_lsn if seal is not None else SegmentScan(source, header, size).last_lsn

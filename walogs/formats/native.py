@@ -1,21 +1,26 @@
-"""Format 1, `native`. Little-endian throughout; docs/format.md has each rule's reason and a worked example.
+"""Format 1, `native`. All numbers are little-endian. docs/format.md has the reason for each rule, and an example.
 
 Segment header, 512 bytes
-      0   8  magic 89 57 41 4C 4F 47 0D 0A         64   8  first LSN this segment will hold
-      8   2  format version, 1                     72   8  base LSN
-     10   2  flags: bit 0 FENCE, bit 1 BASE        80   4  salt of the previous segment
-     12   4  salt, not 0                           84   4  header CRC of its last frame with entries
-     16  16  log id                                88   8  created, Unix nanoseconds
-     32  16  writer id                             96  64  codec name: length u8, then UTF-8
-     48   8  segment number                       160 348  codec parameters: length u16, then JSON
+      0   8  magic 89 57 41 4C 4F 47 0D 0A         72   8  first LSN of the log
+      8   2  format version, 1                     80   8  link: of the last frame with entries before this segment
+     10   2  flags: bit 0 FENCE, bit 1 CHECKPOINT        88   8  created, Unix nanoseconds
+     12   4  salt, not 0                           96   4  salt of the previous segment
+     16  16  log id                               100  64  codec name: length u8, then UTF-8
+     32  16  writer id                            164 280  codec parameters: length u16, then JSON
+     48   8  segment number                       444  64  the codec's check of bytes 0-443
      56   8  epoch                                508   4  CRC-32 of bytes 0-507
+     64   8  first LSN this segment will hold
 
-Frame: 40-byte header, body, zero padding to a multiple of 8
-      0   2  magic D7 57                           16   8  time of the commit, Unix nanoseconds
-      2   1  kind: 1 ENTRIES, 2 SEAL, 3 CHECKPOINT 24   4  entries in the body
-      3   1  flags, 0                              28   4  offset of this frame in the segment
-      4   4  body bytes (stored form and check)    32   4  synced: end offset known synced when it was written
-      8   8  first LSN                             36   4  CRC-32 of bytes 0-35, from the segment's salt
+Frame: 48-byte header, body, zero padding to a multiple of 8
+      0   2  magic D7 57                           24   8  link: of the last frame with entries before this one
+      2   1  kind: 1 ENTRIES, 2 SEAL, 3 CHECKPOINT 32   4  entries in the body
+      3   1  flags, 0                              36   4  offset of this frame in the segment
+      4   4  body bytes (stored form and check)    40   4  synced: end offset known synced when it was written
+      8   8  first LSN                             44   4  CRC-32 of bytes 0-43, from the segment's salt
+     16   8  time of the commit, Unix nanoseconds
+
+The link of a frame is the first 8 bytes of its check, with zeros after a shorter check. Before the first entry of a
+log, the link is the first 8 bytes of the log id.
 """
 
 from __future__ import annotations
@@ -31,43 +36,51 @@ from walogs.errors import UnsupportedFormat
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import (
     LARGEST,
-    Draft,
+    CheckedRun,
+    FormatFeatures,
+    FrameBuffer,
     FrameHeader,
-    Intact,
     Kind,
     Malformed,
     RunIndex,
     Seal,
     SegmentHeader,
-    Stop,
-    Traits,
+    StopReason,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from walogs.protocols import Codec
 
 MAGIC: Final = b"\x89WALOG\r\n"
 VERSION: Final = 1
 FENCE: Final = 1
-BASE: Final = 2
+CHECKPOINT: Final = 2
 HEADER_BYTES: Final = 512
-HEADER: Final = Struct("<8sHHI16s16sQQQQIIQ")
-CODEC_NAME_AT: Final = 96
+HEADER: Final = Struct("<8sHHI16s16sQQQQ8sQI")
+CODEC_NAME_AT: Final = 100
 CODEC_NAME_MAX: Final = 63
-CODEC_PARAMETERS_AT: Final = 160
-CODEC_PARAMETERS_MAX: Final = 346
+CODEC_PARAMETERS_AT: Final = 164
+CODEC_PARAMETERS_MAX: Final = 278
+PROOF_AT: Final = 444
+CHECK_BYTES_MAX: Final = 64
+"""A segment header has room for a check of this many bytes."""
 HEADER_CRC_AT: Final = 508
 
 FRAME_MAGIC: Final = b"\xd7\x57"
 FRAME_TAG: Final = 0x57D7
-FRAME: Final = Struct("<HBBIQQIII")
-FRAME_AND_CRC: Final = Struct("<HBBIQQIIII")
-FRAME_HEADER_BYTES: Final = 40
-BODY_AND_COUNT: Final = Struct("<4xI16xI")
+FRAME: Final = Struct("<HBBIQQ8sIII")
+TAGGED: Final = Struct("<IIQq8sIII")
+"""The fields of FRAME. Magic, kind and flags are one number, and a time that is too large is negative."""
+ENTRIES_TAG: Final = FRAME_TAG | 1 << 16
+FRAME_HEADER_BYTES: Final = 48
+BODY_AND_COUNT: Final = Struct("<4xI24xI")
 U32: Final = Struct("<I")
-CHECK_BYTES: Final = 4
+INTACT: Final = 0x2144DF1C
+"""The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
+LINK_BYTES: Final = 8
+LINK_AT: Final = 24
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 SEAL_BODY: Final = Struct("<IIQQqq")
@@ -75,39 +88,48 @@ SEAL_RUN: Final = Struct("<III")
 SEAL_TRAILER: Final = Struct("<I4s")
 SEAL_MARK: Final = b"SEAL"
 
-assert HEADER.size == CODEC_NAME_AT  # The tables above, and the bytes already on people's disks.
-assert CODEC_PARAMETERS_AT + 2 + CODEC_PARAMETERS_MAX == HEADER_CRC_AT
-assert FRAME.size + U32.size == FRAME_AND_CRC.size == FRAME_HEADER_BYTES
+assert HEADER.size == CODEC_NAME_AT  # The structs fit the tables above, and existing logs.
+assert CODEC_PARAMETERS_AT + 2 + CODEC_PARAMETERS_MAX == PROOF_AT == HEADER_CRC_AT - CHECK_BYTES_MAX
+assert FRAME.size + U32.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX: Final = 1 << 30
-"""No body before the codec is larger; leaves a codec room to grow it below the 2^31 - 1 that a frame can say."""
+"""The largest body before the codec, in bytes. A codec can make it larger, up to the 2^31 - 1 that a frame can say."""
 SEAL_BYTES_MAX: Final = 1 << 20
+NEAR_THE_END: Final = LARGEST - (1 << 33)
+"""Frames with LSNs above this are checked one by one. So no run that is checked at once can pass the largest LSN."""
 SEGMENT_BYTES_MAX: Final = (1 << 32) - 2 * SEAL_BYTES_MAX
-"""u32 offsets bound a segment to 4 GiB; this leaves room for the SEAL of one that is full, and for CHECKPOINTs."""
+"""The largest segment, in bytes. Offsets of 4 bytes allow 4 GiB.
+
+The difference is room for CHECKPOINTs, and for the SEAL of a full segment."""
 
 
 def offset_table(entries: list[bytes]) -> bytes:
-    """Where each of a batch's entries begins after the table, and where the last one ends."""
+    """Return the offset table of a batch: where each entry begins after the table, and where the last one ends."""
     offsets = array("I", accumulate(map(len, entries), initial=0))
     if sys.byteorder == "big":
         offsets.byteswap()
     return offsets.tobytes()
 
 
-class NativeFormat:
-    """The format of every log that walogs makes. Stateless."""
+def link_of(check: bytes) -> bytes:
+    """Return the link of the frame with this check."""
+    return check[:LINK_BYTES] if len(check) >= LINK_BYTES else check.ljust(LINK_BYTES, b"\0")
 
-    traits: Traits = Traits(
-        name="native",
+
+def is_check(codec: Codec, header: bytes, stored: bytes, check: bytes) -> bool:
+    """Return whether *check* proves that *stored* was written with *header*, as far as the codec can tell."""
+    own: Callable[[bytes, bytes, bytes], bool] | None = getattr(codec, "is_check", None)
+    return codec.check(header, stored) == check if own is None else own(header, stored, check)
+
+
+class NativeFormat:
+    """The format of every log that walogs makes. It has no state."""
+
+    traits: FormatFeatures = FormatFeatures(
         header_bytes=HEADER_BYTES,
         alignment=8,
-        has_watermark=True,
         has_seal=True,
-        has_base=True,
-        has_witness=True,
-        relies_on_windows=True,
-        has_batches=True,
-        has_codec=True,
+        has_durable_mark=True,
         body_bytes_max=BODY_BYTES_MAX,
         segment_bytes_max=SEGMENT_BYTES_MAX,
     )
@@ -117,28 +139,36 @@ class NativeFormat:
     def begins(self, head: bytes) -> bool:
         return head[: len(MAGIC)] == MAGIC
 
-    def encode_header(self, header: SegmentHeader) -> bytes:
+    def first_link(self, log_id: bytes) -> bytes:
+        return log_id[:LINK_BYTES]
+
+    def encode_header(self, header: SegmentHeader, codec: Codec) -> bytes:
         name, parameters = header.codec_name.encode(), header.codec_parameters
         if not 0 < len(name) <= CODEC_NAME_MAX or len(parameters) > CODEC_PARAMETERS_MAX:
-            raise Malformed("codec name or parameters do not fit a segment header")
+            raise Malformed("the codec's name or parameters do not fit into a segment header")
         fixed = HEADER.pack(
             MAGIC,
             VERSION,
-            (FENCE if header.is_fence else 0) | (BASE if header.is_base else 0),
+            (FENCE if header.is_fence else 0) | (CHECKPOINT if header.is_checkpoint else 0),
             header.salt,
             header.log_id,
             header.writer_id,
             header.number,
             header.epoch,
             header.first_lsn,
-            header.base_lsn,
-            header.previous_salt,
-            header.previous_check,
+            header.log_first_lsn,
+            header.previous_link,
             header.created_ns,
+            header.previous_salt,
         )
         named = fixed + bytes((len(name),)) + name.ljust(CODEC_NAME_MAX, b"\0")
-        whole = named + pack("<H", len(parameters)) + parameters.ljust(CODEC_PARAMETERS_MAX, b"\0")
+        told = named + pack("<H", len(parameters)) + parameters.ljust(CODEC_PARAMETERS_MAX, b"\0")
+        whole = told + codec.check(heading(header.salt), told).ljust(CHECK_BYTES_MAX, b"\0")
         return whole + U32.pack(crc32(whole, 0))
+
+    def is_header_of(self, data: bytes, header: SegmentHeader, codec: Codec) -> bool:
+        check, rest = data[PROOF_AT : PROOF_AT + codec.check_bytes], data[PROOF_AT + codec.check_bytes : HEADER_CRC_AT]
+        return not rest.strip(b"\0") and is_check(codec, heading(header.salt), data[:PROOF_AT], check)
 
     def decode_header(self, data: bytes) -> SegmentHeader:
         if not self.begins(data):
@@ -148,16 +178,18 @@ class NativeFormat:
         if U32.unpack_from(data, HEADER_CRC_AT)[0] != crc32(data[:HEADER_CRC_AT], 0):
             raise Malformed("its header's CRC does not match")
         fields = HEADER.unpack_from(data)
-        _, version, flags, salt, log_id, writer_id, number, epoch, first_lsn, base_lsn, previous, check, created = (
+        _, version, flags, salt, log_id, writer_id, number, epoch, first_lsn, log_first_lsn, link, created, previous = (
             fields
         )
-        if version != VERSION:  # Every version keeps magic, version and this CRC where they are: newer is not damaged.
+        if version != VERSION:  # This is no damage: every version has its magic, version and CRC here.
             raise UnsupportedFormat(f"format version {version}; this release reads {VERSION}", found=str(version))
-        if flags & ~(FENCE | BASE):
+        if flags & ~(FENCE | CHECKPOINT):
             raise UnsupportedFormat(f"header flags {flags:#06x}; this release knows 0x0003", found=f"{flags:#06x}")
         name_bytes = data[CODEC_NAME_AT]
         (parameter_bytes,) = unpack_from("<H", data, CODEC_PARAMETERS_AT)
-        in_order = 1 <= base_lsn <= first_lsn <= LARGEST and 0 < number < LARGEST and 0 < epoch < LARGEST >= created
+        in_order = (
+            1 <= log_first_lsn <= first_lsn <= LARGEST and 0 < number < LARGEST and 0 < epoch < LARGEST >= created
+        )
         if not salt or not in_order or name_bytes > CODEC_NAME_MAX or parameter_bytes > CODEC_PARAMETERS_MAX:
             raise Malformed("its header holds values that no writer makes")
         try:
@@ -168,18 +200,18 @@ class NativeFormat:
         return SegmentHeader(
             number=number,
             first_lsn=first_lsn,
-            base_lsn=base_lsn,
+            log_first_lsn=log_first_lsn,
             epoch=epoch,
             log_id=log_id,
             writer_id=writer_id,
             salt=salt,
             previous_salt=previous,
-            previous_check=check,
+            previous_link=link,
             created_ns=created,
             codec_name=name,
             codec_parameters=parameters,
             is_fence=bool(flags & FENCE),
-            is_base=bool(flags & BASE),
+            is_checkpoint=bool(flags & CHECKPOINT),
         )
 
     # Writing frames
@@ -193,114 +225,159 @@ class NativeFormat:
     def body(self, entries: list[bytes]) -> bytes:
         return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> Draft:
+    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
         table = offset_table(entries)
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        return Draft(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
+        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
 
     def encode_entries(
         self,
         salt: int,
         offset: int,
         synced: int,
+        link: bytes,
         first_lsn: int,
         count: int,
         time_ns: int,
-        stored: bytes | Draft,
+        stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, int]:
+    ) -> tuple[bytes | bytearray, bytes]:
         size = len(stored) + codec.check_bytes
-        head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, count, offset, synced)
-        seed = crc32(head, salt)
-        if isinstance(stored, Draft):
+        head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
+        header = head + U32.pack(crc32(head, salt))
+        if isinstance(stored, FrameBuffer):
             frame, end = stored.frame, FRAME_HEADER_BYTES + len(stored)
-            frame[:FRAME_HEADER_BYTES] = head + U32.pack(seed)
-            frame[end : end + codec.check_bytes] = codec.check(seed, memoryview(frame)[FRAME_HEADER_BYTES:end])
-            return frame, seed
-        return b"".join((head, U32.pack(seed), stored, codec.check(seed, stored), PADDING[-size & 7])), seed
+            check = codec.check(header, memoryview(frame)[FRAME_HEADER_BYTES:end])
+            frame[:FRAME_HEADER_BYTES] = header
+            frame[end : end + codec.check_bytes] = check
+            return frame, link_of(check)
+        check = codec.check(header, stored)
+        own_link = check[:LINK_BYTES] if len(check) > LINK_BYTES else check.ljust(LINK_BYTES, b"\0")
+        return b"".join((header, stored, check, PADDING[-size & 7])), own_link
 
-    def encode_checkpoint(self, salt: int, offset: int, synced: int, base_lsn: int, time_ns: int) -> bytes:
-        head = FRAME.pack(FRAME_TAG, 3, 0, CHECK_BYTES, base_lsn, time_ns, 0, offset, synced)
-        seed = crc32(head, salt)
-        return head + U32.pack(seed) + U32.pack(crc32(b"", seed)) + PADDING[4]
+    def encode_checkpoint(
+        self, salt: int, offset: int, synced: int, link: bytes, log_first_lsn: int, time_ns: int, codec: Codec
+    ) -> bytes:
+        head = FRAME.pack(FRAME_TAG, 3, 0, codec.check_bytes, log_first_lsn, time_ns, link, 0, offset, synced)
+        header = head + U32.pack(crc32(head, salt))
+        return b"".join((header, codec.check(header, b""), PADDING[-codec.check_bytes & 7]))
 
-    def encode_seal(self, header: SegmentHeader, synced: int, seal: Seal) -> bytes:
-        runs = seal.runs
+    def encode_seal(self, header: SegmentHeader, synced: int, seal: Seal, codec: Codec) -> bytes:
+        runs, last_ns = seal.runs, seal.last_commit_ns
         body = SEAL_BODY.pack(
-            seal.frames, len(runs), seal.entries, seal.last_lsn, seal.first_commit_ns, seal.last_commit_ns
+            seal.frames, len(runs), seal.entries, seal.last_lsn, seal.first_commit_ns, last_ns
         ) + b"".join(
             SEAL_RUN.pack(offset, first_lsn - header.first_lsn, crc)
             for offset, first_lsn, crc in zip(runs.offsets, runs.first_lsns, runs.crcs, strict=True)
         )
-        size = len(body) + CHECK_BYTES + SEAL_TRAILER.size
-        head = FRAME.pack(FRAME_TAG, 2, 0, size, seal.last_lsn + 1, seal.last_commit_ns, 0, seal.offset, synced)
-        seed = crc32(head, header.salt)
-        check, trailer = U32.pack(crc32(body, seed)), SEAL_TRAILER.pack(seal.offset, SEAL_MARK)
-        return b"".join((head, U32.pack(seed), body, check, trailer, PADDING[-size & 7]))
+        size = len(body) + codec.check_bytes + SEAL_TRAILER.size
+        head = FRAME.pack(FRAME_TAG, 2, 0, size, seal.last_lsn + 1, last_ns, seal.link, 0, seal.offset, synced)
+        frame_header = head + U32.pack(crc32(head, header.salt))
+        check, trailer = codec.check(frame_header, body), SEAL_TRAILER.pack(seal.offset, SEAL_MARK)
+        return b"".join((frame_header, body, check, trailer, PADDING[-size & 7]))
 
     # Reading frames
 
-    def header_at(self, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | Stop:
+    def header_at(self, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | StopReason:
         if len(buffer) - index < FRAME_HEADER_BYTES:
-            return Stop.END
-        tag, kind, flags, size, first_lsn, time_ns, count, at, synced, crc = FRAME_AND_CRC.unpack_from(buffer, index)
-        if tag != FRAME_TAG or at != offset or crc32(buffer[index : index + 36], salt) != crc:
-            return Stop.NOT_A_FRAME
-        return FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, crc)
+            return StopReason.END
+        tag, kind, flags, size, first_lsn, time_ns, link, count, at, synced = FRAME.unpack_from(buffer, index)
+        is_header = tag == FRAME_TAG and at == offset
+        if not is_header or crc32(buffer[index : index + FRAME_HEADER_BYTES], salt) != INTACT:
+            return StopReason.NOT_A_FRAME
+        return FrameHeader(
+            kind=kind,
+            flags=flags,
+            body_bytes=size,
+            first_lsn=first_lsn,
+            time_ns=time_ns,
+            entries=count,
+            offset=offset,
+            synced=synced,
+            link=link,
+        )
 
     def frame_end(self, header: FrameHeader) -> int:
         return (header.offset + FRAME_HEADER_BYTES + header.body_bytes + 7) & -8
 
     def check_at(self, buffer: bytes, index: int, header: FrameHeader, codec: Codec) -> bool:
-        start, end = index + FRAME_HEADER_BYTES, index + FRAME_HEADER_BYTES + header.body_bytes
-        if header.kind == 1:
-            middle = end - codec.check_bytes
-            return middle >= start and codec.check(header.crc, buffer[start:middle]) == buffer[middle:end]
-        if header.kind == 3:
-            return buffer[start:end] == U32.pack(crc32(b"", header.crc))
-        if header.kind == 2:
-            middle = end - CHECK_BYTES - SEAL_TRAILER.size
-            check = buffer[middle : middle + CHECK_BYTES]
-            return middle >= start and U32.pack(crc32(buffer[start:middle], header.crc)) == check
-        return False
+        start = index + FRAME_HEADER_BYTES
+        end = start + header.body_bytes - (SEAL_TRAILER.size if header.kind == 2 else 0)
+        middle = end - codec.check_bytes
+        if middle < start or header.kind not in (1, 2, 3) or (header.kind == 3 and middle > start):
+            return False
+        return is_check(codec, buffer[index:start], buffer[start:middle], buffer[middle:end])
+
+    def link_at(self, buffer: bytes, index: int, header: FrameHeader, check_bytes: int) -> bytes:
+        end = index + FRAME_HEADER_BYTES + header.body_bytes
+        return link_of(buffer[end - check_bytes : end])
 
     def intact(
-        self, buffer: bytes, index: int, offset: int, salt: int, first_lsn: int, room: int, codec: Codec
-    ) -> Intact:
-        unpack, check, check_bytes = FRAME_AND_CRC.unpack_from, codec.check, codec.check_bytes
+        self,
+        buffer: bytes,
+        index: int,
+        offset: int,
+        salt: int,
+        first_lsn: int,
+        link: bytes | None,
+        room: int,
+        codec: Codec,
+    ) -> CheckedRun:
+        unpack, check, check_bytes = TAGGED.unpack_from, codec.check, codec.check_bytes
+        own: Callable[[bytes, bytes, bytes], bool] | None = getattr(codec, "is_check", None)
+        fill = bytes(LINK_BYTES - check_bytes) if check_bytes < LINK_BYTES else b""
         at, full, limit, base = index, index + room, len(buffer), offset - index
-        frames = highest = last_crc = first_ns = last_ns = 0
+        last_link = buffer[index + LINK_AT : index + LINK_AT + LINK_BYTES] if link is None else link
+        frames = highest = first_ns = last_ns = 0
         lsn = first_lsn
-        while at < full and at + FRAME_HEADER_BYTES <= limit:
-            tag, kind, flags, size, first, time_ns, count, where, synced, crc = unpack(buffer, at)
-            end, start = at + ((size + 47) & -8), at + FRAME_HEADER_BYTES
+        if lsn > NEAR_THE_END:
+            full = 0
+        while at < full and at + 48 <= limit:
+            tag, size, first, time_ns, before, count, where, synced = unpack(buffer, at)
+            start = at + 48
+            after = at + ((size + 55) & -8)
             middle = start + size - check_bytes
             if (
-                tag != FRAME_TAG
-                or kind != 1
-                or flags
+                tag != ENTRIES_TAG
                 or first != lsn
-                or not count
+                or before != last_link
+                or (count != 1 and (frames or not count))
                 or where != at + base
                 or synced > where
-                or time_ns > LARGEST
-                or lsn + count > LARGEST
-                or (frames and count > 1)
-                or end > limit
+                or time_ns < 0
+                or after > limit
                 or middle < start
-                or crc32(buffer[at : at + 36], salt) != crc
-                or check(crc, buffer[start:middle]) != buffer[middle : start + size]
             ):
+                break
+            header, proof = buffer[at:start], buffer[middle : start + size]
+            if crc32(header, salt) != INTACT:
+                break
+            if own is None:
+                if check(header, buffer[start:middle]) != proof:
+                    break
+            elif not own(header, buffer[start:middle], proof):
                 break
             if not frames:
                 first_ns = time_ns
-            if synced > highest:  # noqa: PLR1730  # a call would cost a sixth of the whole loop
+            if synced > highest:  # noqa: PLR1730  # a call of max() would take a sixth of the loop's time
                 highest = synced
-            frames, lsn, last_crc, last_ns, at = frames + 1, lsn + count, crc, time_ns, end
-            if count > 1:  # stays alone: if its table turns out to be bad, what is before it was handed out
+            last_link = proof + fill if fill else proof[:LINK_BYTES]
+            frames += 1
+            lsn += count
+            last_ns = time_ns
+            at = after
+            if count > 1:  # a batch is read alone: if its table is bad, the entries before it are returned all the same
                 break
-        return Intact(at, frames, lsn - first_lsn, highest, last_crc, first_ns, last_ns)
+        return CheckedRun(
+            end=at,
+            frames=frames,
+            entries=lsn - first_lsn,
+            synced=highest,
+            link=last_link,
+            first_time_ns=first_ns,
+            last_time_ns=last_ns,
+        )
 
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
         at = buffer.find(FRAME_MAGIC, start)
@@ -318,9 +395,9 @@ class NativeFormat:
     def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
         at = 0
         while at < len(run):
-            _, kind, flags, size, first_lsn, time_ns, count, offset, synced, crc = FRAME_AND_CRC.unpack_from(run, at)
-            yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, crc), at
-            at += (size + 47) & -8
+            _, kind, flags, size, first_lsn, time_ns, link, count, offset, synced = FRAME.unpack_from(run, at)
+            yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
+            at += (size + 55) & -8
 
     def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
         at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
@@ -333,7 +410,7 @@ class NativeFormat:
                 start, offsets = 4 * (count + 1), self.offsets(body, count)
                 return body[start + offsets[position] : start + offsets[position + 1]]
             position -= count
-            at += (size + 47) & -8
+            at += (size + 55) & -8
         return None
 
     def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
@@ -344,10 +421,10 @@ class NativeFormat:
         while at < end:
             size, count = unpack(run, at)
             if count == 1:
-                add(run[at + 40 : at + less + size])
+                add(run[at + 48 : at + less + size])
             elif count:
-                found += self.split(run[at + 40 : at + less + size], count)
-            at += (size + 47) & -8
+                found += self.split(run[at + 48 : at + less + size], count)
+            at += (size + 55) & -8
         return found
 
     def split(self, body: bytes, count: int) -> list[bytes]:
@@ -358,42 +435,59 @@ class NativeFormat:
         return [data[a:b] for a, b in pairwise(offsets)]
 
     def offsets(self, body: bytes, count: int) -> tuple[int, ...]:
-        """The table before a batch's entries, and that it can be one."""
+        """Return the offset table of a batch. Raise `Malformed` if these bytes cannot be one."""
         start = 4 * (count + 1)
         if len(body) < start:
             raise Malformed(f"a body of {len(body)} bytes cannot hold {count} entries")
         offsets = unpack_from(f"<{count + 1}I", body)
         if offsets[0] != 0 or offsets[-1] != len(body) - start or not all(map(le, offsets, offsets[1:])):
-            raise Malformed("its table of entry offsets is not ascending from 0 to the body's end")
+            raise Malformed("its table of entry offsets does not ascend from 0 to the end of the body")
         return offsets
 
     # SEALs
 
-    def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int) -> Seal | None:
+    def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int, codec: Codec) -> Seal | None:
         start, size = index + FRAME_HEADER_BYTES, header.body_bytes
-        fixed = SEAL_BODY.size + CHECK_BYTES + SEAL_TRAILER.size
+        fixed = SEAL_BODY.size + codec.check_bytes + SEAL_TRAILER.size
         if header.kind != Kind.SEAL.value or size < fixed or len(buffer) < start + size:
             return None
         frames, count, entries, last_lsn, first_ns, last_ns = SEAL_BODY.unpack_from(buffer, start)
         middle = start + SEAL_BODY.size + count * SEAL_RUN.size
         if size != fixed + count * SEAL_RUN.size:
             return None
-        if U32.unpack_from(buffer, middle)[0] != crc32(buffer[start:middle], header.crc):
+        if not self.check_at(buffer, index, header, codec):
             return None
-        if SEAL_TRAILER.unpack_from(buffer, middle + CHECK_BYTES) != (header.offset, SEAL_MARK):
+        if SEAL_TRAILER.unpack_from(buffer, middle + codec.check_bytes) != (header.offset, SEAL_MARK):
             return None
         if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
         runs = RunIndex()
         for offset, delta, crc in SEAL_RUN.iter_unpack(buffer[start + SEAL_BODY.size : middle]):
-            runs.append(offset, first_lsn + delta, crc)
+            runs.add_run(offset, first_lsn + delta, crc)
         ascending = all(a < b for a, b in pairwise((*runs.offsets, header.offset)))
         if not ascending or (runs.offsets and runs.offsets[0] != HEADER_BYTES):
             return None
-        return Seal(header.offset, self.frame_end(header), frames, entries, last_lsn, first_ns, last_ns, runs)
+        end = self.frame_end(header)
+        return Seal(
+            offset=header.offset,
+            end=end,
+            frames=frames,
+            entries=entries,
+            last_lsn=last_lsn,
+            first_commit_ns=first_ns,
+            last_commit_ns=last_ns,
+            link=header.link,
+            runs=runs,
+        )
 
     def seal_offset(self, tail: bytes) -> int | None:
         if len(tail) < SEAL_TRAILER.size:
             return None
         offset, mark = SEAL_TRAILER.unpack_from(tail, len(tail) - SEAL_TRAILER.size)
         return offset if mark == SEAL_MARK else None
+
+
+def heading(salt: int) -> bytes:
+    """Return the frame header with which a codec checks a segment header. Its kind is 0, and so is its offset."""
+    head = FRAME.pack(FRAME_TAG, 0, 0, 0, 0, 0, bytes(LINK_BYTES), 0, 0, 0)
+    return head + U32.pack(crc32(head, salt))

@@ -1,5 +1,7 @@
-"""The seam between the engine, which knows no byte, and a format, which knows no store. `docs/segment-format.md`
-says what each member answers, for `native` and for a format without headers, SEAL, CHECKPOINT and watermark."""
+"""The seam between the engine and a format. The engine knows no bytes, and the format knows no store.
+
+`docs/segment-format.md` says what each member answers.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from walogs.protocols import Codec
 
 RUN_BYTES: Final = 64 * 1024
-"""A run is whole frames, at least this many bytes of them; the last run of a segment may be shorter."""
+"""A run holds whole frames, and at least this many bytes. The last run of a segment may be shorter."""
 
 LARGEST: Final = (1 << 63) - 1
-"""No LSN, epoch or time (Unix nanoseconds: the year 2262) that a writer makes is larger."""
+"""The largest LSN, epoch and time that a writer makes. As a time, in Unix nanoseconds, it lies in the year 2262."""
 
 
 class Malformed(Exception):
-    """Bytes whose checks hold but which no writer of this format makes. The engine adds where, and raises `Corrupt`."""
+    """The checks of these bytes hold, but no writer of this format makes them. The engine adds the place, and raises
+    `Corrupt`."""
 
 
 class Kind(Enum):
@@ -37,8 +40,8 @@ class Kind(Enum):
     CHECKPOINT = 3
 
 
-class Stop(Enum):
-    """Why no intact frame could be read at an offset: an observation. What it means is for the verdict to say."""
+class StopReason(Enum):
+    """Why no intact frame could be read at an offset. The verdict decides what that means."""
 
     END = "the bytes end there"
     NOT_A_FRAME = "no frame header is there"
@@ -48,74 +51,68 @@ class Stop(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What a format can say. The engine asks these, never the format's name."""
+class FormatFeatures:
+    """What a format can say. The engine asks for these, and never for the name of the format."""
 
-    name: str
     header_bytes: int
-    """0: segments have no header; number and first LSN then come from the name and the first frame."""
+    """Length of a segment's header. 0 means that number and first LSN come from the name and the first frame."""
     alignment: int
-    """Frames begin at multiples of this."""
-    has_watermark: bool
-    """Frames testify how far their segment had been synced when they were written."""
+    """Frames begin at multiples of this many bytes."""
     has_seal: bool
-    has_base: bool
-    """Headers and CHECKPOINTs carry the base. False: segments are removed ascending, one durable removal at a time."""
-    has_witness: bool
-    relies_on_windows: bool
-    """Recovery may write in place, since every byte of a segment was zero-filled and synced before it was used."""
-    has_batches: bool
-    """A frame can hold many entries."""
-    has_codec: bool
+    has_durable_mark: bool
     body_bytes_max: int
+    """Largest length of a body, in bytes."""
     segment_bytes_max: int
-    """No frame of entries ends after this."""
+    """No frame with entries ends after this offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """What a segment says of itself and of the history before it."""
+    """What the header of a segment says about the segment and the history before it."""
 
     number: int
     first_lsn: int
-    base_lsn: int
+    log_first_lsn: int
     epoch: int
     log_id: bytes
     writer_id: bytes
     salt: int
     previous_salt: int
-    """Salt of the segment before it; 0: none."""
-    previous_check: int
-    """Header CRC of the last frame with entries in the segment before it; 0: none."""
+    """Salt of the segment before it. 0 means that there is none."""
+    previous_link: bytes
+    """Link of the last frame with entries before this segment. In the first segment of a log it is `first_link`."""
     created_ns: int
     codec_name: str
     codec_parameters: bytes
     is_fence: bool = False
-    """It opened a store that fences by creation; it holds no frame."""
-    is_base: bool = False
-    """It is a checkpoint in such a store; it holds no frame."""
+    """The segment was created to fence an older writer. It holds no frame."""
+    is_checkpoint: bool = False
+    """The segment is a checkpoint in an immutable-segment store. It holds no frame."""
 
 
 class FrameHeader(NamedTuple):
-    """A frame header whose CRC, salt and offset hold; nothing is said of its body."""
+    """A frame header with a valid CRC, salt and offset. Its body was not looked at."""
 
     kind: int
     flags: int
     body_bytes: int
-    """The stored body and its check."""
+    """Length of the stored body and its check, in bytes."""
     first_lsn: int
     time_ns: int
     entries: int
-    """How many its body holds; 0 in a SEAL and a CHECKPOINT."""
+    """How many entries the body holds. It is 0 in a SEAL and in a CHECKPOINT."""
     offset: int
     synced: int
-    crc: int
+    link: bytes
+    """Link of the last frame with entries before it."""
 
 
-class Draft:
-    """A frame that lacks only its header and check; its length is its body's.
+class FrameBuffer:
+    """A frame without its header and check. `len()` is the length of its body, in bytes.
 
-    Data is copied once: a second copy of a large batch has malloc give memory back and fetch it again each time."""
+    The data of a batch is copied only once. With a second copy of a large batch, malloc would return the memory to the
+    system and ask for it again each time.
+    """
 
     __slots__ = ("_body_bytes", "frame")
 
@@ -127,23 +124,24 @@ class Draft:
         return self._body_bytes
 
 
-class Intact(NamedTuple):
-    """Frames with entries, end to end, whose every check holds."""
+class CheckedRun(NamedTuple):
+    """What consecutive frames with entries say. All of their checks hold."""
 
     end: int
-    """Index in the buffer after the last one's padding."""
+    """Index in the buffer after the padding of the last frame."""
     frames: int
     entries: int
     synced: int
-    """The highest that one of them names."""
-    crc: int
-    """Header CRC of the last one."""
+    """The highest offset that one of the frames names as synced."""
+    link: bytes
+    """Link of the last frame."""
     first_time_ns: int
     last_time_ns: int
 
 
 class RunIndex:
-    """Where the runs of a segment begin, their first LSNs and their CRCs: what a SEAL carries, built while writing."""
+    """The offset, first LSN and CRC of each run of a segment. A writer builds it while it writes, and a SEAL
+    holds it."""
 
     __slots__ = ("_open_bytes", "crcs", "first_lsns", "offsets")
 
@@ -158,11 +156,11 @@ class RunIndex:
 
     @property
     def room(self) -> int:
-        """With this many bytes of frames, or with the frame that passes it, the run is complete."""
+        """Bytes that the open run still takes. It is complete with the frame that reaches or passes them."""
         return RUN_BYTES - self._open_bytes if self._open_bytes < RUN_BYTES else RUN_BYTES
 
     def add(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int) -> None:
-        """The next whole frame, padding included; or several, of which only the last may pass `room`."""
+        """Add the next whole frames with their padding. Only the last of them may pass `room`."""
         if self._open_bytes >= RUN_BYTES:
             self.offsets.append(offset)
             self.first_lsns.append(first_lsn)
@@ -172,73 +170,89 @@ class RunIndex:
             self.crcs[-1] = crc32(frame, self.crcs[-1])
             self._open_bytes += frame_bytes
 
-    def append(self, offset: int, first_lsn: int, crc: int) -> None:
-        """A complete run, as a SEAL tells it."""
+    def add_run(self, offset: int, first_lsn: int, crc: int) -> None:
+        """Add a complete run, as a SEAL describes it."""
         self.offsets.append(offset)
         self.first_lsns.append(first_lsn)
         self.crcs.append(crc)
 
     def run_with(self, lsn: int) -> int:
-        """Position of the run that holds this LSN (it is not below the first run's)."""
+        """Return the position of the run that holds this LSN. The LSN is not below that of the first run."""
         return max(bisect_right(self.first_lsns, lsn) - 1, 0)
 
     def run_at(self, offset: int) -> int:
-        """Position of the run that holds this offset."""
+        """Return the position of the run that holds this offset."""
         return max(bisect_right(self.offsets, offset) - 1, 0)
 
     def copy(self) -> RunIndex:
-        twin = RunIndex()
-        twin.offsets, twin.first_lsns, twin.crcs = self.offsets[:], self.first_lsns[:], self.crcs[:]
-        twin._open_bytes = self._open_bytes
-        return twin
+        copied = RunIndex()
+        copied.offsets, copied.first_lsns, copied.crcs = self.offsets[:], self.first_lsns[:], self.crcs[:]
+        copied._open_bytes = self._open_bytes
+        return copied
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a SEAL says of the segment that it completes."""
+    """What a SEAL says about the segment that it completes."""
 
     offset: int
-    """Where the SEAL begins: the end of the frames before it."""
+    """Where the SEAL begins, and the frames before it end."""
     end: int
     frames: int
     entries: int
     last_lsn: int
     first_commit_ns: int
     last_commit_ns: int
+    link: bytes
+    """Link of the last frame with entries before it."""
     runs: RunIndex
 
 
 class SegmentFormat(Protocol):
-    """Members raise `Malformed` for impossible values and `UnsupportedFormat` for later versions; none does I/O."""
+    """How segments and frames are encoded and decoded. No member reads or writes a store.
 
-    traits: Traits
+    Members raise `Malformed` for values that no writer makes, and `UnsupportedFormat` for later versions.
+    """
+
+    traits: FormatFeatures
 
     def begins(self, head: bytes) -> bool:
-        """Whether a segment with these first 8 bytes is of this format, whatever became of the rest."""
+        """Return whether a segment with these first 8 bytes is of this format. The rest may be damaged."""
         ...
 
-    def encode_header(self, header: SegmentHeader) -> bytes:
-        """`traits.header_bytes` bytes."""
+    def first_link(self, log_id: bytes) -> bytes:
+        """Return the link that the first frame of a log holds."""
+        ...
+
+    def encode_header(self, header: SegmentHeader, codec: Codec) -> bytes:
+        """Return the header, of `traits.header_bytes` bytes, with the codec's check in it."""
         ...
 
     def decode_header(self, data: bytes) -> SegmentHeader:
-        """From the first bytes of a segment. Raises `Malformed` (not a header of this format, or damaged)."""
+        """Decode the first bytes of a segment. Raises `Malformed` if they are damaged or of another format.
+
+        The codec's check is not looked at, because only the decoded header names the codec.
+        """
+        ...
+
+    def is_header_of(self, data: bytes, header: SegmentHeader, codec: Codec) -> bool:
+        """Return whether the codec's check in *data* holds. *header* was decoded from *data*."""
         ...
 
     def frame_bytes(self, stored_bytes: int, check_bytes: int) -> int:
-        """A whole frame's length, padding included."""
+        """Return the length of a whole frame with its padding."""
         ...
 
     def body(self, entries: list[bytes]) -> bytes:
-        """One body for these entries (one or more): what the codec is given."""
+        """Return the body for one or more entries, as the codec takes it."""
         ...
 
     def body_bytes(self, count: int, entries_bytes: int) -> int:
-        """Length of the body for *count* entries of *entries_bytes* in all."""
+        """Return the length of a body with *count* entries, which have *entries_bytes* bytes in all."""
         ...
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> Draft:
-        """A batch's body, in place; for codecs that store a body as it is."""
+    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
+        """Return a frame with the body of a batch in place. It is for codecs that store a body as it is."""
         ...
 
     def encode_entries(
@@ -246,71 +260,92 @@ class SegmentFormat(Protocol):
         salt: int,
         offset: int,
         synced: int,
+        link: bytes,
         first_lsn: int,
         count: int,
         time_ns: int,
-        stored: bytes | Draft,
+        stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, int]:
-        """A whole frame with entries, and its header's CRC."""
+    ) -> tuple[bytes | bytearray, bytes]:
+        """Return a whole frame with entries, and its link."""
         ...
 
-    def encode_checkpoint(self, salt: int, offset: int, synced: int, base_lsn: int, time_ns: int) -> bytes:
-        """A whole CHECKPOINT frame (`has_base` only)."""
+    def encode_checkpoint(
+        self, salt: int, offset: int, synced: int, link: bytes, log_first_lsn: int, time_ns: int, codec: Codec
+    ) -> bytes:
+        """Return a whole CHECKPOINT frame."""
         ...
 
-    def encode_seal(self, header: SegmentHeader, synced: int, seal: Seal) -> bytes:
-        """A whole SEAL frame for `seal.offset` (`has_seal` only)."""
+    def encode_seal(self, header: SegmentHeader, synced: int, seal: Seal, codec: Codec) -> bytes:
+        """Return a whole SEAL frame for `seal.offset`. It is only called for a format with `has_seal`."""
         ...
 
-    def header_at(self, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | Stop:
-        """The frame header at *index* of the buffer, which is *offset* of the segment."""
+    def header_at(self, buffer: bytes, index: int, offset: int, salt: int) -> FrameHeader | StopReason:
+        """Return the frame header at *index* of the buffer, or why none is there. *offset* is its place in the
+        segment."""
         ...
 
     def check_at(self, buffer: bytes, index: int, header: FrameHeader, codec: Codec) -> bool:
-        """Whether the body, all of it in the buffer, is what was written with this header."""
+        """Return whether the codec's check of a frame holds. The buffer has all of its body."""
+        ...
+
+    def link_at(self, buffer: bytes, index: int, header: FrameHeader, check_bytes: int) -> bytes:
+        """Return the link of a frame with entries, as the frames after it hold it. The buffer has all of the frame."""
         ...
 
     def intact(
-        self, buffer: bytes, index: int, offset: int, salt: int, first_lsn: int, room: int, codec: Codec
-    ) -> Intact:
-        """Frames with entries from *index* of the buffer (*offset* of the segment) on, whole with their padding, as
-        long as all that `header_at`, `check_at` and the verdict ask of one holds and LSNs follow on from *first_lsn*;
-        ends with the frame that fills *room*, and a batch stands alone. What it stops at is not judged here."""
+        self,
+        buffer: bytes,
+        index: int,
+        offset: int,
+        salt: int,
+        first_lsn: int,
+        link: bytes | None,
+        room: int,
+        codec: Codec,
+    ) -> CheckedRun:
+        """Check consecutive frames with entries, from *index* of the buffer on, which is *offset* of the segment.
+
+        Each frame is whole with its padding, and passes what `header_at`, `check_at` and the verdict ask for. The LSNs
+        continue from *first_lsn*, and the links from *link*. If *link* is None, the link in the first frame is taken as
+        it is. The check ends with the frame that fills *room* bytes, and a batch is returned alone. The method does
+        not judge the frame at which it stops.
+        """
         ...
 
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
-        """Every frame header in the buffer from *start* on (*offset* is where the buffer begins), in linear time."""
+        """Yield every frame header in the buffer from *start* on, in linear time. The buffer begins at *offset*."""
         ...
 
     def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
-        """The entries of a run already found intact, stored as they are (identity codecs)."""
+        """Return the entries of an intact run. The codec stores them as they are."""
         ...
 
     def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
-        """One entry of a run already found intact, by its position among them (identity codecs); None: it has fewer."""
+        """Return the entry at *position* of an intact run, or None if it has fewer. The codec stores it as it is."""
         ...
 
     def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
-        """The headers of a run already found intact, and where in the run each begins."""
+        """Yield the frame headers of an intact run, each with its index in the run."""
         ...
 
     def stored(self, buffer: bytes, index: int, header: FrameHeader, check_bytes: int) -> memoryview:
-        """What the codec stored for that frame, without the check."""
+        """Return what the codec stored for that frame, without the check."""
         ...
 
     def split(self, body: bytes, count: int) -> list[bytes]:
-        """The entries of a body. Raises `Malformed`."""
+        """Return the entries of a body. Raises `Malformed`."""
         ...
 
     def frame_end(self, header: FrameHeader) -> int:
-        """Offset after the frame and its padding."""
+        """Return the offset after the frame and its padding."""
         ...
 
-    def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int) -> Seal | None:
-        """The SEAL with that header, all of it in the buffer; None: damaged."""
+    def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int, codec: Codec) -> Seal | None:
+        """Return the SEAL with that header, or None if it is damaged. The buffer has all of it."""
         ...
 
     def seal_offset(self, tail: bytes) -> int | None:
-        """Where the SEAL begins, from the segment's bytes up to the last that is not zero; None: no SEAL ends there."""
+        """Return where the SEAL begins, or None if no SEAL ends there. *tail* ends with the last byte other than
+        zero."""
         ...

@@ -1,6 +1,7 @@
-"""Logs of the Rust crate walogs 0.1: frames end to end from byte 0, no header. Recognised, so as never to be touched.
+"""Recognise the logs of the Rust crate walogs 0.1, so that walogs never changes one.
 
-Frame: length u32, CRC-32 u32 over length + LSN + data, LSN u64, data; little-endian.
+A segment of the crate has no header. Its frames follow one another from byte 0. A frame is: length u32, CRC-32 u32 over
+length, LSN and data, LSN u64, data. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from walogs.formats.crc32 import crc32
 FRAME: Final = Struct("<IIQ")
 ENTRY_BYTES_MAX: Final = 16 * 1024 * 1024
 HEAD_BYTES: Final = FRAME.size + ENTRY_BYTES_MAX
-"""So many bytes of a segment are enough to recognise it."""
+"""This many bytes from the beginning of a segment are enough to recognise it."""
 
 
 def recognises(head: bytes) -> bool:
-    """Whether these first bytes of a segment are the crate's: its first frame, intact, or nothing at all.
+    """Return whether a segment with these first bytes is of the crate. It begins with an intact frame, or it is empty.
 
-    A new log of the crate is an empty `wal-000001.log`; a native segment is never empty.
+    A new log of the crate is an empty `wal-000001.log`. A native segment is never empty.
     """
     if not head:
         return True

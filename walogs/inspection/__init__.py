@@ -1,1 +1,1 @@
-"""Looking into a log that is not opened for writing: verify, salvage, backup. Nothing here changes the log."""
+"""`verify`, `salvage`, `backup`, `repair`, and what `walogs info` shows. Only `repair` changes the log."""

@@ -1,208 +1,349 @@
-"""`backup`: a copy of a log that opens, made beside its writer. Every byte of it is checked on its way."""
+"""`backup`: copy a log beside its writer, so that the copy opens. Every byte is checked while it is copied.
+
+The newest segment is copied first, then the older ones, down to the log's first entry. A checkpoint removes the oldest
+segment first, so the two meet in the middle. What a checkpoint has removed by then is below the log's new first LSN,
+and the copy takes over that LSN. So one pass is enough, even beside a writer that checkpoints without pause.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from bisect import bisect_right
-from itertools import count, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.assembly import source_of
-from walogs.config import config_error, overridden
-from walogs.defaults.local_store import DIRECTORY_MODE, FILE_MODE, WITNESS, LocalStore, sync_full
-from walogs.engine.beside import completed_extent, look_beside
-from walogs.engine.reading import Extent
+from walogs.config import config_error, refuse_uncallable
+from walogs.defaults.local_store import DURABLE_MARK, LocalStore, segment_name
+from walogs.defaults.posix import sync_full
+from walogs.engine.extent_finder import completed_extent
+from walogs.engine.extent_reader import Extent
+from walogs.engine.frame_reader import FrameReader
+from walogs.engine.observation import damage_fingerprint, observe
+from walogs.engine.readable_segments import size_or_zero
+from walogs.engine.recovery import intact_end, read_checked_chunks
 from walogs.engine.segments import read_seal
-from walogs.engine.walk import CHUNK_BYTES, Seen, SeenRun, Walk
-from walogs.errors import Corrupt, Missing
-from walogs.formats import witness as witness_bytes
-from walogs.formats.crc32 import crc32
-from walogs.formats.segment_format import Kind
-from walogs.protocols import is_appendable
+from walogs.errors import Corrupt, SegmentNotFound, Unavailable
+from walogs.formats import durable_mark as durable_mark_bytes
+from walogs.foundation.local_paths import local_path
+from walogs.inspection.partial import Partial, refuse_occupied
+from walogs.protocols import authenticates, is_appendable
 from walogs.types import BackupReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedWriter
 
     from typing_extensions import Unpack
 
-    from walogs.config import Overrides, WalConfig
-    from walogs.engine.beside import Bound
-    from walogs.engine.source import Source
+    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.observation import ReadableEnd
+    from walogs.formats.segment_format import SegmentHeader
 
 STARTS_MAX: Final = 5
-"""A checkpoint that overtakes a backup has it start over, and so does damage, until it is there again; so often."""
+"""Give up after this many starts. A start fails if checkpoints remove all that it has copied, or if it meets damage
+that an earlier start has not met."""
 
 
 def backup(
     src: str | os.PathLike[str] | None,
     dst: str | os.PathLike[str],
     progress: Callable[[int, int], object] | None = None,
+    *,
     config: WalConfig | None = None,
-    **overrides: Unpack[Overrides],
+    **overrides: Unpack[ReadingOverrides],
 ) -> BackupReport:
-    """Copy what is durable in the log *src* to the new directory *dst*, which then opens as a log.
+    """Copy the durable entries of the log *src* into the directory *dst*, new or empty, which then opens as a log.
 
-    Durable is what the witness or a later frame testifies to. Where the witness lags (a power cut has outrun it and the
-    log was not opened since, or it could not be written) the last commit can be missing: `last_lsn` says so.
+    Entries are durable if the durable mark or a later frame says so. The mark lags if a power cut came before it was
+    written and the log was not opened since, or if it could not be written. Then the last commit can be missing from
+    the copy: `last_lsn` of the report says where the copy ends.
 
-    Takes no lock and changes nothing in *src*, which may be written to meanwhile; in one pass, in memory bounded by one
-    frame. It grows under the name `DST.partial` and is renamed when all of it is synced: what has the name *dst* is
-    whole. *progress* is called with (bytes copied, bytes to copy); the second is an estimate until the last call.
-    Raises `Corrupt` (a backup never copies damage), `FileExistsError`, `Missing` (no log is there), `OSError`: then
-    there is no *dst*.
+    Takes no lock and changes nothing in *src*, which may be written to meanwhile. Reads *src* once, in memory bounded
+    by one frame. Each call makes its copy beside *dst* under a name of its own, `DST.partial-XXXXXXXX`, and renames it
+    when all of it is synced, so *dst* is always complete. Of two calls with one *dst*, one raises `FileExistsError`. A
+    call that is killed leaves its partial directory behind, and no other call removes it.
+
+    *progress* is called with (bytes copied, bytes to copy). The second number is an estimate until the last call.
+
+    Raises `Corrupt` (a backup never copies damage), `ConfigError`, `FileExistsError`, `LogNotFound` (no log is
+    there), `Unavailable` (checkpoints kept removing everything that was being copied) and `OSError`. After an error
+    this call has made no *dst*, with one exception: if a directory above *dst* was renamed meanwhile, the `OSError`
+    says where the copy is.
     """
-    target = os.path.abspath(os.fspath(dst))
-    source = source_of(src, overridden(config, overrides))
-    if isinstance(source.store, LocalStore) and os.path.realpath(source.store.path) == os.path.realpath(target):
-        raise config_error(f"dst={target!r}: the log itself")
-    if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
-        raise FileExistsError(17, "a backup is made in a directory that is new or empty", target)
-    partial = f"{target}.partial"
+    target = os.path.realpath(local_path(dst, "dst"))
+    refuse_uncallable(progress)
+    source = source_of(src, config, overrides, own=("src", "dst", "progress", "config"))
+    refuse_inside(source, target, "dst")
+    refuse_occupied(target)
     began = time.monotonic()
-    copied = copied_whole(source, partial, progress)
-    os.rename(partial, target)
-    sync_directory(os.path.dirname(target))
+    bound = observe(source, "durable")  # raise before anything is made
+    with Partial(target) as partial:
+        copied = copy_log(source, partial, bound, progress)
+        partial.publish()
     return BackupReport(*copied, duration_seconds=time.monotonic() - began)
 
 
-def copied_whole(
-    source: Source, partial: str, progress: Callable[[int, int], object] | None
-) -> tuple[int, int, int, int]:
-    """`copy`, again when a checkpoint has overtaken it; damage is what is there again and again. Leaves nothing behind
-    when it raises."""
-    for start in count(1):
-        shutil.rmtree(partial, ignore_errors=True)
-        os.makedirs(partial, DIRECTORY_MODE)
-        try:
-            return copy(source, partial, progress)
-        except BaseException as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            if start == STARTS_MAX or not isinstance(error, (Missing, Corrupt)) or not source.store.segments():
-                raise
-    raise AssertionError
-
-
-def copy(source: Source, directory: str, progress: Callable[[int, int], object] | None) -> tuple[int, int, int, int]:
-    """(segments, bytes, first LSN, last LSN) of what was copied and synced."""
-    bound = look_beside(source, "durable")
-    extents = list(extents_of(source, bound))
-    total, done, began = sum(extent.seal_end or extent.end for extent in extents), 0, 0
-    for extent in extents:
-        number, began = extent.header.number, done
-        with open(os.path.join(directory, f"wal-{number:06d}.log"), "xb", opener=private) as file:
-            for piece in newest_pieces(source, extent, bound) if extent is extents[-1] else pieces(source, extent):
-                file.write(piece)
-                done += len(piece)
-                if progress is not None:
-                    progress(done, max(done, total))
-            file.flush()
-            sync_full(file.fileno())
-        total -= (extent.seal_end or extent.end) - (done - began)  # what follows the frames where there is no SEAL
-    if is_appendable(source.store) and source.format.traits.has_witness:
-        write_witness(directory, bound, done - began)
-    sync_directory(directory)
-    return len(extents), done, bound.base_lsn, bound.last_lsn
-
-
-def extents_of(source: Source, bound: Bound) -> Iterator[Extent]:
-    """The segments that hold what is at or above the base, as far as each is durable."""
-    headers = [source.header(number) for number in bound.numbers[:-1]] + [bound.newest]
-    for header, successor in pairwise(headers):
-        if successor.first_lsn > bound.base_lsn:
-            yield completed_extent(source, header, successor)
-    yield Extent(bound.newest, bound.last_lsn, bound.end, 0, None)
-
-
-def pieces(source: Source, extent: Extent) -> Iterator[bytes | memoryview]:
-    """The bytes of a completed segment: header, frames, each checked in the buffer that is written, SEAL."""
-    header = extent.header
-    yield source.format.encode_header(header)
-    if extent.seal_end:
-        yield from sealed_pieces(source, extent)
-        yield source.store.read(header.number, extent.end, extent.seal_end)
+def refuse_inside(source: LogSource, target: str, name: str) -> None:
+    """Raise `ConfigError` if *target*, the value of the parameter *name*, is the log itself or lies inside it."""
+    if not isinstance(source.store, LocalStore):
         return
-    walk = Walk(source, header, source.format.traits.header_bytes, extent.end, header.first_lsn)
-    for seen in walk.runs():
-        yield bytes_of(seen)
-    if walk.expected_lsn <= extent.last_lsn:
-        raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
+    log = os.path.realpath(source.store.path)
+    if target == log:
+        raise config_error(f"{name}={target!r}: the log itself")
+    if os.path.commonpath((target, log)) == log:
+        raise config_error(f"{name}={target!r}: inside the log {log!r}; a copy needs a directory of its own")
 
 
-def newest_pieces(source: Source, extent: Extent, bound: Bound) -> Iterator[bytes | memoryview]:
-    """The bytes of the newest segment up to the bound; then the base, where a CHECKPOINT after that carries it. Nothing
-    may testify yet that it was synced, but what is below the base is gone, and not in the copy."""
-    header, form = extent.header, source.format
-    base_lsn, time_ns = header.base_lsn, header.created_ns
-    yield form.encode_header(header)
-    walk = Walk(source, header, form.traits.header_bytes, extent.end, header.first_lsn)
-    for seen in walk.runs():
-        if isinstance(seen, SeenRun):
-            time_ns = seen.intact.last_time_ns
-        else:
-            time_ns = seen.header.time_ns
-            if seen.header.kind == Kind.CHECKPOINT.value:
-                base_lsn = max(base_lsn, seen.header.first_lsn)
-        yield bytes_of(seen)
-    if walk.expected_lsn <= extent.last_lsn or walk.offset < extent.end:
-        raise source.corrupt(walk.stop.value, header.number, walk.offset, walk.expected_lsn)
-    if base_lsn < bound.base_lsn:
-        yield form.encode_checkpoint(header.salt, walk.offset, extent.end, bound.base_lsn, time_ns)
+def copy_log(
+    source: LogSource, partial: Partial, bound: ReadableEnd, progress: Callable[[int, int], object] | None
+) -> tuple[int, int, int, int]:
+    """Copy and sync the log. Return (segments, bytes, first LSN, last LSN) of the copy."""
+    doubt: object = None
+    for _ in range(STARTS_MAX):
+        copy = Copy(source, partial, bound, progress)
+        try:
+            copy.fill()
+            return copy.finish()
+        except Overtaken as overtaken:
+            bound = overtaken.bound
+        except Corrupt as damage:  # a writer at work can look like damage, but not twice in the same way
+            if damage_fingerprint(damage) == doubt:
+                raise
+            doubt = damage_fingerprint(damage)
+            bound = observe(source, "durable")
+        finally:
+            copy.close()
+        copy.remove()
+    why = f"checkpoints removed everything that was being copied, {STARTS_MAX} times"
+    move = "There is no copy. While a backup runs, keep more segments: checkpoint less often, or at a lower LSN."
+    raise Unavailable(f"{source.store.name}: {why}. {move}")
 
 
-def bytes_of(seen: Seen | SeenRun) -> bytes | memoryview:
-    return seen.frames() if isinstance(seen, SeenRun) else seen.frame()
+class Overtaken(Exception):
+    """Checkpoints have removed everything that was being copied, or another log has taken the place of this one."""
+
+    def __init__(self, bound: ReadableEnd) -> None:
+        super().__init__()
+        self.bound = bound
 
 
-def sealed_pieces(source: Source, extent: Extent) -> Iterator[bytes]:
-    """Whole runs, as many as a chunk holds, each under its CRC in the SEAL."""
+class CopiedSegment(NamedTuple):
+    """A segment of the copy."""
+
+    name: str
+    next_lsn: int
+    """The first LSN after it; 0 if it is the newest."""
+    size: int
+
+
+class Copy:
+    """One attempt to copy the newest segment up to a bound, and the segments before it."""
+
+    def __init__(
+        self, source: LogSource, partial: Partial, bound: ReadableEnd, progress: Callable[[int, int], object] | None
+    ) -> None:
+        self._source = source
+        self._partial = partial
+        self._bound = bound
+        self._progress = progress
+        self._first_lsn = bound.log_first_lsn
+        self._copied: list[CopiedSegment] = []
+        """From the newest down."""
+        self._newest_file: BufferedWriter | None = None
+        self._end = NewestEnd(offset=0, log_first_lsn=0, time_ns=0, link=bound.newest.previous_link)
+        self._done = 0
+        self._total = bound.end + sum(size_or_zero(source, number) for number in bound.numbers[:-1])
+
+    def fill(self) -> None:
+        """Copy down to the first entry that the log has by then. Raises `Overtaken`, `Corrupt`, `OSError`."""
+        successor = self._bound.newest
+        try:
+            self._copy_newest()
+            for number in reversed(self._bound.numbers[:-1]):
+                if successor.first_lsn <= self._first_lsn:
+                    break
+                successor = self._copy_completed(number, successor)
+        except SegmentNotFound:
+            self._take_over_first_lsn(successor)
+
+    def _copy_newest(self) -> None:
+        newest = self._bound.newest
+        extent = Extent(
+            header=newest,
+            last_lsn=self._bound.last_lsn,
+            end=self._bound.end,
+            seal_end=0,
+            runs=None,
+            link=self._bound.link,
+        )
+        name = segment_name(newest.number)
+        file = self._newest_file = self._partial.create(name)
+        self._copied.append(CopiedSegment(name, 0, 0))
+        self._end = self._write_newest(file, extent)
+        self._first_lsn = max(self._first_lsn, self._end.log_first_lsn)  # a CHECKPOINT in it may be newer
+
+    def _write_newest(self, file: BufferedWriter, extent: Extent) -> NewestEnd:
+        """Write the frames up to the bound, unchanged. Raises `Corrupt`, `SegmentNotFound`."""
+        header, form = extent.header, self._source.format
+        log_first_lsn, time_ns = header.log_first_lsn, header.created_ns
+        self._write(file, (header_bytes_of(self._source, header),))
+        reader = FrameReader(self._source, header, form.traits.header_bytes, extent.end, header.first_lsn)
+        for run in reader.runs():
+            time_ns = run.intact.last_time_ns
+            if run.checkpoint is not None:
+                log_first_lsn = max(log_first_lsn, run.checkpoint.first_lsn)
+            self._write(file, (run.frames(),))
+        if reader.expected_lsn <= extent.last_lsn or reader.offset < extent.end:
+            raise self._source.corrupt(reader.stop.value, header.number, reader.offset, reader.expected_lsn)
+        link = reader.link or header.previous_link
+        if extent.link is not None and not link.startswith(extent.link):  # until now only the durable mark said it
+            why = f"entry {extent.last_lsn} is not the one that was known to be durable: it is of another history"
+            raise self._source.corrupt(f"{why} of this log", header.number, reader.offset, reader.expected_lsn)
+        return NewestEnd(offset=reader.offset, log_first_lsn=log_first_lsn, time_ns=time_ns, link=link)
+
+    def _copy_completed(self, number: int, successor: SegmentHeader) -> SegmentHeader:
+        """Copy that segment and return its header. After `Corrupt` or `SegmentNotFound` the copy holds none of it."""
+        header = self._source.header(number)
+        extent = completed_extent(self._source, header, successor)
+        name, before = segment_name(number), self._done
+        with self._partial.create(name) as file:
+            try:
+                self._write(file, segment_chunks(self._source, extent))
+            except BaseException:
+                self._partial.remove(name)
+                raise
+            flush_and_sync(file)
+        size = self._done - before
+        self._total += size - size_or_zero(self._source, number)  # without a SEAL, the size was only an estimate
+        self._copied.append(CopiedSegment(name, successor.first_lsn, size))
+        return header
+
+    def _write(self, file: BufferedWriter, written: Iterable[bytes | memoryview]) -> None:
+        for piece in written:
+            file.write(piece)
+            self._done += len(piece)
+            if self._progress is not None:
+                self._progress(self._done, max(self._done, self._total))
+
+    def _take_over_first_lsn(self, successor: SegmentHeader) -> None:
+        """Take over the log's new first LSN, because the segment before *successor* is gone.
+
+        Raises `Overtaken` if no checkpoint accounts for that.
+        """
+        bound, newest = observe(self._source, "durable"), self._bound.newest
+        is_here = bound.newest.log_id == newest.log_id and self._end.offset == self._bound.end
+        if not is_here or not successor.first_lsn <= bound.log_first_lsn <= newest.first_lsn:
+            raise Overtaken(bound)
+        self._first_lsn = max(self._first_lsn, bound.log_first_lsn)
+        while 0 < self._copied[-1].next_lsn <= self._first_lsn:
+            self._partial.remove(self._copied.pop().name)
+
+    def finish(self) -> tuple[int, int, int, int]:
+        """Sync the copy. Return (segments, bytes, first LSN, last LSN) of it.
+
+        If nothing in the copy names its first LSN yet, a CHECKPOINT at the end of the newest segment does. The log's
+        own CHECKPOINT may lie behind what is known to be synced.
+        """
+        bound, file = self._bound, self._newest_file
+        assert file is not None
+        if self._end.log_first_lsn < self._first_lsn:
+            salt, (offset, _, time_ns, link) = bound.newest.salt, self._end
+            form, codec = self._source.format, self._source.codec_of(bound.newest)
+            frame = form.encode_checkpoint(salt, offset, bound.end, link, self._first_lsn, time_ns, codec)
+            self._write(file, (frame,))
+        flush_and_sync(file)
+        size = file.tell() + sum(copied.size for copied in self._copied)
+        if is_appendable(self._source.store) and self._source.format.traits.has_durable_mark:
+            self._write_durable_mark(file.tell())
+        if self._progress is not None:
+            self._progress(size, size)
+        return len(self._copied), size, self._first_lsn, bound.last_lsn
+
+    def _write_durable_mark(self, end: int) -> None:
+        """Say that the copy is synced up to *end* of its newest segment. Then damage to its last bytes is found."""
+        header = self._bound.newest
+        with self._partial.create(DURABLE_MARK) as file:
+            last_lsn, link = self._bound.last_lsn, self._end.link
+            file.write(durable_mark_bytes.encode(header.log_id, header.number, end, last_lsn, header.salt, link))
+            flush_and_sync(file)
+
+    def close(self) -> None:
+        if self._newest_file is not None:
+            self._newest_file.close()
+
+    def remove(self) -> None:
+        """Remove what this attempt has copied."""
+        for copied in self._copied:
+            self._partial.remove(copied.name)
+
+
+class NewestEnd(NamedTuple):
+    """Where the frames of the newest segment end in the copy, and what they say."""
+
+    offset: int
+    log_first_lsn: int
+    """The largest first LSN of the log that it names."""
+    time_ns: int
+    """Unix time of its last frame, nanoseconds."""
+    link: bytes
+    """The link of its last frame with entries."""
+
+
+def flush_and_sync(file: BufferedWriter) -> None:
+    file.flush()
+    sync_full(file.fileno())
+
+
+def segment_chunks(source: LogSource, extent: Extent) -> Iterator[bytes | memoryview]:
+    """Yield a completed segment: its header, its frames and its SEAL. The frames are checked in the buffer yielded."""
+    header = extent.header
+    yield header_bytes_of(source, header)
+    if extent.seal_end and not authenticates(source.codec_of(header)):
+        yield from chunks_by_seal(source, extent)
+    else:
+        yield from chunks_by_frame(source, extent)
+
+
+def header_bytes_of(source: LogSource, header: SegmentHeader) -> bytes:
+    """Return the header's bytes as they are stored. A codec without its key could not make their check again."""
+    found = source.store.read(header.number, 0, source.format.traits.header_bytes)
+    is_same = source.format.decode_header(found) == header
+    if not is_same or not source.format.is_header_of(found, header, source.codec_of(header)):
+        raise source.corrupt("its header is no longer what it was", header.number, 0)
+    return found
+
+
+def chunks_by_frame(source: LogSource, extent: Extent) -> Iterator[bytes | memoryview]:
+    """Yield the frames up to the one that the next segment was made after, and the SEAL if it follows directly."""
+    header = extent.header
+    reader = FrameReader(source, header, source.format.traits.header_bytes, extent.end, header.first_lsn)
+    for run in reader.runs():
+        yield run.frames()
+    why = reader.stop.value if reader.expected_lsn <= extent.last_lsn else None
+    if why is None and reader.link != extent.link:
+        why = "its last frame is not the one its successor was made after"
+    if why is not None:
+        raise source.corrupt(why, header.number, reader.offset, reader.expected_lsn)
+    if reader.offset == extent.end and extent.seal_end:
+        yield source.store.read(header.number, extent.end, extent.seal_end)
+
+
+def chunks_by_seal(source: LogSource, extent: Extent) -> Iterator[bytes | memoryview]:
+    """Yield chunks of runs, each checked by its CRC in the SEAL, and then the SEAL.
+
+    Damage after the segment's last entry is left out, and the SEAL with it. No entry is missing then.
+    """
     header = extent.header
     seal = read_seal(source, header, extent.end, extent.seal_end)
     if seal is None:
         raise source.corrupt("its SEAL is no longer what it was", header.number, extent.end)
-    offsets, ends = seal.runs.offsets, [*seal.runs.offsets[1:], seal.offset]
-    lsns = [*seal.runs.first_lsns[1:], seal.last_lsn + 1]
-    at = 0
-    while at < len(offsets):
-        last = bisect_right(ends, offsets[at] + CHUNK_BYTES, lo=at + 1)
-        chunk = source.store.read(header.number, offsets[at], ends[last - 1])
-        view = memoryview(chunk)
-        for k in range(at, last):
-            if crc32(view[offsets[k] - offsets[at] : ends[k] - offsets[at]], 0) != seal.runs.crcs[k]:
-                refuse_damaged_run(source, extent, (offsets[k], ends[k]), seal.runs.first_lsns[k], lsns[k])
+    for chunk, start, failed in read_checked_chunks(source, header, seal):
+        for run in failed:
+            end = intact_end(source, header, seal, run)
+            is_last = run + 1 == len(seal.runs)
+            if end < (seal.offset if is_last else seal.runs.offsets[run + 1]):
+                yield memoryview(chunk)[: end - start]
+                return
         yield chunk
-        at = last
-
-
-def refuse_damaged_run(source: Source, extent: Extent, run: tuple[int, int], first_lsn: int, next_lsn: int) -> None:
-    """Nothing but padding may differ in a run whose CRC does not match."""
-    walk = Walk(source, extent.header, run[0], run[1], first_lsn)
-    for _ in walk:
-        pass
-    if walk.expected_lsn != next_lsn or walk.offset < run[1]:
-        raise source.corrupt(walk.stop.value, extent.header.number, walk.offset, walk.expected_lsn)
-
-
-def write_witness(directory: str, bound: Bound, end: int) -> None:
-    """What the copy holds is synced, up to *end* of its newest segment: damage to its very end will be seen too."""
-    header = bound.newest
-    data = witness_bytes.encode(header.log_id, header.number, end, bound.last_lsn, header.salt)
-    with open(os.path.join(directory, WITNESS), "xb", opener=private) as file:
-        file.write(data)
-        file.flush()
-        sync_full(file.fileno())
-
-
-def private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, FILE_MODE)
-
-
-def sync_directory(path: str | Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_full(fd)
-    finally:
-        os.close(fd)
+    yield source.store.read(header.number, extent.end, extent.seal_end)

@@ -1,32 +1,37 @@
-"""`verify`: everything that is wrong with a log, and what each of it means. Changes nothing, takes no lock."""
+"""`verify`: list everything that is wrong with a log, and what it means. It takes no lock and changes nothing."""
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from walogs.assembly import source_of
-from walogs.config import overridden
-from walogs.engine.beside import look_beside
+from walogs.config import refuse_uncallable
+from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
+from walogs.defaults.local_store import LocalStore
+from walogs.engine.ending import read_durable_mark
+from walogs.engine.observation import none_there, observe
+from walogs.engine.readable_segments import size_or_zero
 from walogs.engine.recovery import check_completed, examine, is_kept_fence
-from walogs.errors import Checkpointed, Corrupt, Missing
-from walogs.inspection.intact import base_of
-from walogs.inspection.salvage import entries_counted, intact_commits
+from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound
+from walogs.foundation.lazy import lazy_import
+from walogs.inspection.gaps import contents_of
+from walogs.inspection.survey import OBSERVATIONS_MAX, Survey
 from walogs.protocols import is_appendable
-from walogs.types import Finding, Gap, Verification
+from walogs.types import Finding, Verification
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Unpack
 
-    from walogs.config import Overrides, WalConfig
-    from walogs.engine.recovery import Examined, Verify
-    from walogs.engine.source import Source
-
-LOOKS_MAX: Final = 20
-"""So often is looked again while a writer changes what is looked at."""
+    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.recovery import RecoveredLog, Verify
+    from walogs.inspection.gaps import Contents
+    from walogs.types import Gap
 
 
 def verify(
@@ -34,64 +39,84 @@ def verify(
     config: WalConfig | None = None,
     *,
     progress: Callable[[int, int], object] | None = None,
-    **overrides: Unpack[Overrides],
+    **overrides: Unpack[ReadingOverrides],
 ) -> Verification:
-    """Check every byte that `open` would rely on, as strictly as it does, and go on after damage.
+    """Check every byte that `open` relies on, as strictly as `open` does, and continue after damage.
 
-    `.ok` says what `open` would: True, and it opens. Beside a live writer it speaks of what is durable. *progress* is
-    called after each completed segment with (bytes checked, bytes of all that are completed). Raises only what the
-    system or the format says: `Missing` (no log is there), `UnsupportedFormat`, `OSError`.
+    `.ok` is True if the log opens. Beside a live writer it covers the durable entries. After each completed segment,
+    *progress* is called with (bytes checked, bytes of all completed segments). Damage is reported and never raised.
+    Raises `LogNotFound` (no log is there), `ConfigError`, `UnsupportedFormat`, `OSError`.
     """
-    return verified(source_of(path, overridden(config, overrides)), progress=progress)
+    refuse_uncallable(progress)
+    return verify_source(source_of(path, config, overrides, own=("path", "config", "progress")), progress=progress)
 
 
-def verified(
-    source: Source, *, is_full: bool = True, progress: Callable[[int, int], object] | None = None
+def verify_source(
+    source: LogSource, *, is_full: bool = True, progress: Callable[[int, int], object] | None = None
 ) -> Verification:
-    """*is_full*: every byte; else of sealed segments their headers and SEALs only, as long as those are good."""
+    """Check every byte if *is_full*; otherwise, of a sealed segment with a good SEAL, only the header and the SEAL."""
     began = time.monotonic()
     if not source.store.segments():
-        raise Missing(f"{source.store.name} holds no log: nothing was ever appended there. Is that the right place?")
+        return verify_empty(source, began)
     refusal: Corrupt | None = None
     how: Verify = "last" if source.format.traits.has_seal and is_appendable(source.store) else "full"
-    for _ in range(LOOKS_MAX):
+    for _ in range(OBSERVATIONS_MAX):
         before = pulse(source)
         try:
             examined = examine(source, how, "acked")
-        except Missing:
+        except SegmentNotFound:
             continue
         except Corrupt as error:
             refusal = error
-            if pulse(source) == before:  # nobody has written meanwhile: that is how it is
-                return damaged(source, [error], began)
+            if pulse(source) == before:  # no writer has caused it
+                return list_damage(source, [error], began)
             continue
         if examined is not None:
-            return checked(source, examined, began, progress, is_full=is_full)
-    return beside_a_writer(source, refusal, began)
+            return check_contents(source, examined, began, progress, is_full=is_full)
+    return verify_beside_writer(source, refusal, began)
 
 
-def pulse(source: Source) -> object:
-    """Something that changes with every commit, rotation and checkpoint."""
+def verify_empty(source: LogSource, began: float) -> Verification:
+    """Report a log of which only the durable mark is left. Raises `LogNotFound` if not even that is there."""
+    absence = none_there(source, read_durable_mark(source))
+    if not isinstance(absence, Corrupt):
+        raise absence
+    finding = make_damage(absence.damage)
+    return Verification(
+        segments=0,
+        entries=0,
+        bytes=0,
+        first_lsn=1,
+        last_lsn=0,
+        findings=(finding,),
+        duration_seconds=time.monotonic() - began,
+    )
+
+
+def pulse(source: LogSource) -> object:
+    """Return a value that changes with every commit, rotation and checkpoint."""
     store = source.store
     numbers = tuple(store.segments())
+    if not numbers:
+        return numbers
     try:
         sizes = [store.size(number) for number in numbers[-2:]]
         newest = source.header(numbers[-1])
-        bound = look_beside(source, "written")
-    except (Corrupt, Missing):
+        bound = observe(source, "written")
+    except (Corrupt, SegmentNotFound, LogNotFound):
         return numbers
-    return numbers, sizes, newest, bound.end, store.read_witness() if is_appendable(store) else None
+    return numbers, sizes, newest, bound.end, store.read_durable_mark() if is_appendable(store) else None
 
 
-def checked(
-    source: Source,
-    examined: Examined,
+def check_contents(
+    source: LogSource,
+    examined: RecoveredLog,
     began: float,
     progress: Callable[[int, int], object] | None,
     *,
     is_full: bool,
 ) -> Verification:
-    """Headers, links, SEALs and the newest segment are as they should be; now the bytes of the others, if asked for."""
+    """Check the bytes of the completed segments if *is_full*. Their headers, links and SEALs were found good before."""
     findings: list[Finding] = []
     headers = [segment.header for segment in examined.completed] + [examined.newest.header]
     refusals: list[Corrupt] = []
@@ -99,7 +124,7 @@ def checked(
     for segment, successor in zip(examined.completed, headers[1:], strict=True):
         try:
             loose = check_completed(source, segment, successor) if is_full else []
-        except Missing:  # checkpointed meanwhile
+        except SegmentNotFound:  # a checkpoint has removed it
             continue
         except Corrupt as error:
             refusals.append(error)
@@ -110,105 +135,188 @@ def checked(
         name = source.store.segment_name(segment.header.number)
         for offset in loose:
             what = "its padding is not zero, which harms nothing"
-            findings.append(note("padding", segment.header.number, offset, f"{name}, run at byte {offset}: {what}."))
+            findings.append(
+                make_note("padding", segment.header.number, offset, f"{name}, run at byte {offset}: {what}.")
+            )
         if is_appendable(source.store) and source.format.traits.has_seal and not segment.seal_end:
-            what = "has no intact SEAL: nothing is lost, it is only slower to read"
-            findings.append(note("unsealed", segment.header.number, segment.end, f"{name} {what}."))
+            what = "has no intact SEAL. Nothing is lost; the segment is only slower to read"
+            findings.append(make_note("unsealed", segment.header.number, segment.end, f"{name} {what}."))
     if refusals:
-        return damaged(source, refusals, began)
+        return list_damage(source, refusals, began)
     findings += tail_findings(source, examined)
-    return Verification(
-        segments=len(headers),
-        entries=examined.newest.last_lsn - headers[0].first_lsn + 1,
-        bytes=sum(segment.end for segment in examined.completed) + examined.newest.end,
-        first_lsn=examined.base_lsn,
-        last_lsn=examined.newest.last_lsn,
-        findings=tuple(findings),
-        duration_seconds=time.monotonic() - began,
-    )
+    findings += durable_mark_findings(source, examined.newest.header.log_id)
+    return report_on(source, examined.log_first_lsn, examined.newest.last_lsn, findings, began)
 
 
-def tail_findings(source: Source, examined: Examined) -> Iterator[Finding]:
-    newest = examined.newest
-    name = source.store.segment_name(newest.header.number)
-    if examined.verdict == "torn":
-        what = "an unfinished write, never known to be durable: the next open cuts it"
-        yield note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
-    for number in (number for number in examined.below_base if not is_kept_fence(source, number)):
-        what = "lies below the base: an interrupted checkpoint left it, and the next open removes it"
-        yield note("below base", number, None, f"{source.store.segment_name(number)} {what}.")
-
-
-def note(kind: str, segment: int, offset: int | None, message: str) -> Finding:
-    return Finding(kind, False, segment, offset, None, message)  # type: ignore[arg-type]
-
-
-def damaged(source: Source, refusals: list[Corrupt], began: float) -> Verification:
-    """What `open` refuses, and after it every other damaged header, and everything that salvage finds missing."""
-    findings: list[Finding] = []
-    places: set[tuple[int | None, int | None]] = set()
-    for refusal in (*refusals, *damaged_headers(source)):
-        if (refusal.segment, refusal.offset) not in places:
-            findings.append(Finding("corrupt", True, refusal.segment, refusal.offset, refusal.lsn, str(refusal)))
-            places.add((refusal.segment, refusal.offset))
-    ends = set(missing_ends(source, refusals))
-    entries = last_lsn = 0
-    first_lsn = None
-    for found in intact_commits(source, entries_counted):
-        if isinstance(found, Gap):
-            is_told = found.last_lsn in ends if found.segment is None else (found.segment, found.offset) in places
-            if not is_told:
-                findings.append(gap_finding(source, found))
-            continue
-        lsn, commit = found
-        entries, last_lsn = entries + len(commit), lsn + len(commit) - 1
-        first_lsn = lsn if first_lsn is None else first_lsn
+def report_on(
+    source: LogSource,
+    first_lsn: int,
+    last_lsn: int,
+    findings: Sequence[Finding],
+    began: float,
+    *,
+    entries: int | None = None,
+    gaps: tuple[Gap, ...] = (),
+) -> Verification:
+    """Return the report. *entries* None means all from *first_lsn* to *last_lsn*."""
     numbers = source.store.segments()
     return Verification(
         segments=len(numbers),
-        entries=entries,
-        bytes=sum(source.store.size(number) for number in numbers),
-        first_lsn=first_lsn if first_lsn is not None else 1,
+        entries=last_lsn - first_lsn + 1 if entries is None else entries,
+        bytes=sum(size_or_zero(source, number) for number in numbers),
+        first_lsn=first_lsn,
         last_lsn=last_lsn,
         findings=tuple(findings),
         duration_seconds=time.monotonic() - began,
+        gaps=gaps,
     )
 
 
-def damaged_headers(source: Source) -> Iterator[Corrupt]:
-    """Of the segments that open would look at: down to the base."""
-    numbers = tuple(source.store.segments())
-    base_lsn = base_of(source, numbers)
-    for number in reversed(numbers):
+def tail_findings(source: LogSource, examined: RecoveredLog) -> Iterator[Finding]:
+    newest = examined.newest
+    name = source.store.segment_name(newest.header.number)
+    if examined.verdict == "torn":
+        what = "an unfinished write, which was never known to be durable. The next open cuts it"
+        yield make_note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
+    for number in (number for number in examined.below_first_lsn if not is_kept_fence(source, number)):
+        what = "lies below the log's first entry. An interrupted checkpoint left it, and the next open removes it"
+        yield make_note("leftover", number, None, f"{source.store.segment_name(number)} {what}.")
+
+
+def durable_mark_findings(source: LogSource, log_id: bytes | None) -> Iterator[Finding]:
+    """Yield a note if no durable mark confirms the end of the log. *log_id* is None if no header is known."""
+    if not (source.format.traits.has_durable_mark and is_appendable(source.store)):
+        return
+    durable_mark = read_durable_mark(source)
+    if durable_mark is not None and log_id in (None, durable_mark.log_id):
+        return
+    if durable_mark is not None:
+        what = "is of another log"
+    else:
+        what = "is not there" if source.store.read_durable_mark() is None else "is damaged"
+    so = "nothing confirms where the log ends: entries could be missing after the last one"
+    yield make_note("durable_mark", None, None, f"the durable mark (DURABLE) {what}, so {so}. The next open writes it.")
+
+
+def make_note(kind: str, segment: int | None, offset: int | None, message: str) -> Finding:
+    return Finding(kind=kind, is_damage=False, segment=segment, offset=offset, lsn=None, message=message)  # type: ignore[arg-type]
+
+
+def make_damage(message: str, segment: int | None = None, offset: int | None = None, lsn: int | None = None) -> Finding:
+    return Finding(kind="corrupt", is_damage=True, segment=segment, offset=offset, lsn=lsn, message=message)
+
+
+def list_damage(source: LogSource, refusals: list[Corrupt], began: float) -> Verification:
+    """Report what `open` refuses, every other damaged header, and every gap that salvage finds.
+
+    Files that have each other's names are one finding. They are then read under the numbers in their headers.
+    """
+    renumbered, exchange = renumber_by_headers(source)
+    if exchange is None:
+        return list_damage_in_place(source, refusals, began)
+    command = rename_command(source, exchange)
+    move = f" Rename them: {command}" if command else ""
+    finding = make_damage(describe_exchange(source, exchange) + move)
+    try:
+        examined = examine(renumbered, "full", "acked")
+    except Corrupt as refusal:
+        rest = list_damage_in_place(renumbered, [refusal], began)
+    else:
+        assert examined is not None
+        rest = check_contents(renumbered, examined, began, None, is_full=True)
+    return replace(rest, findings=(finding, *rest.findings))
+
+
+def list_damage_in_place(
+    source: LogSource, refusals: list[Corrupt], began: float, contents: Contents | None = None
+) -> Verification:
+    """Report the damage, with every segment under the number in its name. *contents* None: find out what they are."""
+    survey = Survey(source)
+    log_first_lsn = survey.first_lsn()
+    findings: list[Finding] = []
+    places: set[tuple[int | None, int | None]] = set()
+    for refusal in (*refusals, *header_errors(source, survey, log_first_lsn)):
+        if (refusal.segment, refusal.offset) not in places:
+            message = refusal.damage + hint_at_packed_copy(source, refusal.segment, survey)
+            findings.append(make_damage(message, refusal.segment, refusal.offset, refusal.lsn))
+            places.add((refusal.segment, refusal.offset))
+    begins = {refusal.lsn for refusal in refusals}
+    ends = set(missing_ends(source, refusals, survey))
+    contents = contents if contents is not None else contents_of(source)
+    findings += [unknown_beginning(source, gap) for gap in contents.gaps_below(log_first_lsn)]
+    gaps = contents.gaps_from(log_first_lsn)
+    for gap in gaps:
+        is_reported = gap.last_lsn in ends if gap.segment is None else (gap.segment, gap.offset) in places
+        if not is_reported and gap.first_lsn not in begins:
+            findings.append(gap_finding(source, gap))
+    known = [last for _, last in contents.stretches] + [gap.last_lsn for gap in gaps if gap.last_lsn is not None]
+    last_lsn = max(log_first_lsn - 1, *known, 0)
+    entries = sum(max(last - max(first, log_first_lsn) + 1, 0) for first, last in contents.stretches)
+    headers = survey.headers
+    findings += durable_mark_findings(source, headers[max(headers)].log_id if headers else None)
+    return report_on(source, log_first_lsn, last_lsn, findings, began, entries=entries, gaps=gaps)
+
+
+def hint_at_packed_copy(source: LogSource, number: int | None, survey: Survey) -> str:
+    """Return a hint at a file like `wal-000001.log.gz`, which may be the missing segment. Empty if there is none."""
+    if number is None or number in survey.numbers or not isinstance(source.store, LocalStore):
+        return ""
+    name = source.store.segment_name(number)
+    files = sorted(os.listdir(source.store.path))
+    packed = [file for file in files if file.startswith(f"{name}.") and file != f"{name}.tmp"]
+    return f" {packed[0]} is there: unpack it, if it is that segment." if packed else ""
+
+
+def header_errors(source: LogSource, survey: Survey, log_first_lsn: int) -> Iterator[Corrupt]:
+    """Yield an error for each damaged header, from the newest segment down to the one with the log's first entry."""
+    for number in reversed(survey.numbers):
         try:
-            if source.header(number).first_lsn <= base_lsn:
+            if source.header(number).first_lsn <= log_first_lsn:
                 return
-        except Missing:  # checkpointed meanwhile
+        except SegmentNotFound:  # a checkpoint has removed it
             return
         except Corrupt as error:
             yield error
 
 
-def missing_ends(source: Source, refusals: list[Corrupt]) -> Iterator[int]:
-    """The last entries of segments that were found missing: what salvage misses there has been told."""
-    numbers = source.store.segments()
+def missing_ends(source: LogSource, refusals: list[Corrupt], survey: Survey) -> Iterator[int]:
+    """Yield the last LSN of each segment that is missing. The error has reported the gap that salvage finds there."""
     for refusal in refusals:
-        if refusal.segment is not None and refusal.segment not in numbers and refusal.segment + 1 in numbers:
-            yield source.header(refusal.segment + 1).first_lsn - 1
+        number = refusal.segment
+        if number is not None and number not in survey.numbers and number + 1 in survey.numbers:
+            yield source.header(number + 1).first_lsn - 1
 
 
-def gap_finding(source: Source, gap: Gap) -> Finding:
+def unknown_beginning(source: LogSource, gap: Gap) -> Finding:
+    """Return a finding for entries that may have been removed by a checkpoint: damage hides where the log begins."""
+    what = (
+        f"entries {gap.first_lsn} to {gap.last_lsn} are"
+        if gap.last_lsn != gap.first_lsn
+        else f"entry {gap.first_lsn} is"
+    )
+    why = "a checkpoint has removed them: what says where the log begins is missing or damaged as well"
+    message = f"{source.store.name}: {what} not there. It cannot be told whether they are lost, or whether {why}."
+    return make_damage(message, gap.segment, gap.offset, gap.first_lsn)
+
+
+def gap_finding(source: LogSource, gap: Gap) -> Finding:
     place = source.store.name if gap.segment is None else source.store.segment_name(gap.segment)
     at = "" if gap.offset is None else f" at byte {gap.offset}"
-    lsns = f"{gap.first_lsn} to {gap.last_lsn}" if gap.last_lsn is not None else f"from {gap.first_lsn} on"
-    move = "Restore it from a copy; `walogs salvage` has what is intact around it."
-    message = f"{place}{at}: entries {lsns} are not intact ({gap.why}). {move}"
-    return Finding("corrupt", True, gap.segment, gap.offset, gap.first_lsn, message)
+    gone = "gone" if gap.segment is None else "not intact"
+    if gap.last_lsn is None:
+        what = f"what follows entry {gap.first_lsn - 1} is not intact"
+    elif gap.last_lsn == gap.first_lsn:
+        what = f"entry {gap.first_lsn} is {gone}"
+    else:
+        what = f"entries {gap.first_lsn} to {gap.last_lsn} are {gone}"
+    message = f"{place}{at}: {what} ({gap.why})."
+    return make_damage(message, gap.segment, gap.offset, gap.first_lsn)
 
 
-def beside_a_writer(source: Source, refusal: Corrupt | None, began: float) -> Verification:
-    """A writer so busy that no two looks see the same: what is durable, entry by entry, as a reader sees it."""
-    from walogs.wal_reader import WalReader
+def verify_beside_writer(source: LogSource, refusal: Corrupt | None, began: float) -> Verification:
+    """Check the durable entries as a reader reads them. For a writer so busy that no two observations are the same."""
+    with lazy_import:
+        from walogs.handles.reader import WalReader
 
     reader = WalReader(None, source, "durable")
     first_lsn = next_lsn = reader.first_lsn
@@ -219,26 +327,9 @@ def beside_a_writer(source: Source, refusal: Corrupt | None, began: float) -> Ve
             for commit in reader.commits(next_lsn, stop):
                 next_lsn = commit.last_lsn + 1
             break
-        except Checkpointed as overtaken:  # what a checkpoint removes meanwhile need not be intact
-            first_lsn = next_lsn = overtaken.base_lsn
+        except Checkpointed as overtaken:  # entries that a checkpoint has removed need not be intact
+            first_lsn = next_lsn = overtaken.first_lsn
         except Corrupt as error:
-            findings.append(Finding("corrupt", True, error.segment, error.offset, error.lsn, str(error)))
+            findings.append(make_damage(error.damage, error.segment, error.offset, error.lsn))
             break
-    numbers = source.store.segments()
-    return Verification(
-        segments=len(numbers),
-        entries=next_lsn - first_lsn,
-        bytes=sum(size_or_none(source, number) for number in numbers),
-        first_lsn=first_lsn,
-        last_lsn=next_lsn - 1,
-        findings=tuple(findings),
-        duration_seconds=time.monotonic() - began,
-    )
-
-
-def size_or_none(source: Source, number: int) -> int:
-    """0 of a segment that a checkpoint has just removed."""
-    try:
-        return source.store.size(number)
-    except Missing:
-        return 0
+    return report_on(source, first_lsn, next_lsn - 1, findings, began)

@@ -1,17 +1,16 @@
-"""For tests of walogs, and of what others build for it (docs/testing-a-backend.md).
+"""The testing kit: contracts and models for tests of walogs and of its components (docs/testing-a-backend.md).
 
-Contracts: `StoreContract`, `CodecContract` and `SyncPolicyContract` hold a component to every sentence of its protocol;
-pytest collects a subclass, and `conform` runs one without pytest.
+**Contracts.** `StoreContract`, `CodecContract` and `SyncPolicyContract` test a component against every sentence of its
+protocol. pytest collects a subclass, and `conform` runs one without pytest.
 
-Models of both shapes of store that crash and fail on command: `MemoryStore` on a `MemoryDisk` is a local store under
-kills, power cuts and failing syncs; `MemoryChainStore` on a `MemoryCloud` is object storage with lost answers. Each
-model's faults are listed at the top of its file.
+**Models.** There is one for each shape of store, and a test decides when it crashes or fails. `MemoryStore` on a
+`MemoryDisk` is a local store with kills, power cuts and failing syncs. `MemoryImmutableStore` on a `MemoryCloud` is
+object storage with lost answers. The top of each model's file lists its faults.
 """
 
 from walogs.testing.codec_contract import CodecContract
 from walogs.testing.contract import Contract, ContractBroken, NotOffered, Outcome, conform
-from walogs.testing.faults import Armed, LawBroken, Schedule, SimulatedCrash
-from walogs.testing.memory_chain_store import CLOUD_CALLS, CloudFault, MemoryChainStore, MemoryCloud
+from walogs.testing.faults import ArmedFault, LawBroken, Schedule, SimulatedCrash
 from walogs.testing.memory_disk import (
     ANY_STEP,
     CHANGES,
@@ -24,22 +23,23 @@ from walogs.testing.memory_disk import (
     MemoryDisk,
     Process,
 )
-from walogs.testing.memory_store import WITNESS, MemoryStore, WriteHook
+from walogs.testing.memory_immutable_store import CLOUD_CALLS, CloudFault, MemoryCloud, MemoryImmutableStore
+from walogs.testing.memory_store import DURABLE_MARK, MemoryStore, WriteHook
 from walogs.testing.oracle import Oracle
 from walogs.testing.store_contract import StoreContract
 from walogs.testing.sync_policy_contract import SyncPolicyContract
-from walogs.testing.watermark import Watched, assert_watermark_law, assert_witness_law
+from walogs.testing.watermark import WatchedStore, assert_durable_mark_law, assert_watermark_law
 
 __all__ = [
     "ANY_STEP",
     "CHANGES",
     "CLOUD_CALLS",
     "CRASH",
+    "DURABLE_MARK",
     "FAILED_SYNC",
     "SECTOR",
     "SHORT_WRITE",
-    "WITNESS",
-    "Armed",
+    "ArmedFault",
     "CloudFault",
     "CodecContract",
     "Contract",
@@ -47,9 +47,9 @@ __all__ = [
     "Fault",
     "Handle",
     "LawBroken",
-    "MemoryChainStore",
     "MemoryCloud",
     "MemoryDisk",
+    "MemoryImmutableStore",
     "MemoryStore",
     "NotOffered",
     "Oracle",
@@ -59,9 +59,9 @@ __all__ = [
     "SimulatedCrash",
     "StoreContract",
     "SyncPolicyContract",
-    "Watched",
+    "WatchedStore",
     "WriteHook",
+    "assert_durable_mark_law",
     "assert_watermark_law",
-    "assert_witness_law",
     "conform",
 ]

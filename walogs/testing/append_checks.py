@@ -1,4 +1,4 @@
-"""What a store owes whose segments grow: extending, writing, syncing, cutting, trimming, and the witness."""
+"""The checks of a store whose segments grow: extending, writing, syncing, cutting, trimming, and the durable mark."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from walogs.errors import NoSpace
+from walogs.foundation.foreign import describe_error
 from walogs.testing.contract import NotOffered, must, must_not_raise, must_raise, rests_on
 from walogs.testing.store_places import StorePlaces, must_hold
 
@@ -20,17 +21,20 @@ __all__ = ["AppendChecks"]
 
 SIZE: Final = 10_000
 WINDOW: Final = 40_000
-WITNESS_BYTES: Final = 64
-BARRIERS: Final[tuple[Literal["data", "full"], ...]] = ("data", "full")
+DURABLE_MARK_BYTES: Final = 64
+SYNC_KINDS: Final[tuple[Literal["data", "full"], ...]] = ("data", "full")
 
 
 class AppendChecks(StorePlaces):
-    """Holds of `AppendableStore`; each is skipped, with that reason, where the store is not appendable."""
+    """The checks of an `AppendableStore`. They are skipped for a store that is not appendable, with that reason."""
+
+    is_for_appendable = True
 
     # Extending
 
     def test_extend_adds_zeros(self) -> None:
-        """`AppendableStore.extend`: "at least *size* bytes long, what was added is zero". What was there stays."""
+        """`AppendableStore.extend`: "at least *size* bytes long, and fill the new part with zeros." What was there
+        stays."""
         place, store, whole = self.with_segment()
         for size in (SIZE + 1, SIZE + 600, WINDOW, WINDOW + 300_000):
             store.extend(1, size)
@@ -39,7 +43,8 @@ class AppendChecks(StorePlaces):
             must_hold(self.at(place), 1, whole + bytes(got - SIZE), f"after extend(1, {size})")
 
     def test_extend_never_shrinks(self) -> None:
-        """`AppendableStore.extend`: "The segment is at least *size* bytes long". One that is longer stays as it is."""
+        """`AppendableStore.extend`: "Make the segment at least *size* bytes long". One that is longer stays as it
+        is."""
         place, store, whole = self.with_segment()
         for size in (SIZE, SIZE - 1, 600):
             store.extend(1, size)
@@ -47,7 +52,7 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_extend_adds_zeros", "test_trim_keeps_the_front")
     def test_extend_shows_nothing_old(self) -> None:
-        """`AppendableStore.extend`: "what was added is zero". Also where bytes were that trim() has taken off."""
+        """`AppendableStore.extend`: "fill the new part with zeros". Also where bytes were that trim() has taken off."""
         place, store, whole = self.with_segment()
         store.trim(1, 1000)
         store.extend(1, SIZE)
@@ -58,7 +63,7 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_create_is_durable_with_its_name", "test_extend_adds_zeros")
     def test_extend_is_durable(self) -> None:
-        """`AppendableStore.extend`: "both are durable on return". The size, and the zeros in it."""
+        """`AppendableStore.extend`: "Both are durable on return." The size, and the zeros in it."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.extend(1, WINDOW)
@@ -70,7 +75,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_extend_adds_zeros")
     def test_refused_room_extends_nothing(self) -> None:
-        """`AppendableStore.extend`: "Raises `NoSpace`: nothing changed." And the same call works once there is room."""
+        """`AppendableStore.extend`: "Raise `NoSpace` if there is no space for it: nothing has changed." And the same
+        call works once there is room."""
         place, store, whole = self.with_segment()
         for free in (0, 8192):
             self.room(place, free)
@@ -83,8 +89,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_extend_adds_zeros")
     def test_write_puts_bytes_where_it_is_told(self) -> None:
-        """`AppendableStore.write`: "These bytes are at *offset*, within the segment's size".
-        All of them, and no others."""
+        """`AppendableStore.write`: "Write these bytes at *offset*, within the segment's size." All of them, and no
+        others."""
         place, store, whole = self.with_segment()
         expected = bytearray(whole + bytes(WINDOW - SIZE))
         store.extend(1, WINDOW)
@@ -99,33 +105,34 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_write_puts_bytes_where_it_is_told")
     def test_both_newest_segments_can_be_written(self) -> None:
-        """`AppendableStore`: "Written to: the newest segment, and the one before it while it is sealed." """
+        """`AppendableStore`: "The engine writes to the newest segment, and to the segment before it until that one is
+        sealed." """
         place, store, whole = self.with_segment()
         store.create(2, self.segment(SIZE, 2))
-        for number, base in ((1, whole), (2, self.segment(SIZE, 2)), (1, whole)):
+        for number, content in ((1, whole), (2, self.segment(SIZE, 2)), (1, whole)):
             store.write(number, 700, b"sealed")
             store.sync(number, "data")
-            must_hold(self.at(place), number, base[:700] + b"sealed" + base[706:], f"after write({number}, …)")
+            must_hold(self.at(place), number, content[:700] + b"sealed" + content[706:], f"after write({number}, …)")
 
     @rests_on("test_create_is_durable_with_its_name", "test_write_puts_bytes_where_it_is_told")
     def test_sync_makes_written_bytes_durable(self) -> None:
-        """`AppendableStore.sync`: "Returning means every byte written to the segment before the call is durable"."""
+        """`AppendableStore.sync`: "Make every byte durable that was written to the segment before the call." """
         for rng in self.crashes():
-            for barrier in BARRIERS:
+            for kind in SYNC_KINDS:
                 place, store, whole = self.with_segment()
                 expected = bytearray(whole)
                 for offset, size in ((600, 10), (512, 4000), (SIZE - 2000, 2000), (700, 1)):
                     expected[offset : offset + size] = data = self.segment(size, 7)
                     store.write(1, offset, data)
-                store.sync(1, barrier)
+                store.sync(1, kind)
                 self.crash(place, rng)
                 beside = self.at(place)
-                must_hold(beside, 1, bytes(expected), f"after sync(1, {barrier!r}) and a power cut")
+                must_hold(beside, 1, bytes(expected), f"after sync(1, {kind!r}) and a power cut")
 
     @rests_on("test_sync_makes_written_bytes_durable")
     def test_sync_of_a_segment_of_another_process(self) -> None:
-        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery".
-        Of what it did not create."""
+        """`AppendableStore.sync`: "The commit path calls this after `write`, and recovery calls it too." Of what it did
+        not create."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.close()
@@ -139,8 +146,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_sync_makes_written_bytes_durable", "test_both_newest_segments_can_be_written")
     def test_sync_is_of_the_segment_it_is_told(self) -> None:
-        """`AppendableStore.sync`: "every byte written to the segment before the call is durable".
-        Also where another one has been written since."""
+        """`AppendableStore.sync`: "every byte durable that was written to the segment before the call". Also where
+        another one has been written since."""
         for rng in self.crashes():
             for synced in (1, 2):
                 place, store, whole = self.with_segment()
@@ -155,8 +162,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_sync_of_a_segment_of_another_process")
     def test_sync_of_what_another_process_wrote(self) -> None:
-        """`AppendableStore.sync`: "Called by the commit path after `write`, and by recovery".
-        Of what a process wrote that is dead; this one has written nothing."""
+        """`AppendableStore.sync`: "The commit path calls this after `write`, and recovery calls it too." Of what a
+        process wrote that is dead; this one has written nothing."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.write(1, 512, self.segment(3000, 3))
@@ -168,13 +175,13 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_sync_makes_written_bytes_durable")
     def test_a_failed_sync_raises(self) -> None:
-        """`AppendableStore.sync`: "after it raised: then any of those bytes may be on disk or not". It must raise."""
+        """`AppendableStore.sync`: "If this raises, any of those bytes may be on disk or not." It must raise."""
         self.faulty("failed sync")
-        for barrier in BARRIERS:
+        for kind in SYNC_KINDS:
             place, store, _ = self.with_segment()
             store.write(1, 600, self.segment(2000, 1))
             self.arm(place, "failed sync", 1, random.Random(0))
-            must_raise(Exception, f"sync(1, {barrier!r}) that the system refused", store.sync, 1, barrier)
+            must_raise(Exception, f"sync(1, {kind!r}) that the system refused", store.sync, 1, kind)
 
     # Beside a writer
 
@@ -186,8 +193,8 @@ class AppendChecks(StorePlaces):
         "test_trim_keeps_the_front",
     )
     def test_a_reader_beside_sees_every_change(self) -> None:
-        """`SegmentStore`: "The reading methods are called from any thread at any time, beside a writing one".
-        What one has seen before is not what is there now."""
+        """`SegmentStore`: "Any thread can call the reading methods at any time, also while another thread writes." What
+        one has seen before is not what is there now."""
         place, store, whole = self.with_segment()
         beside, grown = self.at(place), whole + bytes(WINDOW - SIZE)
         written = grown[:600] + self.segment(SIZE, 1) + grown[600 + SIZE :]
@@ -212,7 +219,8 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_any_thread_may_read_beside_the_writer", "test_write_puts_bytes_where_it_is_told")
     def test_readers_do_not_disturb_the_writer(self) -> None:
-        """`AppendableStore.write`: "These bytes are at *offset*". Whatever other threads read with the same object."""
+        """`AppendableStore.write`: "Write these bytes at *offset*". Whatever other threads read with the same
+        object."""
         place, store, whole = self.with_segment()
         done, complaints = threading.Event(), list[str]()
 
@@ -220,8 +228,8 @@ class AppendChecks(StorePlaces):
             try:
                 while not done.is_set():
                     must(store.read(1, start, start + 100) == whole[start : start + 100], "it reads other bytes")
-            except Exception as error:  # noqa: BLE001 told below
-                complaints.append(f"{type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 (reported below)
+                complaints.append(describe_error(error))
 
         threads = [threading.Thread(target=look, args=(start,)) for start in (0, 300, 450)]
         for thread in threads:
@@ -242,7 +250,8 @@ class AppendChecks(StorePlaces):
     # Cutting and trimming
 
     def test_cut_zeroes_to_the_very_end(self) -> None:
-        """`AppendableStore.cut`: "Everything from *offset* to the very end becomes zero". Nothing else, and no size."""
+        """`AppendableStore.cut`: "Overwrite everything from *offset* to the very end with zeros". Nothing else, and no
+        size."""
         for offset in (512, 513, 4095, 4096, 5000, SIZE - 1, SIZE):
             place, store, whole = self.with_segment()
             store.cut(1, offset)
@@ -252,7 +261,7 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_cut_zeroes_to_the_very_end", "test_sync_makes_written_bytes_durable")
     def test_cut_is_durable_after_sync(self) -> None:
-        """`AppendableStore.cut`: "durable after `sync`". A torn end that comes back is taken for entries."""
+        """`AppendableStore.cut`: "durable after `sync`". A torn end that came back would be taken for entries."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.cut(1, 1000)
@@ -264,12 +273,12 @@ class AppendChecks(StorePlaces):
     @rests_on("test_cut_is_durable_after_sync", "test_sync_of_a_segment_of_another_process")
     def test_a_cut_is_written_where_it_reads_as_zero(self) -> None:
         """`AppendableStore.cut`: "also where it reads as zero".
-        After a failed sync the device may hold something else."""
+        After a failed sync the device may contain other bytes."""
         self.faulty("failed sync")
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.write(1, 512, bytes(SIZE - 512))
-            self.interrupted(place, "failed sync", 1, rng, store.sync, 1, "full")
+            self.interrupt_call(place, "failed sync", 1, rng, store.sync, 1, "full")
             store.close()
             again = self.appender(place)
             if again.read(1) != whole[:512] + bytes(SIZE - 512):
@@ -282,7 +291,7 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_cut_zeroes_to_the_very_end")
     def test_cut_needs_no_room(self) -> None:
-        """`AppendableStore.cut`: "Needs no space except where the file system copies on write." A full disk can be
+        """`AppendableStore.cut`: "It needs no space, except on a file system that copies on write." A full disk can be
         opened."""
         place, store, whole = self.with_segment()
         self.room(place, 0)
@@ -291,7 +300,7 @@ class AppendChecks(StorePlaces):
         must_hold(store, 1, whole[:1000] + bytes(SIZE - 1000), "after cut() with no room")
 
     def test_trim_keeps_the_front(self) -> None:
-        """`AppendableStore.trim`: "The segment's size becomes this". Its end is what goes."""
+        """`AppendableStore.trim`: "Shorten the segment to *size* bytes". Its end is what goes."""
         for size in (SIZE, SIZE - 1, 4096, 1000, 512):
             place, store, whole = self.with_segment()
             store.trim(1, size)
@@ -300,101 +309,106 @@ class AppendChecks(StorePlaces):
 
     @rests_on("test_create_is_durable_with_its_name", "test_trim_keeps_the_front")
     def test_trim_is_durable(self) -> None:
-        """`AppendableStore.trim`: "becomes this, durably". Without a sync after it."""
+        """`AppendableStore.trim`: "Shorten the segment to *size* bytes, durably." Without a sync after it."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
             store.trim(1, 1000)
             self.crash(place, rng)
             must_hold(self.at(place), 1, whole[:1000], "after trim(1, 1000) and a power cut")
 
-    # The witness
+    # The durable mark
 
-    def test_the_witness_is_what_was_last_written(self) -> None:
-        """`AppendableStore.read_witness`: "What was last written as the witness, or None." For any process."""
+    def test_the_durable_mark_is_what_was_last_written(self) -> None:
+        """`AppendableStore.read_durable_mark`: "Return the durable mark that was last written, or None." For any
+        process."""
         place, store, whole = self.with_segment()
-        must(store.read_witness() is None, "there is a witness before one was written")
+        must(store.read_durable_mark() is None, "there is a durable mark before one was written")
         for at, durable in enumerate((False, True, False, False, True)):
-            written = self.segment(WITNESS_BYTES, at)
-            if not self.kept(store, written, durable=durable):
-                must(store.read_witness() != written, "write_witness() answers False, and it is there")
-                raise NotOffered("write_witness() answers that it keeps none")
+            written = self.segment(DURABLE_MARK_BYTES, at)
+            if not self.write_mark(store, written, durable=durable):
+                must(store.read_durable_mark() != written, "write_durable_mark() answers False, and it is there")
+                raise NotOffered("write_durable_mark() answers that it keeps none")
             for who, looking in (("the writer", store), ("a store beside it", self.at_appendable(place))):
-                got = looking.read_witness()
-                must(got == written, f"{who} reads another witness than was written last")
-        must_hold(store, 1, whole, "after the witness was written")
+                got = looking.read_durable_mark()
+                must(got == written, f"{who} reads another durable mark than was written last")
+        must_hold(store, 1, whole, "after the durable mark was written")
         store.close()
         must(
-            self.at_appendable(place).read_witness() == self.segment(WITNESS_BYTES, 4),
-            "the witness is gone after close()",
+            self.at_appendable(place).read_durable_mark() == self.segment(DURABLE_MARK_BYTES, 4),
+            "the durable mark is gone after close()",
         )
 
-    @rests_on("test_create_is_durable_with_its_name", "test_the_witness_is_what_was_last_written")
-    def test_a_durable_witness_survives(self) -> None:
-        """`AppendableStore.write_witness`: "*durable*: through a power cut". Whatever was written before it."""
+    @rests_on("test_create_is_durable_with_its_name", "test_the_durable_mark_is_what_was_last_written")
+    def test_a_durable_durable_mark_survives(self) -> None:
+        """`AppendableStore.write_durable_mark`: "If *durable* is true, they are kept through a power cut." Whatever was
+        written before it."""
         for rng in self.crashes():
             place, store, _ = self.with_segment()
             for at in (0, 1):
-                if not self.kept(store, self.segment(WITNESS_BYTES, at), durable=True):
-                    raise NotOffered("write_witness() answers that it keeps none")
+                if not self.write_mark(store, self.segment(DURABLE_MARK_BYTES, at), durable=True):
+                    raise NotOffered("write_durable_mark() answers that it keeps none")
             self.crash(place, rng)
-            witness = self.at_appendable(place).read_witness()
-            must(witness == self.segment(WITNESS_BYTES, 1), "a durable witness did not survive a power cut")
+            durable_mark = self.at_appendable(place).read_durable_mark()
+            must(
+                durable_mark == self.segment(DURABLE_MARK_BYTES, 1),
+                "a durable durable mark did not survive a power cut",
+            )
 
-    def test_writing_the_witness_never_raises(self) -> None:
-        """`AppendableStore.write_witness`: "It never raises `Exception`".
-        Whatever fails, it answers whether it is kept."""
+    def test_writing_the_durable_mark_never_raises(self) -> None:
+        """`AppendableStore.write_durable_mark`: "This never raises `Exception`". Whatever fails, it answers whether it
+        is kept."""
         for fault in ("", *sorted(self.faults & {"EIO", "failed sync"}), *(("room",) if self.can_be_full else ())):
             for step in range(1, 7):
                 for was_there in (False, True):
                     place, store, _ = self.with_segment()
                     if was_there:
-                        self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
+                        self.write_mark(store, self.segment(DURABLE_MARK_BYTES, 1), durable=True)
                     if fault == "room":
                         self.room(place, 0)
                     elif fault:
                         self.arm(place, fault, step, random.Random(step))
                     for durable in (True, False):
                         when = f" ({fault or 'no fault'})"
-                        self.kept(store, self.segment(WITNESS_BYTES, 2), durable=durable, when=when)
+                        self.write_mark(store, self.segment(DURABLE_MARK_BYTES, 2), durable=durable, when=when)
 
-    @rests_on("test_the_witness_is_what_was_last_written")
-    def test_a_dropped_witness_is_gone(self) -> None:
-        """`AppendableStore.drop_witness`: "There is no witness any more". Also where there was none; then a new one."""
+    @rests_on("test_the_durable_mark_is_what_was_last_written")
+    def test_a_dropped_durable_mark_is_gone(self) -> None:
+        """`AppendableStore.drop_durable_mark`: "Remove the durable mark." Also where there was none; then a new one."""
         place, store, _ = self.with_segment()
-        must_not_raise("drop_witness() where there is none", store.drop_witness)
+        must_not_raise("drop_durable_mark() where there is none", store.drop_durable_mark)
         for _ in range(2):
-            self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
-            store.drop_witness()
+            self.write_mark(store, self.segment(DURABLE_MARK_BYTES, 1), durable=True)
+            store.drop_durable_mark()
             for who, looking in (("the writer", store), ("a store beside it", self.at_appendable(place))):
-                must(looking.read_witness() is None, f"{who} reads a witness after drop_witness()")
+                must(looking.read_durable_mark() is None, f"{who} reads a durable mark after drop_durable_mark()")
 
-    @rests_on("test_a_dropped_witness_is_gone", "test_a_durable_witness_survives")
-    def test_dropping_the_witness_is_durable(self) -> None:
-        """`AppendableStore.drop_witness`: "no witness any more, durably, on return"."""
+    @rests_on("test_a_dropped_durable_mark_is_gone", "test_a_durable_durable_mark_survives")
+    def test_dropping_the_durable_mark_is_durable(self) -> None:
+        """`AppendableStore.drop_durable_mark`: "It is durably gone on return." """
         for rng in self.crashes():
             place, store, _ = self.with_segment()
-            self.kept(store, self.segment(WITNESS_BYTES, 1), durable=True)
-            store.drop_witness()
+            self.write_mark(store, self.segment(DURABLE_MARK_BYTES, 1), durable=True)
+            store.drop_durable_mark()
             self.crash(place, rng)
-            witness = self.at_appendable(place).read_witness()
-            must(witness is None, "a witness came back after drop_witness() and a power cut")
+            durable_mark = self.at_appendable(place).read_durable_mark()
+            must(durable_mark is None, "a durable mark came back after drop_durable_mark() and a power cut")
 
     # For the checks
 
     def with_segment(self) -> tuple[Path, AppendableStore, bytes]:
-        """(place, its writer, the bytes of its one segment)."""
+        """Make a place with one segment. Return the place, its writer, and the bytes of the segment."""
         place, whole = self.place(), self.segment(SIZE)
         store = self.appender(place)
         store.create(1, whole)
         return place, store, whole
 
     def at_appendable(self, place: Path) -> AppendableStore:
-        """A store object that is not acquired."""
+        """Return a store object for *place* that is not acquired."""
         return cast("AppendableStore", self.at(place))
 
-    def kept(self, store: AppendableStore, witness: bytes, *, durable: bool, when: str = "") -> bool:
-        """What `write_witness` answered."""
-        told = f"write_witness(…, durable={durable}){when}"
-        answer = must_not_raise(told, store.write_witness, witness, durable=durable)
+    def write_mark(self, store: AppendableStore, durable_mark: bytes, *, durable: bool, when: str = "") -> bool:
+        """Write the durable mark. Return what `write_durable_mark` returned: whether the mark is kept."""
+        told = f"write_durable_mark(…, durable={durable}){when}"
+        answer = must_not_raise(told, store.write_durable_mark, durable_mark, durable=durable)
         must(type(answer) is bool, f"{told} answers {answer!r}: whether it is kept")
         return answer

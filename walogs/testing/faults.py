@@ -1,7 +1,7 @@
-"""What the models share: a crash that no `except Exception` survives, and the schedule that says which step fails.
+"""The faults of the models: a crash that `except Exception` does not catch, and the schedule of the steps that fail.
 
-A schedule counts every primitive its model carries out, so a test can learn how many steps an operation takes and then
-fail it at each one in turn (SQLite's rule: the Nth operation, one-shot and sticky, until it passes).
+A schedule counts every primitive of its model. So a test can learn how many steps an operation takes, and then fail it
+at each step in turn. SQLite's tests do the same: they fail the Nth operation, once or from then on, until it passes.
 """
 
 from __future__ import annotations
@@ -13,61 +13,61 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Collection
 
-__all__ = ["Armed", "LawBroken", "Schedule", "SimulatedCrash"]
+__all__ = ["ArmedFault", "LawBroken", "Schedule", "SimulatedCrash"]
 
 
 class SimulatedCrash(BaseException):
-    """The process died at this step, or had died before it: whatever it calls from now on raises this again.
+    """The process died at this step or before it. Every later call of the process raises this again.
 
-    A `BaseException`, because a dead process runs no handler: code under test that catches `Exception` must not be
-    able to go on. What other processes see, and what a power cut leaves, is up to the model it died on.
+    This is a `BaseException` because a dead process runs no code. Code under test that catches `Exception` must not be
+    able to continue. The model decides what other processes see, and what a power cut leaves.
     """
 
 
 class LawBroken(BaseException):
-    """The code under test did what the contract of a store, or the format, forbids: always a bug in that code.
+    """The code under test did something that the contract of a store, or the format, forbids. It always has a bug.
 
-    A `BaseException`, so that code which poisons itself at any `Exception` cannot turn it into an expected outcome.
+    This is a `BaseException`, so that code which poisons itself at any `Exception` cannot hide it.
     """
 
 
 class Schedulable(Protocol):
-    """What a schedule must know of a fault."""
+    """The members of a fault that a schedule needs."""
 
     @property
     def only(self) -> Collection[str]:
-        """The primitives that it counts and fails; empty: every one."""
+        """The primitives that the fault counts and fails. If it is empty, these are all primitives."""
         ...
 
     @property
     def times(self) -> int | None:
-        """How often it fires once it is due, each time at the next primitive it counts; None: for ever (sticky)."""
+        """How often the fault fires from its step on, each time at the next primitive it counts. None: for ever."""
         ...
 
 
 F = TypeVar("F", bound=Schedulable)
 
 
-class Armed(Generic[F]):
-    """One fault that waits for its step."""
+class ArmedFault(Generic[F]):
+    """A fault that waits for its step."""
 
     def __init__(self, step: int, fault: F, rng: random.Random) -> None:
         if step < 1:
             raise ValueError(f"step counts from 1, the next primitive; it is {step}")
         self.fault = fault
         self.rng = rng
-        """Decides whatever the fault leaves open, so that a seed replays it."""
+        """It decides all that the fault leaves open, so that a test can replay the fault from a seed."""
         self.fired = 0
-        """How often it has fired: 0 tells a test that its step was never reached."""
+        """How often the fault has fired. 0 shows that its step was never reached."""
         self._wait = step
 
     @property
     def is_spent(self) -> bool:
-        """Whether it has fired as often as it may."""
+        """Whether the fault has fired as often as it may."""
         return self.fault.times is not None and self.fired >= self.fault.times
 
     def count_down(self, primitive: str) -> bool:
-        """Whether it is due at this primitive."""
+        """Count one primitive, and return whether the fault is due at it."""
         if self.fault.only and primitive not in self.fault.only:
             return False
         self._wait -= 1
@@ -75,35 +75,41 @@ class Armed(Generic[F]):
 
 
 class Schedule(Generic[F]):
-    """Counts primitives and says which one fails. Not locked: its model calls it under the model's own mutex."""
+    """A counter of primitives that decides which one fails. It has no lock: its model calls it under its own mutex."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        """How often each primitive was begun, those that failed included."""
-        self._armed: list[Armed[F]] = []
+        """How often each primitive was begun, including those that failed."""
+        self._armed: list[ArmedFault[F]] = []
 
     def count(self, only: Collection[str] = ()) -> int:
-        """How many primitives were begun, of those named in *only*; of all when it is empty."""
+        """Return how many of the primitives in *only* were begun. If it is empty, count all primitives."""
         return sum(self.counts[name] for name in only) if only else sum(self.counts.values())
 
-    def arm(self, step: int, fault: F, rng: random.Random) -> Armed[F]:
-        """Let *fault* fire at the *step*-th primitive it counts from now (1: the next). `ValueError`: step below 1."""
-        armed = Armed(step, fault, rng)
+    def arm(self, step: int, fault: F, rng: random.Random) -> ArmedFault[F]:
+        """Let *fault* fire at the *step*-th primitive that it counts from now; 1 is the next one.
+
+        Raises `ValueError` for a step below 1.
+        """
+        armed = ArmedFault(step, fault, rng)
         self._armed.append(armed)
         return armed
 
     def disarm(self) -> None:
-        """Forget every armed fault, the sticky ones too; the counts stay."""
+        """Forget every armed fault, also those that fire for ever. The counts stay."""
         self._armed.clear()
 
-    def tick(self, primitive: str) -> Armed[F] | None:
-        """Count one primitive; the fault that fires at it, or None. Of two that are due, the later waits its turn."""
+    def tick(self, primitive: str) -> ArmedFault[F] | None:
+        """Count one primitive, and return the fault that fires at it, or None.
+
+        If two faults are due, the one that was armed first fires, and the other one waits for the next primitive.
+        """
         self.counts[primitive] += 1
-        if not self._armed:
-            return None
-        due = [armed for armed in self._armed if armed.count_down(primitive)]
-        if not due:
-            return None
-        due[0].fired += 1
-        self._armed = [armed for armed in self._armed if not armed.is_spent]
-        return due[0]
+        first = None
+        for armed in self._armed:
+            if armed.count_down(primitive) and first is None:
+                first = armed
+        if first is not None:
+            first.fired += 1
+            self._armed = [armed for armed in self._armed if not armed.is_spent]
+        return first

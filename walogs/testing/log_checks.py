@@ -1,7 +1,7 @@
-"""Whole logs on the store: what its parts promise one by one, they must give together.
+"""Checks of whole logs on a store. Its parts, which other checks test one by one, must also work together.
 
-These run the engine, so a failure here and nowhere else may be the engine's. `conform` leaves them out when a check of
-a part has failed.
+These checks run the engine. If only these fail, the mistake may be the engine's. `conform` skips them if any other
+check has failed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from walogs.assembly import open as open_log
-from walogs.assembly import open_reader
+from walogs.assembly import reader as open_reader
 from walogs.errors import Fenced, Locked
 from walogs.testing.contract import after_the_rest, must, must_not_raise, must_raise
 from walogs.testing.faults import SimulatedCrash
@@ -26,14 +26,14 @@ __all__ = ["LogChecks"]
 
 
 class LogChecks(StorePlaces):
-    """Holds of a log on the store (docs/guarantees.md)."""
+    """The checks of a log on the store, by the guarantees of docs/guarantees.md."""
 
     machine: ClassVar[Mapping[str, Any]] = {"max_examples": 40, "stateful_step_count": 30}
-    """Hypothesis settings of the state machine: how many histories it tries, how long they are, and any other."""
+    """Hypothesis settings of the state machine, such as how many histories it tries and how long they are."""
 
     @after_the_rest
     def test_a_log_comes_back(self) -> None:
-        """G1: "every later open gives those entries back byte for byte". Through rotations and clean closes."""
+        """G1: "every later open returns those entries byte for byte". This holds through rotations and clean closes."""
         place, expected = self.place(), list[tuple[int, bytes]]()
         for opening in range(4):
             with self.log(place, max_segment_size=3000) as wal:
@@ -49,7 +49,7 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_a_log_comes_back_after_kills(self) -> None:
-        """G1: "through any number of kills and power cuts". Its writers die, one after the other, without a close."""
+        """G1: "after any number of kills and power cuts". Here several writers die in turn, without a close."""
         place, expected = self.place(), list[bytes]()
         for _ in range(5):
             store = self.store(place)
@@ -62,7 +62,7 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_a_checkpoint_frees_segments(self) -> None:
-        """G11: "entries up to n may be gone, later ones never". And what is gone stays gone."""
+        """G11: "entries up to n may be gone, but no later entry is". Entries that are gone do not come back."""
         place = self.place()
         with self.log(place, max_segment_size=600) as wal:
             for at in range(12):
@@ -70,17 +70,17 @@ class LogChecks(StorePlaces):
             before = wal.segment_count
             wal.checkpoint(6)
             must(wal.segment_count < before, f"checkpoint(6) freed none of {before} segments")
-            base = wal.first_lsn
-        must(1 < base <= 7, f"after checkpoint(6) the log begins at {base}")
+            first_lsn = wal.first_lsn
+        must(1 < first_lsn <= 7, f"after checkpoint(6) the log begins at {first_lsn}")
         for _ in range(2):
             with self.log(place, max_segment_size=600) as wal:
-                must(wal.first_lsn == base, f"reopened, the log begins at {wal.first_lsn}, not {base}")
-                kept = [self.segment(300, at) for at in range(base - 1, 12)]
-                must([data for _, data in wal] == kept, "entries above the base are not there")
+                must(wal.first_lsn == first_lsn, f"reopened, the log begins at {wal.first_lsn}, not {first_lsn}")
+                kept = [self.segment(300, at) for at in range(first_lsn - 1, 12)]
+                must([data for _, data in wal] == kept, "entries from the first LSN on are not there")
 
     @after_the_rest
     def test_a_reader_beside_sees_what_is_durable(self) -> None:
-        """G14: "A reader beside a live writer, in any process, needs no lock and changes nothing"."""
+        """G14: "A reader works in any process, needs no lock, and changes nothing"."""
         place, expected = self.place(), list[tuple[int, bytes]]()
         with self.log(place, max_segment_size=2000) as wal:
             wal.append(b"first")
@@ -96,7 +96,8 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_one_writer_has_the_log(self) -> None:
-        """G13: "At most one live writer has the log". The second gets `Locked`, or the first `Fenced`."""
+        """G13: "At most one live writer has the log". The second writer gets `Locked`, or the first one gets
+        `Fenced`."""
         place = self.place()
         first = self.log(place)
         first.append(b"first")
@@ -113,7 +114,7 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_acknowledged_entries_survive_power_cuts(self) -> None:
-        """G1: "every later open gives those entries back byte for byte". After power cuts, at any moment, in a row."""
+        """G1: "every later open returns those entries byte for byte". This holds after several power cuts in a row."""
         for rng in self.crashes():
             place, expected = self.place(), list[tuple[int, bytes]]()
             for _ in range(3):
@@ -128,37 +129,40 @@ class LogChecks(StorePlaces):
 
     @after_the_rest
     def test_the_state_machine(self) -> None:
-        """G2: "What an open gives back is a dense run of LSNs from the base". Whatever happened, against an oracle.
+        """G2: "An open returns all entries from the first LSN up to some LSN, without gaps". This holds after any
+        history.
 
-        A Hypothesis state machine appends, syncs, rotates, checkpoints, reads, closes, kills, and does what the
-        contract offers: power cuts, faults, rival writers. What may then be there, lists of bytes say that know
-        nothing of walogs.
+        A Hypothesis state machine appends, syncs, rotates, checkpoints, reads, closes and kills. If the contract's
+        subclass provides them, it also uses power cuts, faults and rival writers. An oracle, which knows only lists of
+        bytes and nothing of walogs, decides which entries the log must and may contain.
         """
         try:
             from walogs.testing.machine import run_machine
         except ModuleNotFoundError as missing:
             if missing.name != "hypothesis":
                 raise
-            message = "the state machine needs hypothesis: pip install 'walogs[testing]'"
+            from walogs.foundation.pip_command import pip_install
+
+            message = f"the state machine needs hypothesis: {pip_install('walogs', 'testing')}"
             raise ModuleNotFoundError(message, name=missing.name) from None
         run_machine(self, self.machine)
 
     # For the checks
 
     def log(self, place: Path, *, max_segment_size: int | None = None) -> Any:
-        """The `Wal` in *place*, open for writing; closed when the check has ended."""
+        """Open the log in *place* for writing. It is closed when the check has ended."""
         store = self.store(place)
         wal = open_log(store=store, sync=self.policy(store), max_segment_size=max_segment_size)
         self.afterwards(wal.close)
         return wal
 
     def policy(self, store: SegmentStore) -> Literal["fdatasync", "none"]:
-        """The strongest sync policy that the store is strong enough for."""
-        return "none" if store.capabilities.durability in ("none", "page-cache") else "fdatasync"
+        """Return the strongest sync policy that the store's persistence allows."""
+        return "none" if store.capabilities.persistence in ("none", "page-cache") else "fdatasync"
 
 
 def kill(wal: Any, store: SegmentStore) -> None:
-    """What its process's death leaves: nothing is written any more, and what the process held is free."""
+    """Do to a log what the death of its process does: nothing more is written, and its lock is free."""
     wal.closed = True
     with suppress(Exception, SimulatedCrash):
         store.close()

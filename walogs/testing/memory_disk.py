@@ -1,39 +1,40 @@
 """A disk with a page cache and one directory, for crash tests. It outlives the processes that use it.
 
-The fault model (assumptions A1-A6 of the guarantees, and what was measured on ext4, XFS and btrfs):
+The fault model (assumptions A1-A6 of the guarantees, and measurements on ext4, XFS and btrfs):
 
-- **Sectors** of 512 bytes are written whole, nothing larger is, and there is no order among them (A3). The cache shows
-  the newest bytes. A power cut leaves, sector by sector, any version the sector had since the last sync that
-  succeeded, the durable one included. A sector that was not written is not harmed (A2).
-- **Size** is one more such thing: any size the file had since that sync, in no order with its bytes. Bytes below the
+- **Sectors.** A sector of 512 bytes is written as a whole. Larger pieces are not, and sectors are written in any order
+  (A3). The cache shows the newest bytes. For each sector, a power cut leaves any version that the sector had since the
+  last successful sync, or the durable one. It does not harm a sector that was not written (A2).
+- **Size.** A power cut leaves any size that the file had since that sync, independently of its bytes. Bytes below the
   size that were never written read as zero.
-- **Names** are a directory's own: every create, link, rename and unlink is kept or lost by itself until
-  `sync_directory` returns (ALICE's strict model; a file's sync does not make its name durable). The two halves of a
-  rename are two.
-- **A sync that fails** may have written any of the dirty sectors. All of them are clean now: the cache goes on showing
-  the new bytes, the next sync succeeds and writes none of them (fsyncgate, on all three file systems). So is the size.
-  `evict` is memory pressure: clean sectors are read from the device again. A failing `sync_directory` leaves its
-  changes pending, as a journal that could not commit does.
-- **Unwritten extents** (ext4): a block that was allocated, and whose first sync failed, can stay flagged as unwritten:
-  later writes and syncs succeed, but after a power cut it reads as zero. Only truncating below it frees it.
-- **Writeback nobody saw** (`fail_writeback`): the kernel's own writeback fails like a sync; the next sync says so once.
-- **Room** is counted in blocks of 4,096 bytes by what the cache shows. A write that does not fit is short first, and
-  refused (ENOSPC) when nothing of it fits. Overwriting needs none. Unlinking and truncating free at once.
-- **A process that dies** leaves the cache as it is, loses its handles and frees its locks. One that dies in the middle
-  of a write has written a prefix of it.
+- **Names.** Until `sync_directory` returns, every create, link, rename and unlink is kept or lost by itself (ALICE's
+  strict model). The two halves of a rename are independent. A sync of a file does not make its name durable.
+- **A sync that fails** may have written any of the dirty sectors. All sectors are clean then: the cache still shows the
+  new bytes, and the next sync succeeds and writes none of them (fsyncgate, on all three file systems). The same is true
+  of the size. `evict` models memory pressure: clean sectors are read from the device again. A `sync_directory` that
+  fails leaves its changes pending, as a file system that could not commit its journal does.
+- **Unwritten extents** (ext4). If the first sync of an allocated block failed, the block can stay flagged as unwritten.
+  Later writes and syncs succeed, but the block reads as zero after a power cut. Only truncating below the block frees
+  it.
+- **Unseen writeback errors** (`fail_writeback`). The kernel's own writeback fails as a sync does. The next sync reports
+  the error once.
+- **Space** is counted in blocks of 4,096 bytes, by the files in the cache. A write that fits in part is short. A write
+  that does not fit at all is refused (ENOSPC). Overwriting needs no space. Unlinking and truncating free space at once.
+- **A process that dies** leaves the cache unchanged, loses its handles and frees its locks. If it dies in the middle of
+  a write, it has written a prefix of the data.
 
-Not modelled: copy on write that needs room to overwrite, several directories, permissions, time.
-Everything random comes from the `random.Random` that a call is given, so a seed replays it.
+The model does not have copy on write that needs space to overwrite, several directories, permissions or time. All
+random decisions come from the `random.Random` that the caller gives, so a test can replay them from a seed.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from walogs.foundation.turns import TurnLock
 from walogs.testing.faults import Schedule, SimulatedCrash
 from walogs.testing.page_cache import BIASES, BLOCK, SECTOR, Inode, pick
 
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.protocols import Barrier
-    from walogs.testing.faults import Armed
+    from walogs.protocols import SyncKind
+    from walogs.testing.faults import ArmedFault
 
 __all__ = [
     "ANY_STEP",
@@ -63,57 +64,59 @@ __all__ = [
 CHANGES: Final = frozenset(
     {"create_exclusive", "link", "rename", "unlink", "sync_directory", "write", "truncate", "sync"}
 )
-"""The primitives that change something: a crash at any other leaves what the step before it left."""
+"""The primitives that change something. A crash at any other primitive leaves the same state as the step before it."""
 ANY_STEP: Final = CHANGES | {"open", "names", "read", "lock"}
 """Every primitive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong at one primitive."""
+    """A fault at one primitive."""
 
     what: int | Literal["crash", "short"]
-    """An errno: `OSError`. `crash`: the process dies, `SimulatedCrash`. `short`: a write returns early, no error."""
+    """An errno raises that `OSError`. `crash` kills the process, which raises `SimulatedCrash`. `short` lets a write
+    return early, without an error."""
     only: Collection[str] = ()
-    """The primitives it counts and fails; empty: every one. `CHANGES` for those that leave a trace."""
+    """The primitives that the fault counts and fails. If it is empty, these are all primitives."""
     times: int | None = 1
-    """One-shot, n times, or None: sticky, until `disarm`."""
+    """How often the fault fires. None: at every such primitive, until `disarm`."""
     moment: Literal["before", "after"] | None = None
-    """Before or after the primitive's effect. None, the natural one: an error comes before the effect, a crash before
-    or after it as the rng says; of a write a random prefix has happened. A sync that fails ignores this."""
+    """Whether the fault comes before or after the primitive's effect. None is the natural moment: an error comes before
+    the effect, a crash before or after it as the rng decides, and a write has written a random prefix. A sync that
+    fails ignores this."""
 
     def __post_init__(self) -> None:
         unknown = set(self.only) - ANY_STEP
-        if unknown:  # it would never fire, and the test would prove nothing
+        if unknown:  # Such a fault would never fire, and the test would prove nothing.
             raise ValueError(f"no such primitive: {sorted(unknown)}; there are {sorted(ANY_STEP)}")
 
 
 CRASH: Final = Fault("crash")
 """The process dies at the step."""
 FAILED_SYNC: Final = Fault(errno.EIO, only=frozenset({"sync"}))
-"""The n-th sync of a file fails; pages clean, not on the device."""
+"""The n-th sync of a file fails. Its pages are clean then, and may not be on the device."""
 SHORT_WRITE: Final = Fault("short", only=frozenset({"write"}))
 """The n-th write returns early, which every writer must expect."""
 
 
 class MemoryDisk:
-    """The hardware, the kernel and one directory. Processes come and go; see the top of the file for what is modelled.
+    """The hardware, the kernel and one directory. The top of this file describes the model.
 
-    Safe to use from several threads; every primitive is one step. `kill`, `power_cut`, `evict` and the like are the
-    test's own hand, not steps.
+    Several threads can use one disk. Every primitive of a process is one step. A test calls `kill`, `power_cut`,
+    `evict` and the like itself, and these are no steps.
     """
 
     def __init__(self, *, room: int | None = None, unwritten_extents: bool = True, block_bytes: int = BLOCK) -> None:
         self.room = room
-        """Capacity in bytes; None: endless. A test may change it at any time."""
+        """The capacity in bytes, or None for no limit. A test may change it at any time."""
         self.unwritten_extents = unwritten_extents
-        """Whether a block whose first sync failed may stay unwritten (ext4) or never does (XFS, btrfs)."""
+        """Whether a block whose first sync failed may stay unwritten, as on ext4. On XFS and btrfs it does not."""
         self.block_bytes = block_bytes
         self.schedule: Schedule[Fault] = Schedule()
-        self._mutex = threading.RLock()
+        self._mutex = TurnLock()
         self._names: dict[str, Inode] = {}
         self._durable_names: dict[str, Inode] = {}
-        self._name_versions: dict[str, list[Inode | None]] = {}  # since the last sync_directory, oldest first
+        self._name_versions: dict[str, list[Inode | None]] = {}  # Since the last sync_directory, oldest first.
         self._locks: dict[str, Process] = {}
         self._processes: list[Process] = []
         self._used_blocks = 0
@@ -122,19 +125,22 @@ class MemoryDisk:
     # Processes and faults.
 
     def process(self) -> Process:
-        """A new process, alive."""
+        """Return a new process that is alive."""
         with self._mutex:
             self._processes.append(Process(self))
             return self._processes[-1]
 
     def kill(self) -> None:
-        """Every process dies: handles dead, locks free; the cache stays. (`Process.kill`: one of them.)"""
+        """Kill every process. Its handles are dead and its locks free; the cache stays. `Process.kill` kills one."""
         with self._mutex:
             for process in tuple(self._processes):
                 process.kill()
 
-    def arm(self, step: int, fault: Fault, *, rng: random.Random) -> Armed[Fault]:
-        """Let *fault* fire at the *step*-th primitive it counts from now (1: the next). `ValueError`: step below 1."""
+    def arm(self, step: int, fault: Fault, *, rng: random.Random) -> ArmedFault[Fault]:
+        """Let *fault* fire at the *step*-th primitive that it counts from now; 1 is the next one.
+
+        Raises `ValueError` for a step below 1.
+        """
         with self._mutex:
             return self.schedule.arm(step, fault, rng)
 
@@ -145,16 +151,16 @@ class MemoryDisk:
 
     @property
     def steps(self) -> int:
-        """Primitives begun so far; `schedule.count(CHANGES)`: those that change something."""
+        """The number of primitives begun so far. `schedule.count(CHANGES)` counts only those that change something."""
         return self.schedule.count()
 
-    # What happens to the disk.
+    # Events that happen to the disk.
 
     def power_cut(self, rng: random.Random, bias: float | None = None) -> None:
-        """All that is not synced is kept or lost, piece by piece; then the cache shows what is left; all processes die.
+        """Cut the power. Each piece that is not synced is kept or lost by itself, and all processes die.
 
-        *bias* is the chance, 0.0 to 1.0, that a piece has its newest version; otherwise it has any older one. So 0.0
-        leaves nothing that was not synced, 1.0 all of it. None: drawn for this power cut.
+        *bias* is the chance, 0.0 to 1.0, that a piece has its newest version. Otherwise it has any older one. So 1.0
+        keeps all that was not synced. None draws one of `BIASES`.
         """
         with self._mutex:
             chance = rng.choice(BIASES) if bias is None else bias
@@ -169,13 +175,13 @@ class MemoryDisk:
             self._used_blocks = sum(len(inode.blocks) for inode in self._inodes())
 
     def evict(self, rng: random.Random) -> None:
-        """Memory pressure: some clean sectors are read from the device again; seen only after a failed sync."""
+        """Model memory pressure: read some clean sectors from the device again. This shows only after a failed sync."""
         with self._mutex:
             for inode in self._inodes():
                 inode.evict(rng)
 
     def fail_writeback(self, rng: random.Random) -> None:
-        """The kernel writes back what is dirty, and fails as a sync fails; each file's next sync raises EIO, once."""
+        """Let the kernel's own writeback fail as a sync fails. The next sync of each dirty file raises EIO once."""
         with self._mutex:
             for inode in self._inodes():
                 if inode.versions or inode.sizes:
@@ -183,7 +189,7 @@ class MemoryDisk:
                     inode.has_unseen_error = True
 
     def damage(self, name: str, offset: int, data: bytes) -> None:
-        """Bit rot: these bytes are on the device and in the cache now, as far as the file is long. No step.
+        """Put these bytes on the device and in the cache, up to the end of the file, as bit rot does. This is no step.
 
         Raises `FileNotFoundError`.
         """
@@ -191,7 +197,7 @@ class MemoryDisk:
             self._inode(name).damage(offset, data)
 
     def clone(self) -> MemoryDisk:
-        """The same disk at this moment, without processes, locks and armed faults: many crash states from one run."""
+        """Copy the disk without processes, locks and armed faults, so that one run gives many crash states."""
         with self._mutex:
             twin = MemoryDisk(room=self.room, unwritten_extents=self.unwritten_extents, block_bytes=self.block_bytes)
             known = {*self._names.values(), *self._durable_names.values()}
@@ -205,34 +211,37 @@ class MemoryDisk:
             twin._used_blocks, twin._inodes_made = self._used_blocks, self._inodes_made
             return twin
 
-    # What a test, or a law, looks at. None of it is a step.
+    # For tests and laws. None of these is a step.
 
     @property
     def used(self) -> int:
-        """Bytes of the blocks allocated to files that have a name; may be above `room` after a power cut."""
+        """The bytes of all blocks of files that have a name. They can be above `room` after a power cut."""
         return self._used_blocks * self.block_bytes
 
     def cached_names(self) -> list[str]:
-        """The names that a process would see, sorted."""
+        """Return the names that a process would see, sorted."""
         with self._mutex:
             return sorted(self._names)
 
     def cached(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes that a process would read. Raises `FileNotFoundError`."""
+        """Return the bytes that a process would read. Raises `FileNotFoundError`."""
         with self._mutex:
             inode = self._inode(name)
             return inode.read(start, len(inode.cache) if end is None else end)
 
     def durable(self, name: str) -> bytes | None:
-        """The device's bytes under the device's name, before anything unsynced is decided; None: no such name there."""
+        """Return the durable bytes of the file with this durable name, or None if there is no such name.
+
+        Nothing that is not synced is decided by this.
+        """
         with self._mutex:
             inode = self._durable_names.get(name)
             return None if inode is None else bytes(inode.durable)
 
     def durable_prefix(self, name: str) -> int:
-        """The largest p such that no power cut, now, could leave bytes [0, p) of *name* otherwise than they read.
+        """Return the largest p such that no power cut now could change bytes [0, p) of *name*.
 
-        0 when the name itself is not durable, or not there.
+        Return 0 if the name itself is not durable, or does not exist.
         """
         with self._mutex:
             inode = self._names.get(name)
@@ -240,7 +249,7 @@ class MemoryDisk:
                 return 0
             return inode.durable_prefix()
 
-    # The directory, for Process. Called with the mutex held.
+    # The directory, for Process. The caller holds the mutex.
 
     def _inode(self, name: str) -> Inode:
         try:
@@ -249,7 +258,7 @@ class MemoryDisk:
             raise _os_error(errno.ENOENT, name) from None
 
     def _inodes(self) -> list[Inode]:
-        """Those that have a name, each once, in the order they were made."""
+        """Return each inode that has a name once, in the order in which they were made."""
         return sorted(set(self._names.values()), key=lambda inode: inode.number)
 
     def _make_inode(self) -> Inode:
@@ -257,7 +266,7 @@ class MemoryDisk:
         return Inode(self._inodes_made, self.block_bytes)
 
     def _point(self, name: str, inode: Inode | None) -> None:
-        """*name* is this file's from now on; None: nobody's."""
+        """Give *name* to this file. None: remove the name."""
         old = self._names.pop(name, None)
         if old is not None:
             old.links -= 1
@@ -285,7 +294,7 @@ class MemoryDisk:
             inode.links += 1
 
     def _allocate(self, inode: Inode, offset: int, size: int) -> int:
-        """How many of *size* bytes at *offset* there is room for; their blocks are allocated."""
+        """Allocate blocks for *size* bytes at *offset*. Return the number of bytes that there is space for."""
         if size == 0:
             return 0
         for block in range(offset // self.block_bytes, (offset + size - 1) // self.block_bytes + 1):
@@ -305,10 +314,10 @@ class MemoryDisk:
 
 
 class Process:
-    """One process on a `MemoryDisk`: its handles and locks die with it. Each method is one step, and can be failed.
+    """One process on a `MemoryDisk`. Its handles and locks end with it. Each method is one step, and can fail.
 
-    Every method raises `SimulatedCrash` once the process is dead. An `OSError` has a real errno, and the class that
-    goes with it (`FileNotFoundError`, ...); then nothing has changed, unless the method says otherwise.
+    Every method raises `SimulatedCrash` once the process is dead. An `OSError` has a real errno, and the class of that
+    errno, such as `FileNotFoundError`. Nothing has changed then, unless the method's docstring says otherwise.
     """
 
     def __init__(self, disk: MemoryDisk) -> None:
@@ -316,7 +325,7 @@ class Process:
         self.is_alive = True
 
     def kill(self) -> None:
-        """It dies: handles dead, its locks free; the cache stays."""
+        """Kill the process. Its handles are dead and its locks free. The cache stays."""
         disk = self.disk
         with disk._mutex:
             self.is_alive = False
@@ -325,14 +334,17 @@ class Process:
                 disk._processes.remove(self)
 
     def refuse_if_dead(self) -> None:
-        """Raise `SimulatedCrash` if this process is dead. No step."""
+        """Raise `SimulatedCrash` if this process is dead. This is no step."""
         if not self.is_alive:
             raise SimulatedCrash("this process is dead: it was killed, or the power was cut")
 
     def create_exclusive(self, name: str) -> Handle:
-        """A new empty file. Raises `FileExistsError`. Its name is durable after `sync_directory`."""
+        """Create an empty file, and return a handle. Its name is durable after `sync_directory`.
+
+        Raises `FileExistsError`.
+        """
         disk = self.disk
-        with disk._mutex, _Step(self, "create_exclusive"):
+        with disk._mutex, _begin(self, "create_exclusive"):
             if name in disk._names:
                 raise _os_error(errno.EEXIST, name)
             inode = disk._make_inode()
@@ -340,62 +352,69 @@ class Process:
             return Handle(self, inode)
 
     def open(self, name: str) -> Handle:
-        """The file that has this name now; the handle stays with it, whatever happens to the name."""
+        """Return a handle of the file that has this name now. The handle stays with the file if the name changes.
+
+        Raises `FileNotFoundError`.
+        """
         disk = self.disk
-        with disk._mutex, _Step(self, "open"):
+        with disk._mutex, _begin(self, "open"):
             return Handle(self, disk._inode(name))
 
     def rename(self, old: str, new: str) -> None:
-        """*new* is what *old* was, at once for whoever looks, and *old* is gone; a file that *new* was loses that name.
+        """Give the name *new* to the file *old*, and remove the name *old*. All processes see both changes at once.
 
-        Each half is durable, or not, by itself until `sync_directory`.
+        A file that had the name *new* loses it. Until `sync_directory`, a power cut keeps or loses each of the two
+        changes by itself. Raises `FileNotFoundError`.
         """
         disk = self.disk
-        with disk._mutex, _Step(self, "rename"):
+        with disk._mutex, _begin(self, "rename"):
             inode = disk._inode(old)
             if old != new:
                 disk._point(new, inode)
                 disk._point(old, None)
 
     def link(self, old: str, new: str) -> None:
-        """*new* is the same file as *old*: what is written to one is in both. Raises `FileExistsError`.
+        """Give the file *old* the second name *new*. Raises `FileExistsError` or `FileNotFoundError`.
 
-        Its name is durable after `sync_directory`, which makes no byte of the file durable.
+        The name is durable after `sync_directory`, which makes no byte of the file durable.
         """
         disk = self.disk
-        with disk._mutex, _Step(self, "link"):
+        with disk._mutex, _begin(self, "link"):
             inode = disk._inode(old)
             if new in disk._names:
                 raise _os_error(errno.EEXIST, new)
             disk._point(new, inode)
 
     def unlink(self, name: str) -> None:
-        """The name is gone, durably after `sync_directory`; handles of the file go on working."""
+        """Remove the name, durably after `sync_directory`. Handles of the file still work.
+
+        Raises `FileNotFoundError`.
+        """
         disk = self.disk
-        with disk._mutex, _Step(self, "unlink"):
+        with disk._mutex, _begin(self, "unlink"):
             disk._inode(name)
             disk._point(name, None)
 
     def names(self) -> list[str]:
-        """Every name, in no order that means anything."""
+        """Return every name, in any order."""
         disk = self.disk
-        with disk._mutex, _Step(self, "names"):
+        with disk._mutex, _begin(self, "names"):
             return list(disk._names)
 
     def sync_directory(self) -> None:
-        """Every change of a name before the call is durable. If it raises, each may be or not, as before."""
+        """Make every earlier change of a name durable. If it raises, each change may still be durable or not."""
         disk = self.disk
-        with disk._mutex, _Step(self, "sync_directory"):
+        with disk._mutex, _begin(self, "sync_directory"):
             disk._sync_names()
 
     def lock(self, name: str = "LOCK") -> bool:
-        """Whether the lock is this process's now; False: another live process holds it. No file is made."""
+        """Take the lock. Return False if another live process holds it. This makes no file."""
         disk = self.disk
-        with disk._mutex, _Step(self, "lock"):
+        with disk._mutex, _begin(self, "lock"):
             return disk._locks.setdefault(name, self) is self
 
     def unlock(self, name: str = "LOCK") -> None:
-        """Let go of the lock; nothing happens when it is not this process's. Never raises."""
+        """Free the lock if this process holds it. Never raises."""
         disk = self.disk
         with disk._mutex:
             if disk._locks.get(name) is self:
@@ -403,7 +422,7 @@ class Process:
 
 
 class Handle:
-    """A process's way to one file. Each method but `size` is one step, and can be failed."""
+    """An open file of one process. Each method is one step, and can fail. `size` is no step."""
 
     def __init__(self, process: Process, inode: Inode) -> None:
         self.process = process
@@ -411,24 +430,25 @@ class Handle:
 
     @property
     def size(self) -> int:
-        """Bytes, as the cache shows it. Raises `SimulatedCrash` when the process is dead."""
+        """The size in bytes, as the cache shows it. Raises `SimulatedCrash` if the process is dead."""
         with self.process.disk._mutex:
             self.process.refuse_if_dead()
             return len(self.inode.cache)
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes [start, end) as the cache shows them; fewer where the file ends."""
-        with self.process.disk._mutex, _Step(self.process, "read"):
+        """Return the bytes [start, end) of the cache, or fewer if the file ends before."""
+        with self.process.disk._mutex, _begin(self.process, "read"):
             return self.inode.read(start, end)
 
     def write(self, offset: int, data: Buffer) -> int:
-        """How many bytes are at *offset* now; fewer than offered when room runs out on the way.
+        """Write *data* at *offset*. Return how many bytes were written: fewer if there is not enough space for all.
 
-        Raises `OSError` (ENOSPC) when there is room for none. Any other `OSError` may have written a prefix.
+        Raises `OSError` (ENOSPC) if there is no space for any byte. If it raises another `OSError`, it may have written
+        a prefix.
         """
         disk = self.process.disk
         view = memoryview(data).cast("B")
-        with disk._mutex, _Step(self.process, "write") as step:
+        with disk._mutex, _begin(self.process, "write") as step:
             offered = step.reached(view.nbytes)
             fits = disk._allocate(self.inode, offset, offered)
             if fits:
@@ -438,66 +458,96 @@ class Handle:
             return fits
 
     def truncate(self, size: int) -> None:
-        """The size becomes this; what is added reads as zero and takes no room yet."""
+        """Set the size. Added bytes read as zero, and take no space yet."""
         disk = self.process.disk
-        with disk._mutex, _Step(self.process, "truncate"):
+        with disk._mutex, _begin(self.process, "truncate"):
             disk._truncate(self.inode, size)
 
-    def sync(self, barrier: Barrier = "full") -> None:
-        """What was written to the file by whomever, and its size, is durable; both barriers do the same here.
+    def sync(self, kind: SyncKind = "full") -> None:
+        """Make the size and all written bytes of the file durable, by whichever process. Both kinds do the same here.
 
-        If it raises, any of it may be durable, and a later sync that succeeds does not make the rest so.
+        If it raises, any of these may be durable, and a later successful sync does not make the rest durable.
         """
         disk = self.process.disk
-        with disk._mutex, _Step(self.process, "sync", self.inode):
+        with disk._mutex, _begin(self.process, "sync", self.inode):
             self.inode.sync()
             if self.inode.has_unseen_error:
                 self.inode.has_unseen_error = False
                 raise _os_error(errno.EIO)
 
 
-class _Step:
-    """One primitive: counts it, refuses the dead, and makes the fault that is due at it happen."""
+def _begin(process: Process, primitive: str, inode: Inode | None = None) -> _Step:
+    """Begin one primitive: raise if the process is dead, count the primitive, and raise a fault that comes before it.
 
-    __slots__ = ("_armed", "_inode", "_process")
-
-    def __init__(self, process: Process, primitive: str, inode: Inode | None = None) -> None:
+    The caller holds the mutex, and carries out the primitive inside a `with` of the result.
+    """
+    if not process.is_alive:
         process.refuse_if_dead()
-        self._process = process
-        self._inode = inode
-        self._armed = process.disk.schedule.tick(primitive)
-        if self._armed is not None:
-            self._before(self._armed, primitive)
+    armed = process.disk.schedule.tick(primitive)
+    if armed is None:
+        return _UNDISTURBED
+    step = _FailingStep(process, armed)
+    step.begin(primitive, inode)
+    return step
 
-    def _before(self, armed: Armed[Fault], primitive: str) -> None:
-        """Raise what comes before the effect."""
-        fault = armed.fault
-        if fault.what == "short" or (primitive == "write" and fault.moment is None):
-            return  # part of it happens: see `reached`
-        if primitive == "sync" and self._inode is not None and fault.what != "crash":
-            self._inode.fail_sync(armed.rng, unwritten_extents=self._process.disk.unwritten_extents)
-            self._raise(armed)
-        moment = fault.moment
-        if moment is None:
-            moment = "before" if fault.what != "crash" else armed.rng.choice(("before", "after"))
-        if moment == "before":
-            self._raise(armed)
+
+class _Step:
+    """One primitive at which no fault is due."""
+
+    __slots__ = ()
 
     def reached(self, size: int) -> int:
-        """Of a write of *size* bytes, how many happen."""
-        if self._armed is None or self._armed.fault.moment is not None:
-            return size
-        return self._armed.rng.randint(min(size, 1) if self._armed.fault.what == "short" else 0, size)
+        """Return how many bytes of a write of *size* bytes are written."""
+        return size
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._armed is not None and (kind is None or self._armed.fault.what == "crash"):
-            self._raise(self._armed)
+        """End the primitive, which may have raised an error of this kind."""
 
-    def _raise(self, armed: Armed[Fault]) -> None:
-        what = armed.fault.what
+
+_UNDISTURBED: Final = _Step()
+"""Almost every primitive is this one, so that nothing is made for it."""
+
+
+class _FailingStep(_Step):
+    """One primitive at which a fault is due."""
+
+    __slots__ = ("_armed", "_process")
+
+    def __init__(self, process: Process, armed: ArmedFault[Fault]) -> None:
+        self._process = process
+        self._armed = armed
+
+    def begin(self, primitive: str, inode: Inode | None) -> None:
+        """Raise the error of a fault that comes before the effect."""
+        armed, fault = self._armed, self._armed.fault
+        if fault.what == "short" or (primitive == "write" and fault.moment is None):
+            return  # A part of the write happens, see `reached`.
+        if primitive == "sync" and inode is not None and fault.what != "crash":
+            inode.fail_sync(armed.rng, unwritten_extents=self._process.disk.unwritten_extents)
+            self._raise()
+        moment = fault.moment
+        if moment is None:
+            moment = "before" if fault.what != "crash" else armed.rng.choice(("before", "after"))
+        if moment == "before":
+            self._raise()
+
+    def reached(self, size: int) -> int:
+        """Return how many bytes of a write of *size* bytes are written."""
+        fault = self._armed.fault
+        if fault.moment is not None:
+            return size
+        return self._armed.rng.randint(min(size, 1) if fault.what == "short" else 0, size)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raise the fault after the effect. An error of the primitive itself comes first, unless the process dies."""
+        if kind is None or self._armed.fault.what == "crash":
+            self._raise()
+
+    def _raise(self) -> None:
+        what = self._armed.fault.what
         if what == "crash":
             self._process.kill()
             raise SimulatedCrash("the process died at this step")

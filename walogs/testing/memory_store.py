@@ -1,11 +1,15 @@
-"""An appendable store on a `MemoryDisk`: what the local store does to a real disk, done to a modelled one.
+"""An appendable store on a `MemoryDisk`. It does to the modelled disk what the local store does to a real one.
 
-Every step is a primitive of the disk, in the order a careful store takes them, so a test can crash or fail each one.
-The faults are the disk's (see `memory_disk`), and they outlive the store: one store is one process.
+Every step is a primitive of the disk, in the order that a careful store needs, so a test can crash or fail each step.
+The faults are those of the disk (see `memory_disk`). They outlive the store, because one store is one process.
 
-While *laws* holds, code that breaks the contract of a store raises `LawBroken`, which no `except Exception` stops:
-a watermark or witness that claims more than is durable; a change without `acquire`; a write outside the segment, or to
-one that is neither the newest nor the one before it; a write or sync of a segment after one of these failed on it.
+If *laws* is true, a caller that breaks the contract of a store gets `LawBroken`, which `except Exception` does not
+catch. These calls break it:
+
+- a write of a watermark or a durable mark that claims more than is durable;
+- a change without `acquire`;
+- a write outside the segment, or to a segment that is neither the newest nor the one before it;
+- a write or sync of a segment after a write or sync of it has failed.
 """
 
 from __future__ import annotations
@@ -16,23 +20,23 @@ import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from walogs.errors import Closed, Exists, Locked, Missing, NoSpace, Unsafe
+from walogs.errors import Closed, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
 from walogs.protocols import StoreCapabilities
 from walogs.testing.faults import LawBroken
-from walogs.testing.watermark import assert_watermark_law, assert_witness_law
+from walogs.testing.watermark import assert_durable_mark_law, assert_watermark_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
-    from walogs.protocols import Barrier
+    from walogs.protocols import SyncKind
     from walogs.testing.memory_disk import Handle, MemoryDisk
 
-__all__ = ["WITNESS", "MemoryStore", "WriteHook"]
+__all__ = ["DURABLE_MARK", "MemoryStore", "WriteHook"]
 
-WITNESS: Final = "DURABLE"
-"""The witness's name in the directory."""
+DURABLE_MARK: Final = "DURABLE"
+"""The name of the durable mark in the directory."""
 
 _TEMPORARY: Final = ".tmp"
 _OURS: Final = re.compile(r"wal-(\d{6}|[1-9]\d{6,})\.log", re.ASCII)
@@ -42,10 +46,10 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class MemoryStore:
-    """An `AppendableStore` on *disk*, and one process on it: it dies of `SimulatedCrash`, `kill` and a power cut.
+    """An `AppendableStore` on *disk*, with a process of its own. A crash, a kill or a power cut ends the process.
 
-    *models* is the durability that the model stands for, and that its capabilities declare. In truth everything is in
-    this process's memory: use it for tests, or with "none" for a log that need not survive.
+    *models* is the persistence that the store models, and that its capabilities declare. All bytes are in fact in this
+    process's memory. Use the store for tests, or with "none" for a log that need not survive.
     """
 
     def __init__(
@@ -66,43 +70,44 @@ class MemoryStore:
             numbers_reused=True,
             exists_means_durable=False,
             segment_bytes_max=segment_bytes_max,
-            durability=models,
+            persistence=models,
         )
         self.process = disk.process()
-        """What carries out its steps; `process.kill()` kills this store and no other."""
+        """The process that carries out the steps. `process.kill()` kills this store and no other."""
         self.laws = laws
         self.on_write: list[WriteHook] = [assert_watermark_law] if laws else []
-        """Called with (store, number, offset, data) before each `write` has an effect; raising prevents it."""
+        """The functions that each `write` calls first, with (store, number, offset, data). If one raises, nothing is
+        written."""
         self._holds_lock = False
         self._is_closed = False
         self._failed: set[int] = set()
-        self._witness: Handle | None = None
+        self._durable_mark: Handle | None = None
 
-    # Reading. None of it needs the lock.
+    # Reading. None of these needs the lock.
 
     def segment_name(self, number: int) -> str:
-        """`wal-000001.log`."""
+        """Return the file's name, such as `wal-000001.log`."""
         return f"wal-{number:06d}.log"
 
     def segments(self) -> Sequence[int]:
-        """The numbers that are there, ascending. Raises `Unsafe` for a name such as `wal-7.log`."""
+        """Return the numbers of all segments, ascending. Raises `UnsafeStore` for a name such as `wal-7.log`."""
         self._refuse_if_closed()
         return sorted(_numbers(self.process.names()))
 
     def size(self, number: int) -> int:
-        """Bytes in the segment. Raises `Missing`."""
+        """Return the number of bytes in the segment. Raises `SegmentNotFound`."""
         return self._open(number).size
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes [start, end); an end beyond the size is the size. Raises `Missing`."""
+        """Return the bytes [start, end) of the segment, up to its size. Raises `SegmentNotFound`."""
         handle = self._open(number)
         return handle.read(start, handle.size if end is None else end)
 
-    def read_witness(self) -> bytes | None:
-        """What was last written as the witness, or None."""
+    def read_durable_mark(self) -> bytes | None:
+        """Return the durable mark that was written last, or None."""
         self._refuse_if_closed()
         try:
-            handle = self.process.open(WITNESS)
+            handle = self.process.open(DURABLE_MARK)
         except FileNotFoundError:
             return None
         return handle.read(0, handle.size) or None
@@ -122,12 +127,15 @@ class MemoryStore:
         self._holds_lock = True
 
     def create(self, number: int, data: Buffer) -> None:
-        """Write a temporary file, sync it, rename it, sync the directory. Raises `Exists` or `NoSpace`: unchanged."""
+        """Write a temporary file, sync it, rename it, and sync the directory.
+
+        Raises `SegmentExists` or `NoSpace`; nothing has changed then.
+        """
         self._refuse_without_lock()
         name = self.segment_name(number)
         names = self.process.names()
         if name in names:
-            raise Exists(f"{name} is in {self.name} already")
+            raise SegmentExists(f"{name} is in {self.name} already")
         self._refuse_if_too_large(memoryview(data).nbytes, name)
         self._write_temporary(name + _TEMPORARY, (data,), is_leftover=name + _TEMPORARY in names)
         self.process.rename(name + _TEMPORARY, name)
@@ -135,7 +143,7 @@ class MemoryStore:
         self._failed.discard(number)
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Unlink them and every temporary file of ours, then sync the directory."""
+        """Unlink the segments and every temporary file of this store, then sync the directory."""
         self._refuse_without_lock()
         wanted = {self.segment_name(number) for number in numbers}
         for name in self.process.names():
@@ -144,9 +152,9 @@ class MemoryStore:
         self.process.sync_directory()
 
     def extend(self, number: int, size: int) -> None:
-        """Write zeros up to *size*, then sync. Raises `NoSpace`: unchanged."""
+        """Write zeros up to *size*, then sync. Raises `NoSpace`; nothing has changed then."""
         self._refuse_unlawful_change(number)
-        handle = self._open(number)
+        handle = self._open_alone(number)
         self._refuse_if_too_large(size, self.segment_name(number))
         refused = self._grow(number, handle, size)
         if refused is not None:
@@ -155,9 +163,9 @@ class MemoryStore:
             handle.sync("full")
 
     def write(self, number: int, offset: int, data: Buffer) -> None:
-        """All of *data* at *offset*, or it raises; durable after `sync`."""
+        """Write all of *data* at *offset*, or raise an error. The bytes are durable after `sync`."""
         self._refuse_unlawful_change(number)
-        handle = self._open(number)
+        handle = self._open_alone(number)
         content = bytes(data)
         if self.laws and not 0 <= offset <= offset + len(content) <= handle.size:
             raise LawBroken(
@@ -168,23 +176,23 @@ class MemoryStore:
         with self._remembering_failure(number):
             _write_all(handle, offset, content)
 
-    def sync(self, number: int, barrier: Barrier) -> None:
-        """Every byte written to the segment is durable. If it raises, any of them may be on the disk or not."""
+    def sync(self, number: int, kind: SyncKind) -> None:
+        """Make every byte written to the segment durable. If it raises, any of them may be on the disk or not."""
         self._refuse_unlawful_change(number)
         with self._remembering_failure(number):
-            self._open(number).sync(barrier)
+            self._open(number).sync(kind)
 
     def cut(self, number: int, offset: int) -> None:
-        """Write zeros from *offset* to the very end; durable after `sync`."""
+        """Write zeros from *offset* to the end of the file. They are durable after `sync`."""
         self._refuse_unlawful_change(number)
-        handle = self._open(number)
+        handle = self._open_alone(number)
         with self._remembering_failure(number):
             _write_all(handle, offset, bytes(max(0, handle.size - offset)))
 
     def trim(self, number: int, size: int) -> None:
-        """Truncate, then sync."""
+        """Truncate the segment to *size* bytes, then sync it."""
         self._refuse_without_lock()
-        handle = self._open(number)
+        handle = self._open_alone(number)
         if self.laws and size > handle.size:
             raise LawBroken(f"a trim of {self.segment_name(number)} from {handle.size} bytes to {size}: never larger")
         with self._remembering_failure(number):
@@ -194,92 +202,118 @@ class MemoryStore:
     # For a repair.
 
     def set_aside(self, number: int, name: str) -> None:
-        """Sync the segment, link it, sync the directory. Raises `Exists` or `Missing`: unchanged."""
+        """Sync the segment, link it as *name*, and sync the directory.
+
+        Raises `SegmentExists` or `SegmentNotFound`; nothing has changed then.
+        """
         self._refuse_without_lock()
         if self.laws and _is_ours(name):
             raise LawBroken(f"{name} is a name of this store's own: a copy is kept under another")
         handle = self._open(number)
         if name in self.process.names():
-            raise Exists(f"{name} is in {self.name} already")
+            raise SegmentExists(f"{name} is in {self.name} already")
         with self._remembering_failure(number):
             handle.sync("full")
         self.process.link(self.segment_name(number), name)
         self.process.sync_directory()
 
     def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
-        """Write a temporary file, sync it, rename it over the segment, sync the directory. Raises `Missing`, `NoSpace`:
-        unchanged."""
+        """Write a temporary file, sync it, rename it over the segment, and sync the directory.
+
+        Raises `SegmentNotFound` or `NoSpace`; nothing has changed then.
+        """
         self._refuse_without_lock()
         name = self.segment_name(number)
         names = self.process.names()
         if name not in names:
-            raise Missing(f"{name} is not in {self.name}")
+            raise SegmentNotFound(f"{name} is not in {self.name}")
         self._write_temporary(name + _TEMPORARY, pieces, is_leftover=name + _TEMPORARY in names)
         self.process.rename(name + _TEMPORARY, name)
         self._failed.discard(number)
         self.process.sync_directory()
 
-    # The witness.
+    # The durable mark.
 
-    def write_witness(self, data: bytes, *, durable: bool) -> bool:
-        """Write it where it was; the first by this store is always durable, with its file. Whether that was done."""
+    def write_durable_mark(self, data: bytes, *, durable: bool) -> bool:
+        """Write the durable mark over the one before. Return whether this succeeded. Never raises `Exception`.
+
+        The first mark that a store object writes is always durable, and so is the name of its file.
+        """
         if self._is_closed:
             return False
         self._refuse_without_lock()
         if self.laws:
-            assert_witness_law(self, data)
+            assert_durable_mark_law(self, data)
         try:
-            if self._witness is None:
-                self._witness = self._open_witness()
+            if self._durable_mark is None:
+                self._durable_mark = self._open_durable_mark()
                 durable = True
-            _write_all(self._witness, 0, data)
+            _write_all(self._durable_mark, 0, data)
             if durable:
-                self._witness.sync("data")
-        except Exception:  # noqa: BLE001 advisory: whatever fails here fails no append
+                self._durable_mark.sync("data")
+        except Exception:  # noqa: BLE001 (the mark is optional: an error here fails no append)
             return False
         return True
 
-    def drop_witness(self) -> None:
-        """Unlink it, then sync the directory. Raises `OSError`."""
+    def drop_durable_mark(self) -> None:
+        """Unlink the durable mark, then sync the directory. Raises `OSError`."""
         self._refuse_without_lock()
-        self._witness = None
+        self._durable_mark = None
         with suppress(FileNotFoundError):
-            self.process.unlink(WITNESS)
+            self.process.unlink(DURABLE_MARK)
         self.process.sync_directory()
 
     def close(self) -> None:
-        """Free the lock; changes no byte. Never raises, also when the process is dead."""
+        """Free the lock, and change no byte. Never raises, also if the process is dead."""
         self._is_closed = True
         self._holds_lock = False
         self.process.kill()
 
-    # For the laws, and for tests that write their own. None of it is a step of the disk.
+    # For the laws, and for tests with laws of their own. None of these is a step of the disk.
 
     def durable_prefix(self, number: int) -> int:
-        """The largest p such that a power cut now leaves bytes [0, p) of the segment as they read. Raises `Missing`."""
+        """Return the largest p such that a power cut now would not change bytes [0, p) of the segment.
+
+        Raises `SegmentNotFound`.
+        """
         name = self.segment_name(number)
         if name not in self.disk.cached_names():
-            raise Missing(f"{name} is not in {self.name}")
+            raise SegmentNotFound(f"{name} is not in {self.name}")
         return self.disk.durable_prefix(name)
 
     def peek(self, number: int, start: int, end: int) -> bytes:
-        """The bytes [start, end) as they read; fewer where the segment ends. Raises `Missing`."""
+        """Return the bytes [start, end), or fewer if the segment ends before. Raises `SegmentNotFound`."""
         try:
             return self.disk.cached(self.segment_name(number), start, end)
         except FileNotFoundError:
-            raise Missing(f"{self.segment_name(number)} is not in {self.name}") from None
+            raise SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}") from None
 
-    # How.
+    # Implementation.
 
     def _open(self, number: int) -> Handle:
         self._refuse_if_closed()
         try:
             return self.process.open(self.segment_name(number))
         except FileNotFoundError:
-            raise Missing(f"{self.segment_name(number)} is not in {self.name}") from None
+            raise SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}") from None
+
+    def _open_alone(self, number: int) -> Handle:
+        """Return a handle for writing in place. If the file has a second name, a copy takes the segment's name first.
+
+        Raises `NoSpace`; nothing has changed then.
+        """
+        handle = self._open(number)
+        if handle.inode.links > 1:
+            name, pieces = self.segment_name(number), (handle.read(0, handle.size),)
+            is_leftover = name + _TEMPORARY in self.process.names()
+            self._write_temporary(name + _TEMPORARY, pieces, is_leftover=is_leftover)
+            self.process.rename(name + _TEMPORARY, name)
+            self.process.sync_directory()
+            handle = self._open(number)
+        return handle
 
     def _grow(self, number: int, handle: Handle, size: int) -> OSError | None:
-        """Zeros up to *size*; the error when there is no room, with the size as it was."""
+        """Write zeros up to *size*. If there is no space, restore the size and return the error."""
         before = handle.size
         with self._remembering_failure(number):
             try:
@@ -291,16 +325,17 @@ class MemoryStore:
                 return error
         return None
 
-    def _open_witness(self) -> Handle:
+    def _open_durable_mark(self) -> Handle:
         try:
-            handle = self.process.open(WITNESS)
+            handle = self.process.open(DURABLE_MARK)
         except FileNotFoundError:
-            handle = self.process.create_exclusive(WITNESS)
-        self.process.sync_directory()  # also where it was there: an earlier call may have failed just before this
+            handle = self.process.create_exclusive(DURABLE_MARK)
+        self.process.sync_directory()  # An earlier call may have failed just before this step.
         return handle
 
     def _write_temporary(self, name: str, pieces: Iterable[Buffer], *, is_leftover: bool) -> None:
-        """The whole file under its temporary name, synced. Raises `NoSpace`; whatever it raises, the file is gone."""
+        """Write and sync a whole file under its temporary name. Raises `NoSpace`. After an `OSError` the file is
+        gone."""
         if is_leftover:
             self.process.unlink(name)
         try:
@@ -327,7 +362,7 @@ class MemoryStore:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise Closed(f"{self.name} was closed")
-        self.process.refuse_if_dead()  # before any law: what a dead process would have done breaks none
+        self.process.refuse_if_dead()  # This comes before the laws: a dead process breaks none.
 
     def _refuse_if_too_large(self, size: int, name: str) -> None:
         if size > self.capabilities.segment_bytes_max:
@@ -349,11 +384,11 @@ class MemoryStore:
 
 
 WriteHook: TypeAlias = "Callable[[MemoryStore, int, int, bytes], object]"
-"""What is called before a write: (store, number, offset, data)."""
+"""A function that `MemoryStore.write` calls before it writes, with (store, number, offset, data)."""
 
 
 def _write_all(handle: Handle, offset: int, data: Buffer) -> None:
-    """A write may be short: on, until all is written or it raises."""
+    """Write all of *data*. A single write may be short, so repeat it until all is written or it raises."""
     rest = memoryview(data).cast("B")
     while rest.nbytes:
         written = handle.write(offset, rest)
@@ -366,17 +401,20 @@ def _numbers(names: Sequence[str]) -> list[int]:
 
 @functools.cache
 def _number(name: str) -> int | None:
-    """The segment's number; None: not a segment's name. Raises `Unsafe` for one too close to a segment's."""
+    """Return the number of the segment, or None if the name is not a segment's.
+
+    Raises `UnsafeStore` for a name that is too similar to a segment's.
+    """
     found = _OURS.fullmatch(name)
     if found is not None and int(found[1]):
         return int(found[1])
     if _ALMOST_OURS.fullmatch(name) is not None:
-        raise Unsafe(f"{name} looks like a segment of this log and is none; move it away")
+        raise UnsafeStore(f"{name} looks like a segment of this log and is none; move it away")
     return None
 
 
 def _is_ours(name: str) -> bool:
-    return name == WITNESS or _ALMOST_OURS.fullmatch(name.removesuffix(_TEMPORARY)) is not None
+    return name == DURABLE_MARK or _ALMOST_OURS.fullmatch(name.removesuffix(_TEMPORARY)) is not None
 
 
 def _is_temporary(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""How much memory a call took at its peak: what Python allocated, and where the kernel tells it, what C did."""
+"""The peak memory of a call: what Python allocated, and what C code allocated if the kernel reports it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["peak_of"]
 STATUS: Final = Path("/proc/self/status")
 RESET: Final = Path("/proc/self/clear_refs")
 RESET_PEAK: Final = "5"
-"""What resets the peak of resident memory: proc(5)."""
+"""Writing this resets the peak of resident memory, see proc(5)."""
 
 
 def peak_of(call: Callable[[], object]) -> int:
-    """Bytes that *call* added at its peak, whatever it returned or raised (`Exception`)."""
+    """Return how many bytes *call* added at its peak. An `Exception` that it raises is ignored."""
     was_tracing = tracemalloc.is_tracing()
     if not was_tracing:
         tracemalloc.start()
@@ -28,10 +28,10 @@ def peak_of(call: Callable[[], object]) -> int:
         tracemalloc.reset_peak()
         try:
             call()
-        except Exception:  # noqa: BLE001 the caller has its own way to see what it raises
+        except Exception:  # noqa: BLE001 (the caller tests for errors in another call)
             pass
         traced = tracemalloc.get_traced_memory()[1] - before
-        seen = told("VmHWM") if resident is not None else None
+        seen = read_status("VmHWM") if resident is not None else None
     finally:
         if not was_tracing:
             tracemalloc.stop()
@@ -39,15 +39,16 @@ def peak_of(call: Callable[[], object]) -> int:
 
 
 def resident_after_reset() -> int | None:
-    """Bytes in memory now, from where the kernel's peak starts again; None: it cannot be told here."""
+    """Reset the kernel's peak. Return the resident bytes now, or None if this system does not report them."""
     try:
         RESET.write_text(RESET_PEAK)
     except OSError:
         return None
-    return told("VmRSS")
+    return read_status("VmRSS")
 
 
-def told(what: str) -> int | None:
+def read_status(what: str) -> int | None:
+    """Return the number of bytes in the line *what* of this process's status, such as `VmRSS`. None: there is none."""
     try:
         found = re.search(rf"^{what}:\s*(\d+) kB$", STATUS.read_text(), re.MULTILINE)
     except OSError:

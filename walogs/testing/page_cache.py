@@ -1,8 +1,8 @@
-"""One file between its page cache and the device: the rules are at the top of `memory_disk`, the bookkeeping is here.
+"""One file, with its page cache and its bytes on the device. The top of `memory_disk` describes the rules.
 
-Every sector and the size have one durable content, and the newer ones since the last sync that succeeded. A power cut
-picks one of them for each; a failed sync picks too, but leaves the cache as it was. A sector that was never written
-otherwise than the device holds it has no entry anywhere, so windows of zeros over zeros cost nothing.
+Every sector has one durable content, and the newer contents since the last successful sync; so has the size. A power
+cut picks one of them for each. A failed sync picks one too, but leaves the cache unchanged. A sector takes no memory
+here if the bytes written to it never differed from those on the device, so zeros written over zeros cost nothing.
 """
 
 from __future__ import annotations
@@ -11,56 +11,61 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["BIASES", "BLOCK", "SECTOR", "Inode", "pick"]
 
 SECTOR: Final = 512
-"""Bytes that are written whole (A3)."""
+"""The bytes of a sector, which is written as a whole or not at all (A3)."""
 BLOCK: Final = 4096
-"""Bytes that a file system allocates at a time, unless the disk is told otherwise."""
+"""The bytes that a file system allocates at a time, unless the disk is made with another number."""
 BIASES: Final = (0.0, 0.2, 0.5, 0.8, 1.0)
-"""The chances that the newest version is kept, of which one is drawn for each power cut and each failed sync."""
+"""Chances that the newest version is kept. Each power cut and each failed sync draws one of them."""
 
-_SCAN: Final = 64 * SECTOR  # bytes compared at a time
+_SCAN: Final = 64 * SECTOR  # This many bytes are compared at a time.
 
 T = TypeVar("T")
 
 
 class Inode:
-    """One file's bytes: what the cache shows, what is on the device, and what is between. Knows no name, no process."""
+    """The bytes of one file: in the cache, on the device, and on the way between. It knows no names or processes."""
 
     def __init__(self, number: int, block_bytes: int = BLOCK) -> None:
         self.number = number
-        """Order of creation; it makes every walk over inodes deterministic."""
+        """The place in the order of creation. Iterating in this order is deterministic."""
         self.cache = bytearray()
         self.durable = bytearray()
         self.versions: dict[int, list[bytes]] = {}
-        """Dirty sectors: every content since the last sync, oldest first, without the durable one."""
+        """The contents of each dirty sector since the last sync, oldest first, without the durable content."""
         self.stale: set[int] = set()
-        """Clean sectors that the cache shows otherwise than the device holds them."""
+        """The clean sectors whose bytes in the cache differ from those on the device."""
         self.sizes: list[int] = []
-        """Sizes since the last sync, without the durable one."""
+        """The sizes since the last sync, without the durable size."""
         self.size_at_sync = 0
-        """The size that a sync now makes durable; below the cached one where a failed sync lost a size."""
+        """The size that a sync now makes durable. It is below the cached size if a failed sync lost a size."""
         self.blocks: set[int] = set()
-        """Allocated."""
+        """The allocated blocks."""
         self.fresh: set[int] = set()
-        """Allocated since the last sync."""
+        """The blocks that were allocated since the last sync."""
         self.unwritten: set[int] = set()
-        """Blocks that stay flagged as unwritten, whatever is written and synced into them."""
+        """The blocks that stay flagged as unwritten, also after writes and syncs."""
         self.links = 0
-        """Names that the cache shows for it."""
+        """The number of names that the file has in the cache."""
         self.has_unseen_error = False
-        """The kernel's own writeback failed, and no sync has said so yet."""
+        """Whether the kernel's own writeback failed and no sync has reported it yet."""
         self._block_bytes = block_bytes
 
-    # What a process does.
+    # Actions of a process.
 
     def read(self, start: int, end: int) -> bytes:
+        """Return the cached bytes [start, end), or those before the end of the file."""
         return bytes(memoryview(self.cache)[start:end])
 
     def write(self, offset: int, data: memoryview) -> None:
+        """Put *data* into the cache at the byte *offset*. The file grows if it is shorter, with zeros before *offset*.
+
+        The sectors are dirty then: a power cut keeps any state of each that it had since the last sync.
+        """
         old, end = len(self.cache), offset + data.nbytes
         if end > old:
             self.cache.extend(bytes(end - old))
@@ -70,6 +75,7 @@ class Inode:
             self._note_size(end)
 
     def truncate(self, size: int) -> None:
+        """Make the cached file *size* bytes long. It grows with zeros. The size is durable after the next sync."""
         old = len(self.cache)
         _resize(self.cache, size)
         self._note(min(old, size), max(old, size))
@@ -78,31 +84,37 @@ class Inode:
             blocks -= {block for block in blocks if block * self._block_bytes >= size}
 
     def sync(self) -> None:
-        """Every dirty sector and the size reach the device, except into blocks that stay unwritten."""
+        """Write every dirty sector and the size to the device, except sectors in blocks that stay unwritten."""
+        if not (self.stale or self.unwritten) and self.size_at_sync == len(self.cache):
+            self._write_all()
+            return
         _resize(self.durable, self.size_at_sync)
         for sector in self.versions:
             if not self._is_unwritten(sector):
                 _put(self.durable, sector, _sector(self.cache, sector))
         self._clean(self.versions)
 
-    # What the kernel and the device do.
+    # Actions of the kernel and the device.
 
     def fail_sync(self, rng: random.Random, *, unwritten_extents: bool) -> None:
-        """Any of the dirty sectors was written; all are clean; the cache shows what it showed."""
+        """Write any of the dirty sectors to the device. All sectors are clean then, and the cache does not change."""
         bias = rng.choice(BIASES)
         if unwritten_extents:
             self.unwritten.update(block for block in sorted(self.fresh) if rng.random() >= bias)
         self._settle(rng, bias)
 
     def evict(self, rng: random.Random) -> None:
-        """Half of the clean sectors that show what the device does not hold are read from it again."""
+        """Read about half of the stale sectors from the device again."""
         for sector in sorted(self.stale):
             if rng.random() < 0.5:
                 _put(self.cache, sector, _sector(self.durable, sector))
                 self.stale.discard(sector)
 
     def power_cut(self, rng: random.Random, bias: float) -> None:
-        """Decide what the device holds; the cache shows that. Costs what is dirty or stale, not what is there."""
+        """Decide which bytes the device has, and show them in the cache.
+
+        The time for this depends on the number of dirty and stale sectors, and not on the size of the file.
+        """
         touched = {*self.versions, *self.stale}
         self._settle(rng, bias)
         if len(self.durable) > len(self.cache):
@@ -112,14 +124,14 @@ class Inode:
         for sector in touched:
             _put(self.cache, sector, _sector(self.durable, sector))
         self.stale.clear()
-        self.unwritten.clear()  # a new boot reads the flag from the device, and writes there like anywhere else
+        self.unwritten.clear()  # A new boot reads the flag from the device. Later writes clear it as usual.
         self.blocks = set(range(-(-len(self.durable) // self._block_bytes)))
         self.has_unseen_error = False
 
-    # What a test looks at.
+    # For tests.
 
     def durable_prefix(self) -> int:
-        """The largest p such that no power cut, now, could leave bytes [0, p) otherwise than the cache shows them."""
+        """Return the largest p such that no power cut now could change bytes [0, p) of the cache."""
         limit = min(len(self.cache), len(self.durable), *self.sizes, self.size_at_sync)
         for sector in (*self.versions, *self.stale):
             start = sector * SECTOR
@@ -130,7 +142,7 @@ class Inode:
         return limit
 
     def damage(self, offset: int, data: bytes) -> None:
-        """These bytes changed wherever they were: in the cache, on the device, in what is on its way there."""
+        """Change these bytes in the cache, on the device, and in all contents on the way there."""
         for content in (self.cache, self.durable):
             _overlay(content, offset, data)
         for sector in range(offset // SECTOR, -(-(offset + len(data)) // SECTOR)):
@@ -140,6 +152,7 @@ class Inode:
                 self.versions[sector][at] = bytes(changed)
 
     def copy(self) -> Inode:
+        """Return another file in the same state: the cache, the device, and all that a power cut can choose from."""
         twin = Inode(self.number, self._block_bytes)
         twin.cache[:], twin.durable[:] = self.cache, self.durable
         twin.versions = {sector: list(versions) for sector, versions in self.versions.items()}
@@ -150,28 +163,40 @@ class Inode:
 
     # Bookkeeping.
 
-    def _note(self, start: int, end: int) -> None:
-        """Bytes [start, end) were written or cut off: remember the content of each sector where that could show."""
-        for sector in self._differing(start // SECTOR, -(-end // SECTOR)):
-            content, versions = _sector(self.cache, sector), self.versions.setdefault(sector, [])
-            if not versions or versions[-1] != content:
-                versions.append(content)
-        if self.stale:  # dirty now, or shown as the device holds them
-            self.stale.difference_update(range(start // SECTOR, -(-end // SECTOR)))
+    def _write_all(self) -> None:
+        """Make the device equal to the cache, which differ in dirty sectors only. Almost every sync is this one."""
+        if len(self.versions) * SECTOR * 4 > len(self.cache):
+            self.durable[:] = self.cache
+        else:
+            _resize(self.durable, len(self.cache))
+            for sector in self.versions:
+                start = sector * SECTOR
+                self.durable[start : start + SECTOR] = self.cache[start : start + SECTOR]
+        self._forget_unsynced()
 
-    def _differing(self, first: int, last: int) -> Iterator[int]:
-        """The sectors of [first, last) that are dirty, or not what the device holds."""
-        for start in range(first * SECTOR, last * SECTOR, _SCAN):
-            end = min(start + _SCAN, last * SECTOR)
-            shown = bytes(self.cache[start:end]).ljust(end - start, b"\0")
-            held = bytes(self.durable[start:end]).ljust(end - start, b"\0")
-            differ = shown != held
-            if not differ and not self.versions:
-                continue
-            for at in range(0, end - start, SECTOR):
-                sector = (start + at) // SECTOR
-                if sector in self.versions or (differ and shown[at : at + SECTOR] != held[at : at + SECTOR]):
-                    yield sector
+    def _note(self, start: int, end: int) -> None:
+        """Note that bytes [start, end) were written or cut off. Keep the content of each sector that may differ."""
+        first, last = start // SECTOR, -(-end // SECTOR)
+        for begin in range(first * SECTOR, last * SECTOR, _SCAN):
+            self._note_differing(begin, min(begin + _SCAN, last * SECTOR))
+        if self.stale:  # They are dirty now, or equal to the device's bytes.
+            self.stale.difference_update(range(first, last))
+
+    def _note_differing(self, start: int, end: int) -> None:
+        """Keep the content of each sector of [start, end) that is dirty or differs from the device."""
+        shown = bytes(self.cache[start:end]).ljust(end - start, b"\0")
+        held = bytes(self.durable[start:end]).ljust(end - start, b"\0")
+        differ = shown != held
+        if not differ and not self.versions:
+            return
+        for at in range(0, end - start, SECTOR):
+            content = shown[at : at + SECTOR]
+            versions = self.versions.get((start + at) // SECTOR)
+            if versions is not None:
+                if versions[-1] != content:
+                    versions.append(content)
+            elif differ and content != held[at : at + SECTOR]:
+                self.versions[(start + at) // SECTOR] = [content]
 
     def _note_size(self, size: int) -> None:
         self.size_at_sync = size
@@ -181,12 +206,12 @@ class Inode:
         return bool(self.unwritten) and sector * SECTOR // self._block_bytes in self.unwritten
 
     def _possible(self, sector: int) -> list[bytes]:
-        """What the device may hold of a sector after a power cut now, oldest first."""
+        """Return the contents that a sector may have on the device after a power cut now, oldest first."""
         held = _sector(self.durable, sector)
         return [held] if self._is_unwritten(sector) else [held, *self.versions.get(sector, ())]
 
     def _settle(self, rng: random.Random, bias: float) -> None:
-        """Decide what the device holds of all that is not synced."""
+        """Decide which of the bytes that are not synced are on the device."""
         size = pick([len(self.durable), *self.sizes], rng, bias)
         contents = {sector: pick(self._possible(sector), rng, bias) for sector in self.versions}
         _resize(self.durable, size)
@@ -196,20 +221,23 @@ class Inode:
         self._clean(contents)
 
     def _clean(self, sectors: Iterable[int]) -> None:
-        """Nothing is dirty any more; where the cache and the device differ all the same is stale."""
+        """Mark all sectors as clean. Those of *sectors* that still differ from the device are stale."""
         self.stale.update(sector for sector in sectors if _sector(self.cache, sector) != _sector(self.durable, sector))
+        self._forget_unsynced()
+
+    def _forget_unsynced(self) -> None:
         self.versions.clear()
         self.sizes.clear()
         self.fresh.clear()
 
 
 def _sector(content: bytearray, sector: int) -> bytes:
-    """One sector's bytes; beyond the end they are zero."""
+    """Return the bytes of one sector. Bytes beyond the end are zero."""
     return bytes(content[sector * SECTOR : (sector + 1) * SECTOR]).ljust(SECTOR, b"\0")
 
 
 def _put(content: bytearray, sector: int, data: bytes) -> None:
-    """Set one sector's bytes, as far as *content* is long."""
+    """Set the bytes of one sector, up to the end of *content*."""
     start = sector * SECTOR
     end = min(start + SECTOR, len(content))
     if start < end:
@@ -217,7 +245,7 @@ def _put(content: bytearray, sector: int, data: bytes) -> None:
 
 
 def _overlay(content: bytearray, offset: int, data: bytes) -> None:
-    """Put *data* at *offset*, which may be negative, as far as *content* reaches."""
+    """Put *data* at *offset*, which may be negative. Leave out the bytes that are outside *content*."""
     data, offset = data[max(0, -offset) :], max(0, offset)
     end = min(offset + len(data), len(content))
     if offset < end:
@@ -236,7 +264,7 @@ def _same_prefix(a: bytes, b: bytes) -> int:
 
 
 def pick(options: Sequence[T], rng: random.Random, bias: float) -> T:
-    """The newest (last) with chance *bias*, else any older one; the only one, if there is only one."""
+    """Return the newest (last) option with chance *bias*, else any older one. Return the only one if there is one."""
     if len(options) == 1 or rng.random() < bias:
         return options[-1]
     return options[rng.randrange(len(options) - 1)]

@@ -1,13 +1,16 @@
-"""The law of the watermark: nothing written may claim more to be synced than is (G1, G6).
+"""The law of the watermark: no written byte may claim that more is synced than is (G1, G6).
 
-Recovery believes `synced` of every intact frame header, and the witness: one claim that is too high turns an honest
-torn end into `Corrupt`, one that a reader follows hands out what a power cut takes back. Both are read here by the
-tables of docs/format.md alone, on purpose not by the library's own parser: a mistake there must not hide itself.
+Recovery relies on the watermark of every intact frame header, and on the durable mark. If one of them is too high, a
+torn end is reported as `Corrupt`, or a reader returns entries that a power cut then removes.
 
-    frame   magic D7 57 at 0 · body bytes u32 at 4 · its offset u32 at 28 · synced u32 at 32 · CRC-32 of 0-35 from the
-            segment's salt, u32 at 36 · then the body, and zeros up to a multiple of 8
-    salt    u32 at 12 of the segment's header
-    witness magic "WALDUR\\r\\n" at 0 · segment number u64 at 24 · synced u64 at 32
+This module parses both with the tables of docs/format.md. It does not use the library's parser on purpose, so that a
+mistake there cannot hide itself.
+
+    frame         magic D7 57 at 0 · body bytes u32 at 4 · offset of the frame u32 at 36 · synced u32 at 40 ·
+                  CRC-32 of bytes 0-43, started from the segment's salt, u32 at 44 · the body · zeros up to a
+                  multiple of 8
+    salt          u32 at 12 of the segment's header
+    durable mark  magic "WALDUR\\r\\n" at 0 · segment number u64 at 24 · synced u64 at 32
 """
 
 from __future__ import annotations
@@ -16,42 +19,45 @@ import struct
 from typing import TYPE_CHECKING, Final, Protocol
 from zlib import crc32
 
-from walogs.errors import Missing
+from walogs.errors import SegmentNotFound
 from walogs.testing.faults import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Watched", "assert_watermark_law", "assert_witness_law", "claims"]
+__all__ = ["WatchedStore", "assert_durable_mark_law", "assert_watermark_law", "claims"]
 
-_FRAME: Final = struct.Struct("<HBBIQQIII")
+_FRAME: Final = struct.Struct("<HBBIQQ8sIII")
 _U32: Final = struct.Struct("<I")
 _FRAME_MAGIC: Final = b"\xd7\x57"
-_FRAME_HEADER_BYTES: Final = 40
+_FRAME_HEADER_BYTES: Final = 48
 _SALT_AT: Final = 12
-_WITNESS_MAGIC: Final = b"WALDUR\r\n"
-_WITNESS_CLAIM: Final = struct.Struct("<QQ")
-_WITNESS_CLAIM_AT: Final = 24
+_DURABLE_MARK_MAGIC: Final = b"WALDUR\r\n"
+_DURABLE_MARK_CLAIM: Final = struct.Struct("<QQ")
+_DURABLE_MARK_CLAIM_AT: Final = 24
 
 assert _FRAME.size + _U32.size == _FRAME_HEADER_BYTES
 
 
-class Watched(Protocol):
-    """What a store must tell for its writers to be watched. Neither method is a step of the model."""
+class WatchedStore(Protocol):
+    """A store whose writes can be checked against the law. Neither method is a step of the model."""
 
     def durable_prefix(self, number: int) -> int:
-        """The largest p such that a power cut now leaves bytes [0, p) of the segment as they read. Raises `Missing`."""
+        """Return the largest p such that a power cut now would not change bytes [0, p) of the segment.
+
+        Raises `SegmentNotFound`.
+        """
         ...
 
     def peek(self, number: int, start: int, end: int) -> bytes:
-        """The bytes [start, end) as they read; fewer where the segment ends. Raises `Missing`."""
+        """Return the bytes [start, end), or fewer if the segment ends before. Raises `SegmentNotFound`."""
         ...
 
 
-def assert_watermark_law(store: Watched, number: int, offset: int, data: bytes) -> int:
-    """Called before *data* is written at *offset*: each frame header in it claims no more than is durable.
+def assert_watermark_law(store: WatchedStore, number: int, offset: int, data: bytes) -> int:
+    """Raise `LawBroken` if a frame header in *data* claims more than is durable.
 
-    How many intact headers were looked at. Raises `LawBroken`.
+    Call this before *data* is written at *offset*. Return the number of intact frame headers in *data*.
     """
     salt = store.peek(number, _SALT_AT, _SALT_AT + 4)
     if len(salt) < 4:
@@ -67,24 +73,24 @@ def assert_watermark_law(store: Watched, number: int, offset: int, data: bytes) 
     return seen
 
 
-def assert_witness_law(store: Watched, data: bytes) -> None:
-    """Called before *data* becomes the witness: it claims no more than is durable. Raises `LawBroken`."""
-    if not data.startswith(_WITNESS_MAGIC) or len(data) < _WITNESS_CLAIM_AT + _WITNESS_CLAIM.size:
+def assert_durable_mark_law(store: WatchedStore, data: bytes) -> None:
+    """Raise `LawBroken` if *data* claims more than is durable. Call this before *data* becomes the durable mark."""
+    if not data.startswith(_DURABLE_MARK_MAGIC) or len(data) < _DURABLE_MARK_CLAIM_AT + _DURABLE_MARK_CLAIM.size:
         return
-    number, synced = _WITNESS_CLAIM.unpack_from(data, _WITNESS_CLAIM_AT)
+    number, synced = _DURABLE_MARK_CLAIM.unpack_from(data, _DURABLE_MARK_CLAIM_AT)
     try:
         durable = store.durable_prefix(number)
-    except Missing:
-        raise LawBroken(f"the witness names segment {number}, which is not there") from None
+    except SegmentNotFound:
+        raise LawBroken(f"the durable mark names segment {number}, which is not there") from None
     if synced > durable:
-        raise LawBroken(f"the witness says that {synced} bytes of segment {number} are synced; {durable} are")
+        raise LawBroken(f"the durable mark says that {synced} bytes of segment {number} are synced; {durable} are")
 
 
 def claims(data: bytes, offset: int, salt: int) -> Iterator[tuple[int, int]]:
-    """(offset, synced) of every intact frame header in *data*, which is written at *offset*; bodies are skipped."""
+    """Yield (offset, synced) of every intact frame header in *data*, which is written at *offset*. Skip bodies."""
     at = data.find(_FRAME_MAGIC)
     while 0 <= at <= len(data) - _FRAME_HEADER_BYTES:
-        _, _, _, body_bytes, _, _, _, own_offset, synced = _FRAME.unpack_from(data, at)
+        _, _, _, body_bytes, _, _, _, _, own_offset, synced = _FRAME.unpack_from(data, at)
         is_in_place = (offset + at) % 8 == 0 and own_offset == offset + at
         if is_in_place and crc32(data[at : at + _FRAME.size], salt) == _U32.unpack_from(data, at + _FRAME.size)[0]:
             yield own_offset, synced

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 import walogs
-from tests.stores import CODECS, LogFactory
+from tests.kit.stores import CODECS, LogFactory
+from tests.kit.temporary import path_on_disk
 from walogs_sqlite import SqliteStore
+
+__all__ = ["log_factory", "path", "path_on_disk", "store"]
 
 
 class SqliteFactory(LogFactory):
@@ -37,22 +38,18 @@ class SqliteFactory(LogFactory):
         return SqliteFactory(self.codec, directory)
 
 
-IN_MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Where syncs cost nothing: the tests of the engine make thousands, and are not about them."""
-
-
 @pytest.fixture(params=CODECS)
-def log_factory(request: pytest.FixtureRequest) -> Iterator[LogFactory]:
+def log_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogFactory]:
     """With every codec."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
-        factory = SqliteFactory(request.param, Path(directory))
-        yield factory
-        factory.close()
+    factory = SqliteFactory(request.param, tmp_path)
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "orders.db"
+def path(path_on_disk: Path) -> Path:
+    """Where SQLite meets the machine's own file system."""
+    return path_on_disk / "orders.db"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 import walogs
+from tests.kit.laboratory import amount
 from tests.system.children import seed_of
 from walogs.formats.native import MAGIC
 from walogs_sqlite.database import TABLE
@@ -60,7 +61,7 @@ def test_a_damaged_entry_is_corrupt_for_open_verify_and_read_and_salvage_reads_a
 
 
 @pytest.mark.guarantee("G6", "G16")
-@pytest.mark.parametrize("tries", [50, pytest.param(1000, marks=pytest.mark.laboratory)])
+@pytest.mark.parametrize("tries", [50, pytest.param(amount(200, 1000), marks=pytest.mark.laboratory)])
 def test_wherever_a_byte_is_damaged_what_is_read_is_what_was_appended(path: Path, whole: bytes, tries: int) -> None:
     """Also where SQLite keeps no check: its own pages. What it then finds is right, refused, or less at the end."""
     rng, seen = random.Random(seed_of("damage")), Counter[str]()

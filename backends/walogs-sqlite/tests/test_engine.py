@@ -5,18 +5,33 @@ from __future__ import annotations
 import inspect
 from types import FunctionType, ModuleType
 
-from tests import test_observers, test_wal, test_wal_reader
-from tests.engine import test_codec_of_a_segment, test_commit, test_follow
+from tests import test_observers
+from tests.engine import test_codec_of_a_segment, test_commit, test_commit_queue, test_follow
+from tests.handles import (
+    test_append,
+    test_close,
+    test_iterate,
+    test_properties,
+    test_reader,
+    test_reader_follow,
+    test_segments,
+)
 from tests.inspection import test_inspection
 
 SHARED = (
+    test_append,
+    test_close,
     test_codec_of_a_segment,
     test_commit,
+    test_commit_queue,
     test_follow,
     test_inspection,
+    test_iterate,
     test_observers,
-    test_wal,
-    test_wal_reader,
+    test_properties,
+    test_reader,
+    test_reader_follow,
+    test_segments,
 )
 
 

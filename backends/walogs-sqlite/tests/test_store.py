@@ -6,8 +6,12 @@ import errno
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,15 +22,15 @@ from walogs_sqlite import SqliteOptions, SqliteStore, database, places
 def test_it_is_a_store_that_only_fences_and_says_so() -> None:
     store = SqliteStore("nowhere.db")
     assert isinstance(store, walogs.SegmentStore)
-    assert not isinstance(store, walogs.AppendableStore)
-    assert store.capabilities == walogs.StoreCapabilities(
+    assert not isinstance(store, walogs.plugins.AppendableStore)
+    assert store.capabilities == walogs.plugins.StoreCapabilities(
         appendable=False,
         torn_tail=False,
-        exclusion="chain",
+        exclusion="create_if_absent",
         numbers_reused=True,
         exists_means_durable=True,
         segment_bytes_max=store.capabilities.segment_bytes_max,
-        durability="disk",
+        persistence="disk",
     )
     assert os.path.isabs(store.name)
     assert not Path("nowhere.db").exists()
@@ -48,7 +52,7 @@ def test_rows_appear_are_read_in_pieces_and_go(store: SqliteStore) -> None:
     store.remove([])
     for call in (store.size, store.read):
         for number in (7, 8):
-            with pytest.raises(walogs.Missing, match=f"segment {number} is not in"):
+            with pytest.raises(walogs.SegmentNotFound, match=f"segment {number} is not in"):
                 call(number)
     store.create(7, b"again")
     assert store.read(7) == b"again"
@@ -58,9 +62,9 @@ def test_a_number_is_created_once_by_whoever_is_first(store: SqliteStore, path: 
     other = SqliteStore(path)
     other.acquire()
     store.create(1, b"mine")
-    with pytest.raises(walogs.Exists, match="segment 1 is in"):
+    with pytest.raises(walogs.SegmentExists, match="segment 1 is in"):
         other.create(1, b"theirs")
-    with pytest.raises(walogs.Exists):
+    with pytest.raises(walogs.SegmentExists):
         store.create(1, b"mine")
     assert other.read(1) == b"mine"
     other.close()
@@ -76,7 +80,7 @@ def test_of_many_who_create_the_same_numbers_each_number_has_one(path: Path) -> 
             try:
                 stores[who].create(number, b"%d" % who)
                 won.append((number, who))
-            except walogs.Exists:
+            except walogs.SegmentExists:
                 pass
 
     threads = [threading.Thread(target=race, args=(who,)) for who in range(4)]
@@ -119,10 +123,10 @@ def test_readers_are_not_in_the_writers_way_nor_it_in_theirs(store: SqliteStore)
 def test_where_nothing_is_nothing_is_made_by_looking(path: Path) -> None:
     store = SqliteStore(path)
     assert list(store.segments()) == []
-    with pytest.raises(walogs.Missing):
+    with pytest.raises(walogs.SegmentNotFound):
         store.read(1)
     assert not path.exists()
-    with pytest.raises(walogs.Missing):
+    with pytest.raises(walogs.LogNotFound):
         walogs.reader(path, store="sqlite")
     assert list(path.parent.iterdir()) == []
 
@@ -138,7 +142,8 @@ def test_the_file_and_the_directories_made_are_private(tmp_path: Path) -> None:
 
 
 def test_the_limit_is_where_it_says(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    with store._writing.turn() as connection:
+    with store._writing.lock:
+        connection = store._writing.open_if_needed()
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
     store.create(1, bytes(100_000 - database.ROW_BYTES))
     with pytest.raises(walogs.NoSpace) as refused:
@@ -160,14 +165,16 @@ def test_a_full_disk_loses_nothing_and_is_not_poison(path: Path) -> None:
     store = SqliteStore(path)
     with walogs.open(store=store) as wal:
         wal.append(b"kept")
-        with store._writing.turn() as connection:
+        with store._writing.lock:
+            connection = store._writing.open_if_needed()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(walogs.NoSpace) as refused:
             wal.append(bytes(100_000))
         assert refused.value.errno == errno.ENOSPC
         assert list(wal) == [(1, b"kept")]
-        with store._writing.turn() as connection:
+        with store._writing.lock:
+            connection = store._writing.open_if_needed()
             connection.execute("PRAGMA max_page_count = 1000000")
         assert wal.append(bytes(100_000)) == 2
     with walogs.open(path, store="sqlite") as wal:
@@ -177,7 +184,8 @@ def test_a_full_disk_loses_nothing_and_is_not_poison(path: Path) -> None:
 def test_busy_for_too_long_is_unavailable_and_then_it_goes_on(store: SqliteStore, path: Path) -> None:
     hasty = SqliteStore(path, busy_seconds=0.05)
     hasty.acquire()
-    with store._writing.turn() as connection:
+    with store._writing.lock:
+        connection = store._writing.open_if_needed()
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(walogs.Unavailable, match="busy_seconds"):
             hasty.create(1, b"x")
@@ -188,6 +196,45 @@ def test_busy_for_too_long_is_unavailable_and_then_it_goes_on(store: SqliteStore
     hasty.create(1, b"x")
     hasty.remove([1])
     hasty.close()
+
+
+HOLD_THE_CHECKPOINT_LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as shm:
+    fcntl.lockf(shm, fcntl.LOCK_EX, 1, 121)
+    print("held", flush=True)
+    sys.stdin.readline()
+print("released", flush=True)
+"""
+"""Byte 121 of NAME-shm is SQLite's WAL_CKPT_LOCK: whoever copies the WAL into the database has it."""
+
+
+def test_an_open_waits_for_others_who_copy_the_wal(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(1, b"x")
+    command = [sys.executable, "-c", HOLD_THE_CHECKPOINT_LOCK, f"{path}-shm"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        hasty, patient = SqliteStore(path, busy_seconds=0), SqliteStore(path, busy_seconds=300)
+        with pytest.raises(walogs.Unavailable, match=r"kept busy by others.*raise busy_seconds"):
+            hasty.acquire()
+        pauses = []
+
+        def let_it_end(seconds: float) -> None:
+            pauses.append(seconds)
+            if other.poll() is None:
+                other.communicate("\n")
+
+        monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=time.monotonic, sleep=let_it_end))
+        patient.acquire()
+    assert pauses
+    hasty.acquire()
+    assert hasty.read(1) == patient.read(1) == b"x"
+    hasty.close()
+    patient.close()
 
 
 def test_one_object_is_acquired_once_and_closed_for_good(store: SqliteStore) -> None:
@@ -205,14 +252,16 @@ def test_one_object_is_acquired_once_and_closed_for_good(store: SqliteStore) -> 
 def test_what_a_removal_frees_is_used_again_and_given_back(store: SqliteStore, path: Path) -> None:
     for number in range(1, 201):
         store.create(number, bytes(20_000))
-    with store._writing.turn() as connection:
+    with store._writing.lock:
+        connection = store._writing.open_if_needed()
         connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
     full = path.stat().st_size
     store.remove(range(1, 51))
     assert path.stat().st_size == full  # a quarter is free: kept, for what comes
     for number in range(201, 241):
         store.create(number, bytes(20_000))
-    with store._writing.turn() as connection:
+    with store._writing.lock:
+        connection = store._writing.open_if_needed()
         connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
     assert path.stat().st_size == full
     store.remove(range(51, 231))
@@ -243,19 +292,19 @@ class TestRefusals:
 
     def test_a_file_that_is_no_database(self, path: Path) -> None:
         path.write_bytes(b"Dear diary, " * 1000)
-        self.refused(path, walogs.Unsafe, "is no SQLite database")
+        self.refused(path, walogs.UnsafeStore, "is no SQLite database")
 
     def test_somebody_elses_database(self, path: Path) -> None:
         connection = sqlite3.connect(path)
         connection.execute("CREATE TABLE segment (number INTEGER PRIMARY KEY, data BLOB)")
         connection.close()
-        self.refused(path, walogs.Unsafe, "and not a log of walogs")
+        self.refused(path, walogs.UnsafeStore, "and not a log of walogs")
 
     def test_an_empty_database_with_somebody_elses_number(self, path: Path) -> None:
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA application_id = 7")
         connection.close()
-        self.refused(path, walogs.Unsafe, "and not a log of walogs")
+        self.refused(path, walogs.UnsafeStore, "and not a log of walogs")
 
     def test_a_later_releases_tables(self, path: Path) -> None:
         with walogs.open(path, store="sqlite") as wal:
@@ -278,18 +327,28 @@ class TestRefusals:
         with walogs.open(real, store="sqlite"):
             pass
         path.symlink_to(real)
-        self.refused(path, walogs.Unsafe, "symbolic link")
+        self.refused(path, walogs.UnsafeStore, "symbolic link")
         path.unlink()
         os.mkfifo(path)
         self.refused(path, OSError, "not a file")
 
     def test_a_network_file_system(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(places, "file_system", lambda device: "nfs4")
-        with pytest.raises(walogs.Unsafe, match="is on nfs4"):
+        with pytest.raises(walogs.UnsafeStore, match="is on nfs4"):
             walogs.open(path, store="sqlite")
         assert not path.exists()
         path.touch()
-        self.refused(path, walogs.Unsafe, "is on nfs4")
+        self.refused(path, walogs.UnsafeStore, "is on nfs4")
+
+    @pytest.mark.parametrize(
+        "path", ["sqlite:///orders.db", "file:/tmp/orders.db", "~/orders.db", "$HOME/orders.db", ":memory:"]
+    )
+    def test_an_address_or_a_home(self, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(walogs.ConfigError, match="path=") as refused:
+            walogs.open(path, store="sqlite")
+        assert path in str(refused.value)
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("value", [-1, 3601, float("nan"), "5", None, True])
     def test_options_that_make_no_sense(self, value: object) -> None:
@@ -321,12 +380,12 @@ def test_a_set_up_that_was_killed_is_no_log_yet_and_is_finished(path: Path, left
 
 
 def test_the_name_comes_from_the_entry_point_with_its_options() -> None:
-    from walogs import registry
+    from walogs.components import registry
 
     spec = registry.spec("store", "sqlite")
-    assert isinstance(spec, walogs.StoreSpec)
+    assert isinstance(spec, walogs.plugins.StoreSpec)
     assert registry.options("store", "sqlite") is SqliteOptions
-    (plugin,) = [plugin for plugin in registry.installed() if plugin.declared.distribution == "walogs-sqlite"]
+    (plugin,) = [plugin for plugin in registry.all_plugins() if plugin.declared.distribution == "walogs-sqlite"]
     assert (plugin.problems, list(registry.unimportable(plugin))) == ((), [])
-    made = registry.made("store", "sqlite", "x.db", options=SqliteOptions(busy_seconds=1))
+    made = registry.make("store", "sqlite", "x.db", options=SqliteOptions(busy_seconds=1))
     assert isinstance(made, SqliteStore)

@@ -1,4 +1,4 @@
-"""What SQLite's result codes mean to walogs: a table, and the sentences around it."""
+"""The errors that walogs raises for SQLite's result codes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from walogs import Corrupt, Exists, NoSpace, StoreError, Unavailable, Unsafe
+from walogs import Corrupt, NoSpace, SegmentExists, StoreError, Unavailable, UnsafeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PRIMARY: Final = 0xFF
-"""An extended result code has its primary one in the lowest byte."""
+"""This mask gives the primary result code, which is the lowest byte of an extended one."""
 
 HARMLESS: Final = frozenset(
     {
@@ -27,11 +27,11 @@ HARMLESS: Final = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-"""After these a statement has changed nothing, and will never be found to have: the next one may be tried."""
+"""A statement that fails with one of these has changed nothing, also after a crash. The store stays usable."""
 
 
 def code_of(error: sqlite3.Error) -> int | None:
-    """The primary result code; None: Python's module refused, and SQLite was not asked."""
+    """Return the primary result code, or None if Python's module raised the error without calling SQLite."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & PRIMARY
 
@@ -41,17 +41,17 @@ def is_harmless(error: sqlite3.Error) -> bool:
 
 
 @contextmanager
-def explained(name: str, segment: int | None = None) -> Iterator[None]:
-    """What SQLite raises becomes what the protocol of stores says. *segment*: the one that it is about."""
+def translate_errors(name: str, segment: int | None = None) -> Iterator[None]:
+    """Replace SQLite's errors by those of `SegmentStore`. *segment* is the segment that the call is about."""
     try:
         yield
     except sqlite3.Error as error:
         raise meaning(error, name, segment) from error
-    except UnicodeDecodeError as error:  # SQLite's message quotes what is damaged, and Python cannot read it
-        raise damaged(f"{name}: its description of itself is no text", segment) from error
+    except UnicodeDecodeError as error:  # SQLite's message quotes damaged bytes, which Python cannot decode.
+        raise damage_error(f"{name}: the description of its table is not valid text", segment) from error
 
 
-def damaged(what: str, segment: int | None) -> Corrupt:
+def damage_error(what: str, segment: int | None) -> Corrupt:
     move = "Nothing was changed. Restore it from a copy, or read around the damage with walogs.salvage"
     return Corrupt(f"{what}. {move}.", segment=segment)
 
@@ -64,15 +64,15 @@ def meaning(error: sqlite3.Error, name: str, segment: int | None) -> StoreError 
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return Unavailable(f"{what}. Another process keeps it busy; try again, or raise busy_seconds.")
         case sqlite3.SQLITE_CONSTRAINT:
-            return Exists(f"segment {segment} is in {name} already")
+            return SegmentExists(f"segment {segment} is in {name} already")
         case sqlite3.SQLITE_FULL:
             return NoSpace(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         case sqlite3.SQLITE_TOOBIG:
-            return NoSpace(errno.EFBIG, "more than SQLite holds in one row", name)
+            return NoSpace(errno.EFBIG, "the segment is larger than one row of SQLite can be", name)
         case sqlite3.SQLITE_NOTADB:
-            return Unsafe(f"{name} is no SQLite database. Name another file; nothing was changed.")
+            return UnsafeStore(f"{name} is no SQLite database. Name another file; nothing was changed.")
         case sqlite3.SQLITE_CORRUPT:
-            return damaged(what, segment)
+            return damage_error(what, segment)
         case sqlite3.SQLITE_READONLY:
             return PermissionError(errno.EACCES, "cannot be written to; nothing was changed", name)
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

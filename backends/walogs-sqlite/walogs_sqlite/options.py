@@ -1,4 +1,4 @@
-"""What can be chosen, and what is wrong with a value."""
+"""The option of the store, and its check."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BUSY_SECONDS_MAX: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class SqliteOptions:
-    """How the file is used. Raises `ValueError`."""
+    """The options of `SqliteStore`. Raises `ValueError`."""
 
     busy_seconds: float = BUSY_SECONDS
-    """So long one call waits for other processes that use the file, before it raises `Unavailable`."""
+    """How many seconds a call waits for other processes that use the file. Then it raises `Unavailable`."""
 
     def __post_init__(self) -> None:
         value: object = self.busy_seconds

@@ -1,14 +1,14 @@
-"""What walogs is told of this distribution."""
+"""The registration of the store `sqlite`."""
 
 from __future__ import annotations
 
 import walogs
 
 
-@walogs.hookimpl
-def walogs_stores() -> list[walogs.StoreSpec]:
+@walogs.plugins.hookimpl
+def walogs_stores() -> list[walogs.plugins.StoreSpec]:
     return [
-        walogs.StoreSpec(
+        walogs.plugins.StoreSpec(
             "sqlite",
             "walogs_sqlite.store:SqliteStore",
             options="walogs_sqlite.options:SqliteOptions",

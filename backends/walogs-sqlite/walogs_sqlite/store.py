@@ -1,9 +1,11 @@
-"""`sqlite`: segments are rows of one SQLite file. Each commit is the next row; two who write are told apart by the
-primary key, and the later one fences the other.
+"""`sqlite`: a store whose segments are the rows of one SQLite file. Each commit is the next row.
 
-    orders.db   the database        orders.db-wal, orders.db-shm   SQLite's own, while anybody has it open
+If two writers insert the same number, the primary key lets only one of them succeed. So the later writer fences the
+earlier one.
 
-Two connections: one writes, one reads, so that no reader waits for a sync.
+    orders.db   the database        orders.db-wal, orders.db-shm   SQLite's files, while a process has the log open
+
+The store has a connection for writing and one for reading, so that no reader waits for a sync.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from walogs import Locked, Missing, StoreCapabilities, StoreError, Unavailable
+from walogs import Locked, SegmentNotFound, StoreError, Unavailable
+from walogs.plugins import StoreCapabilities
 from walogs_sqlite import database
 from walogs_sqlite.connections import Connection
-from walogs_sqlite.failures import code_of, damaged, explained, is_harmless
+from walogs_sqlite.failures import code_of, damage_error, is_harmless, translate_errors
 from walogs_sqlite.options import BUSY_SECONDS, SqliteOptions
+from walogs_sqlite.places import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,48 +33,55 @@ if TYPE_CHECKING:
 
 
 class SqliteStore:
-    """A `SegmentStore` in the SQLite file *path*, which is made where it is missing.
+    """A `SegmentStore` in the SQLite file *path*. `acquire` makes the file if it is missing.
 
-    Raises `ValueError` for what is no path or no option. Nothing is opened before it is needed.
+    A call waits at most *busy_seconds* for other processes that use the file. Raises `ValueError` for a path or an
+    option that is not valid. The store opens the file when it first needs it.
     """
 
     def __init__(self, path: str | os.PathLike[str], busy_seconds: float = BUSY_SECONDS) -> None:
         options = SqliteOptions(busy_seconds)
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = os.path.abspath(local_path(path))
         self.name = self.path
         self.capabilities = StoreCapabilities(
             appendable=False,
             torn_tail=False,
-            exclusion="chain",
+            exclusion="create_if_absent",
             numbers_reused=True,
             exists_means_durable=True,
             segment_bytes_max=database.segment_bytes_max(),
-            durability="disk",
+            persistence="disk",
         )
         self._reading = Connection(self.path, partial(database.connect_to_read, self.path, options.busy_seconds))
         self._writing = Connection(self.path, partial(database.connect_to_write, self.path, options.busy_seconds))
         self._is_acquired = False
         self._failure: BaseException | None = None
-        # Readers are let go of, and not closed; and SQLite's connections want to be closed.
+        # A caller may drop a reader without closing it, but SQLite's connections must be closed.
         weakref.finalize(self, close_both, self._writing, self._reading)
 
-    # Reading: changes nothing
+    # Reading. It changes nothing.
 
     def segment_name(self, number: int) -> str:
-        """As messages call it."""
+        """Return the name of the segment in messages."""
         return f"segment {number}"
 
     def segments(self) -> Sequence[int]:
-        """The numbers that are there, ascending; none where there is no file."""
+        """Return the numbers of all segments, ascending. Return none if there is no file."""
+        return self.segments_after(0)
+
+    def segments_after(self, number: int) -> Sequence[int]:
+        """Return the numbers above *number*, ascending. The table's index makes older segments cost nothing."""
+        select = "SELECT number FROM segment WHERE number > ? ORDER BY number"
         try:
-            with self._reading.turn() as connection, explained(self.name):
-                return [number for (number,) in connection.execute("SELECT number FROM segment ORDER BY number")]
-        except Missing:
+            with self._reading.lock, translate_errors(self.name):
+                return [found for (found,) in self._reading.open_if_needed().execute(select, (number,))]
+        except SegmentNotFound:
             return []
 
     def size(self, number: int) -> int:
-        """Bytes in the segment. Raises `Missing`."""
-        with self._reading.turn() as connection, explained(self.name, number):
+        """Return the number of bytes in the segment. Raises `SegmentNotFound`."""
+        with self._reading.lock, translate_errors(self.name, number):
+            connection = self._reading.open_if_needed()
             row = connection.execute(
                 "SELECT length(data), typeof(data) FROM segment WHERE number = ?", (number,)
             ).fetchone()
@@ -78,12 +89,13 @@ class SqliteStore:
             raise self._missing(number)
         size, kind = row
         if kind != "blob":
-            raise damaged(f"{self.name}: segment {number} is of type {kind}", number)
+            raise damage_error(f"{self.name}: segment {number} is of type {kind}", number)
         return int(size)
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes [start, end); what is not asked for is not loaded. Raises `Missing`."""
-        with self._reading.turn() as connection, explained(self.name, number):
+        """Return the bytes [start, end) of the segment, and load no others. Raises `SegmentNotFound`."""
+        with self._reading.lock, translate_errors(self.name, number):
+            connection = self._reading.open_if_needed()
             try:
                 data = connection.blobopen("segment", "data", number, readonly=True)
             except sqlite3.OperationalError as error:
@@ -91,7 +103,7 @@ class SqliteStore:
                     raise
                 if not database.is_row(connection, number):
                     raise self._missing(number) from None
-                raise damaged(f"{self.name}: segment {number}: {error}", number) from error
+                raise damage_error(f"{self.name}: segment {number}: {error}", number) from error
             with data:
                 wanted = max(len(data) if end is None else min(end, len(data)), start) - start
                 data.seek(min(start, len(data)))
@@ -100,64 +112,75 @@ class SqliteStore:
             raise OSError(errno.EIO, "read fewer bytes than the row has", self.name)
         return found
 
-    def _missing(self, number: int) -> Missing:
-        return Missing(f"{self.segment_name(number)} is not in {self.name}")
+    def _missing(self, number: int) -> SegmentNotFound:
+        return SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}")
 
     # Writing
 
     def acquire(self) -> None:
-        """Make the file and its table where they are missing, and all that is there durable.
+        """Make the file and its table if they are missing, and make all that is in it durable.
 
-        It keeps nobody out: `create` does. Raises `Locked` (this very object has it), `Unsafe` (another's database, or
-        no place for one), `UnsupportedFormat`, `Unavailable`, `OSError`.
+        This does not keep other writers out; `create` does. Raises `Locked` if this object is acquired already,
+        `UnsafeStore` for a database of another program or an unsafe place, `UnsupportedFormat`, `Unavailable` and
+        `OSError`.
         """
         if self._is_acquired:
             raise Locked(f"{self.name} is open for writing through this very store object. Close that handle first.")
-        with self._writing.turn():
+        with self._writing.lock:
+            self._writing.open_if_needed()
             self._is_acquired = True
 
     def create(self, number: int, data: Buffer) -> None:
-        """Insert the row, in a transaction of its own, which SQLite has synced on return.
+        """Insert the row in a transaction of its own. It is durable on return.
 
-        Raises `Exists` or `NoSpace`: nothing changed. Raises `Unavailable`: another process keeps the file busy; or a
-        write or sync has failed, and the row may come back after a crash: then for every further call, too.
+        Raises `SegmentExists` or `NoSpace`; then nothing has changed. Raises `Unavailable` if another process keeps the
+        file busy, or if a write or a sync has failed. After a failed write or sync, the row may still appear after a
+        crash, and every later call that writes raises `Unavailable`.
         """
-        with self._commit("create", number) as connection:
+        with self._writing.lock, self._commit("create", number) as connection:
             connection.execute("INSERT INTO segment (number, data) VALUES (?, ?)", (number, data))
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Delete the rows, all of them or none; and where more of the file is free than used, give that back."""
+        """Delete all of these rows, or none if it raises.
+
+        If more of the file is free than in use afterwards, give the free pages back to the file system.
+        """
         if not numbers:
             return
-        with self._commit("remove") as connection, database.commit(connection):
-            connection.executemany("DELETE FROM segment WHERE number = ?", [(number,) for number in numbers])
+        rows = [(number,) for number in numbers]
+        with self._writing.lock, self._commit("remove") as connection:
+            delete = partial(connection.executemany, "DELETE FROM segment WHERE number = ?", rows)
+            database.commit(connection, delete)
         try:
-            with self._commit("shrink") as connection:
+            with self._writing.lock, self._commit("shrink") as connection:
                 database.shrink(connection)
         except (OSError, StoreError):
-            pass  # what was asked for is done; a later removal gives the room back
+            pass  # The rows are gone. A later removal gives the space back.
 
     @contextmanager
     def _commit(self, what: str, number: int | None = None) -> Iterator[sqlite3.Connection]:
-        """A turn of the writing connection, which is the last one when a write or sync fails in it: the same bytes
-        written again might be synced without those before them."""
+        """Yield the writing connection. The caller must hold its lock.
+
+        After a write or a sync has failed, the store writes nothing more. If it wrote the same bytes again, they might
+        become durable without the bytes before them.
+        """
         if self._failure is not None:
-            raise Unavailable(f"{self.name}: {self._failure!r} came before, and nothing is written after that")
-        with self._writing.turn() as connection, explained(self.name, number):
+            raise Unavailable(f"{self.name}: after {self._failure!r} nothing more is written. Open the log again.")
+        with translate_errors(self.name, number):
             try:
-                yield connection
+                yield self._writing.open_if_needed()
             except sqlite3.Error as error:
                 if is_harmless(error) or code_of(error) is None:
                     raise
                 self._failure = error
                 if what == "create":
                     raise Unavailable(
-                        f"{self.name}: {error}. Whether segment {number} is there, a later open will tell."
+                        f"{self.name}: {error}. Segment {number} may be there or not: open the log again to see."
                     ) from error
                 raise
 
     def close(self) -> None:
-        """Close both connections. The last one to leave a file has SQLite move the WAL into the database."""
+        """Close both connections. SQLite moves the WAL into the database when the last connection to a file closes."""
         close_both(self._writing, self._reading)
 
 

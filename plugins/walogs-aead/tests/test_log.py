@@ -1,4 +1,4 @@
-"""Whole logs with `codec="aead"`: what has no key opens and verifies them, and whoever writes to them cannot lie."""
+"""Whole logs with `codec="aead"`, and what can be done with them without the key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, Final, get_args
 import pytest
 
 import walogs
-from tests import stores
-from tests.lives import live
-from tests.logs import LogOnDisk, frame_bytes, numbered, salt_of
-from tests.stores import LogFactory
-from walogs import registry
+from tests.kit import stores
+from tests.kit.forger import reheader
+from tests.kit.lives import live
+from tests.kit.logs import LogOnDisk, numbered
+from tests.kit.stores import LogFactory
+from walogs.components import registry
 from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey
 from walogs_aead.options import Cipher
 
@@ -42,8 +43,8 @@ def test_the_name_is_found_through_its_entry_point(monkeypatch: pytest.MonkeyPat
     assert (spec.name, spec.options, spec.api) == ("aead", "walogs_aead.options:AeadOptions", 1)
     assert registry.options("codec", "aead") is AeadOptions
     monkeypatch.setenv("ORDERS_KEY", KEY.hex())
-    assert registry.made("codec", "aead", options=AeadOptions("2026", "ORDERS_KEY")).key_id == "2026"
-    mine = [plugin for plugin in registry.installed() if plugin.declared.distribution == "walogs-aead"]
+    assert registry.make("codec", "aead", options=AeadOptions("2026", "ORDERS_KEY")).key_id == "2026"
+    mine = [plugin for plugin in registry.all_plugins() if plugin.declared.distribution == "walogs-aead"]
     assert [plugin.problems for plugin in mine] == [()]
 
 
@@ -78,16 +79,12 @@ def test_a_log_is_opened_verified_and_backed_up_without_its_key(log: LogOnDisk, 
     assert walogs.verify(log.path).entries == 4
     walogs.backup(log.path, tmp_path / "copy")
     for path in (log.path, tmp_path / "copy"):
-        for keyless, error, told in (
-            (AeadCodec(), MissingKey, "WALOGS_AEAD_KEY"),
-            (AeadCodec({"1": OTHER}), WrongKey, "'1'"),
-        ):
-            with walogs.open(path, codec=keyless) as wal:
-                assert (wal.last_lsn, [commit.last_lsn for commit in wal.commits()]) == (4, [1, 2, 4])
-                for look in (lambda wal=wal: wal.read(1), lambda wal=wal: list(wal)):
-                    with pytest.raises(error, match=told) as refused:
-                        look()
-                    assert refused.value.key_id == "1"
+        with walogs.open(path, codec=AeadCodec()) as wal:
+            assert (wal.last_lsn, [commit.last_lsn for commit in wal.commits()]) == (4, [1, 2, 4])
+            for look in (lambda wal=wal: wal.read(1), lambda wal=wal: list(wal)):
+                with pytest.raises(MissingKey, match="WALOGS_AEAD_KEY") as refused:
+                    look()
+                assert refused.value.key_id == "1"
         with walogs.reader(path) as reader, pytest.raises(MissingKey):
             list(reader)
         with pytest.raises(MissingKey):
@@ -99,6 +96,44 @@ def test_a_log_is_opened_verified_and_backed_up_without_its_key(log: LogOnDisk, 
         b"b",
     ]
     log.goes_on(numbered(1, TEXT, b"short", b"a", b"b"))
+
+
+def test_a_wrong_key_is_refused_before_anything_is_changed(log: LogOnDisk, tmp_path: Path) -> None:
+    """It is not taken for damage: what is damaged at the end is cut."""
+    log.append(TEXT, b"short").forget_durable_mark()
+    wrong = AeadCodec({"1": OTHER})
+    log.refuses(WrongKey, "has as '1'", codec=wrong)
+    log.refuses(WrongKey, "has as '1'", codec=wrong, recovery="prefix")
+    for look in (
+        lambda: walogs.verify(log.path, codec=wrong),
+        lambda: walogs.reader(log.path, codec=wrong),
+        lambda: list(walogs.salvage(log.path, codec=wrong)),
+        lambda: walogs.backup(log.path, tmp_path / "copy", codec=wrong),
+        lambda: walogs.repair(log.path, codec=wrong),
+    ):
+        with pytest.raises(WrongKey):
+            look()
+    log.goes_on(numbered(1, TEXT, b"short"))
+
+
+def test_a_new_log_needs_its_key(tmp_path: Path) -> None:
+    with pytest.raises(MissingKey):
+        walogs.open(tmp_path / "new", codec=AeadCodec())
+    assert not list((tmp_path / "new").glob("wal-*"))
+
+
+def test_a_checkpoint_and_a_rotation_without_a_key_change_nothing(log: LogOnDisk) -> None:
+    with log.open() as wal:
+        wal.append(TEXT)
+        wal.rotate()
+        wal.append(b"short")
+    files = log.files()
+    with log.open(codec=AeadCodec()) as wal:
+        for verb in (lambda: wal.checkpoint(1), wal.rotate):
+            with pytest.raises(MissingKey):
+                verb()
+    assert log.files() == files
+    log.goes_on(numbered(1, TEXT, b"short"))
 
 
 def test_an_append_without_a_key_writes_nothing_and_the_handle_goes_on(log: LogOnDisk) -> None:
@@ -120,7 +155,7 @@ def test_an_append_without_a_key_writes_nothing_and_the_handle_goes_on(log: LogO
 def test_a_torn_end_is_cut_without_a_key(log: LogOnDisk) -> None:
     log.append(TEXT)
     log.append_and_die(TEXT + b"torn")
-    log.forget_witness().flip(1, log.frames(1)[-1].body_end - 6)
+    log.forget_durable_mark().flip(1, log.frames(1)[-1].body_end - 6)
     with log.open(codec=AeadCodec()) as wal:
         assert isinstance(wal.tail_state, walogs.TruncatedAt)
         assert wal.last_lsn == 1
@@ -208,150 +243,10 @@ def test_a_plain_log_goes_on_encrypted_where_the_codec_may_read_it(tmp_path: Pat
 def test_a_stamp_cannot_name_a_file_of_keys(log: LogOnDisk, tmp_path: Path) -> None:
     log.append(TEXT)
     stamp = b'{"cipher":"%s","key_file":"/dev/zero","key_id":"1"}' % codec().cipher.encode()
-    log.reheader(1, 160, struct.pack("<H", len(stamp)) + stamp)
+    reheader(log, 1, 164, struct.pack("<H", len(stamp)) + stamp)
     log.refuses(walogs.UnsupportedFormat, "key_file")
     with pytest.raises(walogs.UnsupportedFormat, match="key_file"):
         walogs.reader(log.path).close()
-
-
-# Forged by somebody who can write, and computes every CRC anew
-
-
-def stored_bodies(log: LogOnDisk, number: int = 1) -> list[bytes]:
-    segment = log.segment(number).read_bytes()
-    return [segment[frame.offset + 40 : frame.body_end - 4] for frame in log.frames(number) if frame.kind == 1]
-
-
-def forge(log: LogOnDisk, at: int, body: bytes, **fields: Any) -> None:
-    """Another stored body in that frame of the first segment, with every CRC right."""
-    frame = log.frames(1)[at]
-    assert len(body) == frame.body_bytes - 4
-    said = {
-        "first_lsn": frame.first_lsn,
-        "entries": frame.entries,
-        "synced": frame.synced,
-        "time_ns": frame.time_ns,
-        **fields,
-    }
-    log.overwrite(1, frame.offset, frame_bytes(salt_of(log.segment(1).read_bytes()), frame.offset, body, **said))
-
-
-def is_refused(log: LogOnDisk, *lsns: int) -> None:
-    """No CRC tells it, no reader gets it, and salvage reads around it."""
-    assert walogs.verify(log.path).ok
-    with log.open() as wal:
-        for look in (lambda: wal.read(lsns[0]), lambda: list(wal)):
-            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-                look()
-        assert wal.append(b"next") == wal.last_lsn
-    found = list(walogs.salvage(log.path, codec=codec()))
-    kept = [entry.lsn for entry in found if isinstance(entry, walogs.Entry)]
-    assert kept == [lsn for lsn in range(1, kept[-1] + 1) if lsn not in lsns]
-    assert all("altered, replayed or moved" in gap.why for gap in found if isinstance(gap, walogs.Gap))
-
-
-def test_a_segment_in_clear_is_read_by_nobody_who_asks_for_this_codec(log: LogOnDisk) -> None:
-    """Whoever can write can stamp a segment anew, and needs no key for one that is not encrypted."""
-    log.append(b"pay 100")
-    with log.open() as wal:
-        wal.rotate()
-        wal.append(b"pay 900")
-    forged = LogOnDisk(log.path)
-    forged.reheader(1, 96, b"\x05crc32".ljust(64, b"\0")).reheader(1, 160, b"\2\0{}")
-    assert walogs.verify(log.path).ok  # every CRC is right
-    with walogs.reader(log.path) as believing:
-        assert believing.last_lsn == 2
-    log.refuses(walogs.UnsupportedFormat, "wal-000001.log", "codec 'crc32'", "could have put it there")
-    with pytest.raises(walogs.UnsupportedFormat, match="could have put it there"):
-        list(walogs.reader(log.path, codec=codec()))
-    with pytest.raises(walogs.UnsupportedFormat, match="could have put it there"):
-        walogs.verify(log.path, codec=codec())
-
-
-def test_what_lies_beside_a_forged_frame_is_read(log: LogOnDisk) -> None:
-    log.append(b"pay 100", b"pay 900", b"pay 500")
-    _, second, third = stored_bodies(log)
-    forge(log, 1, third)
-    with log.open() as wal, walogs.reader(log.path, upto="written", codec=codec()) as reader:
-        for reading in (wal, reader):
-            assert (reading.read(1), reading.read(3)) == (b"pay 100", b"pay 500")
-            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-                reading.read(2)
-            found = reading.iter()
-            assert next(found) == (1, b"pay 100")
-            with pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-                next(found)
-            assert list(reading.iter(3)) == [(3, b"pay 500")]
-    assert second != third
-
-
-def test_frames_that_change_places_are_refused(log: LogOnDisk) -> None:
-    log.append(b"pay 100", b"pay 900", b"pay 500")
-    first, second, _ = stored_bodies(log)
-    forge(log, 0, second)
-    forge(log, 1, first)
-    is_refused(log, 1, 2)
-
-
-def test_a_frame_that_is_replayed_is_refused(log: LogOnDisk) -> None:
-    log.append(b"pay 100", b"pay 900", b"pay 500")
-    forge(log, 2, stored_bodies(log)[0])
-    is_refused(log, 3)
-
-
-def test_a_frame_of_another_log_with_the_same_key_is_refused(log: LogOnDisk, tmp_path: Path) -> None:
-    log.append(b"pay 100", b"pay 900")
-    other = LogOnDisk(tmp_path / "other", codec=codec()).append(b"pay 100", b"pay 777")
-    forge(log, 1, stored_bodies(other)[1])
-    is_refused(log, 2)
-
-
-def test_a_frame_of_an_older_segment_is_refused_at_the_same_offset(log: LogOnDisk) -> None:
-    with log.open() as wal:
-        wal.append(b"pay 100")
-        wal.rotate()
-        wal.append(b"pay 900")
-    [old], [new] = stored_bodies(log, 1), stored_bodies(log, 2)
-    assert len(old) == len(new)
-    frame = log.frames(2)[0]
-    salt = salt_of(log.segment(2).read_bytes())
-    forged = frame_bytes(salt, frame.offset, old, first_lsn=2, synced=frame.synced, time_ns=frame.time_ns)
-    log.overwrite(2, frame.offset, forged)
-    is_refused(log, 2)
-
-
-def test_a_batch_that_is_said_to_be_one_entry_is_refused(log: LogOnDisk) -> None:
-    log.append(b"pay 100", b"pay 900", batch=True).forget_witness()
-    forge(log, 0, stored_bodies(log)[0], entries=1)
-    assert walogs.verify(log.path).ok
-    with log.open() as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-        wal.read(1)
-
-
-def test_every_altered_byte_is_refused_though_its_crc_is_right(log: LogOnDisk) -> None:
-    log.append(b"pay 100")
-    files, [body] = log.files(), stored_bodies(log)
-    for at in range(len(body)):
-        altered = bytearray(body)
-        altered[at] ^= 1
-        forge(log.put(files), 0, bytes(altered))
-        with log.open() as wal, pytest.raises(WrongKey if at < 8 else walogs.Corrupt):
-            wal.read(1)
-    assert log.put(files).entries() == [(1, b"pay 100")]
-
-
-def test_a_header_that_names_another_log_or_key_is_refused(log: LogOnDisk) -> None:
-    """What is stamped is authenticated with every body."""
-    log.append(b"pay 100", b"pay 900").forget_witness()
-    files = log.files()
-    log.put(files).reheader(1, 16, bytes(16))
-    with log.open() as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-        wal.read(1)
-    stamp = b'{"cipher":"%s","key_id":"2"}' % codec().cipher.encode()
-    log.put(files).reheader(1, 160, struct.pack("<H", len(stamp)) + stamp)
-    both = AeadCodec({"1": KEY, "2": KEY}, "2")
-    with log.open(codec=both) as wal, pytest.raises(walogs.Corrupt, match="altered, replayed or moved"):
-        wal.read(1)
 
 
 def test_a_repair_needs_the_key_where_it_moves_frames_and_changes_nothing_without(log: LogOnDisk) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheels import CleanEnvironment
+from tests.kit.wheels import CleanEnvironment
 
 KEY = bytes(range(32)).hex()
 

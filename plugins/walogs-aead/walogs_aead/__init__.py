@@ -1,4 +1,4 @@
-"""`aead`, a codec for walogs: bodies encrypted, and bound to the frame that they were encrypted for."""
+"""`aead`, a codec for walogs: it encrypts each body and binds it to the frame that it was encrypted for."""
 
 from walogs_aead.codec import AeadCodec
 from walogs_aead.errors import MissingKey, WrongKey

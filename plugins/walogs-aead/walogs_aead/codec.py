@@ -1,19 +1,31 @@
-"""The codec: a byte that says how the body is packed, and the body, sealed for the one frame that holds it.
+"""The codec. It seals each body for the one frame that contains it, and makes the check of every frame with the key.
 
-0  as it is
-1  compressed, as walogs-zstd stores it
+One byte before the body says how the body is packed. The byte is sealed with the body.
+
+0  the body is not compressed
+1  the body is compressed, as walogs-zstd stores it
 """
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from walogs import Corrupt, UnsupportedFormat, crc32
-from walogs_aead.errors import WrongKey
+from walogs import Corrupt, UnsupportedFormat
+from walogs_aead.errors import MissingKey, WrongKey
 from walogs_aead.keys import Keys, KeySource, source_of
 from walogs_aead.options import AeadOptions
 from walogs_aead.place import associated_data, prefix_of
-from walogs_aead.sealing import OVERHEAD, Forged, SealingKey, best_cipher
+from walogs_aead.sealing import (
+    CHECK_BYTES,
+    CRC_BYTES,
+    OVERHEAD,
+    PROOF_BYTES,
+    Forged,
+    SealingKey,
+    best_cipher,
+    with_crc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +33,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs import Codec, FrameContext
+    from walogs import Codec
+    from walogs.plugins import FrameContext
     from walogs_aead.options import Cipher, Compression
 
 AS_IT_IS: Final = b"\0"
@@ -29,15 +42,17 @@ COMPRESSED: Final = b"\1"
 
 
 class AeadCodec:
-    """Bodies encrypted by a 32-byte key, and authenticated with the place of their frame.
+    """A codec that encrypts bodies with a 32-byte key, and authenticates them with the place of their frame.
 
-    *keys*: a mapping from key ids to keys, or a function that gives the key of an id (`LookupError`, None: it has
-    none); each is asked for when it is first needed. The other options are `AeadOptions`. Raises `ValueError` for
-    options and keys that cannot be. Without a usable key, opening and verifying a log work all the same.
+    *keys* is a mapping from key ids to keys, or a function that returns the key of an id. The function raises
+    `LookupError` or returns None if it has no such key. The codec asks for a key when it first needs it. The other
+    options are `AeadOptions`. Raises `ValueError` for options and keys that are not allowed.
+
+    Without a key a log can still be opened and verified. Damage is detected then, but forged frames are not.
     """
 
     name: str = "aead"
-    check_bytes: int = 4
+    check_bytes: int = CHECK_BYTES
     identity: bool = False
     authenticates: bool = True
     encrypts: bool = True
@@ -52,8 +67,10 @@ class AeadCodec:
         compression: Compression = "none",
         reads: Sequence[str] = (),
     ) -> None:
-        at: Any = key_file  # the options say Path, so that a configuration file's is relative to that; text is as good
-        options = AeadOptions(key_id, key_env, at, cipher, compression, reads)
+        at: Any = key_file  # A str works too. The options say Path, so that a configuration file's path is relative.
+        options = AeadOptions(
+            key_id=key_id, key_env=key_env, key_file=at, cipher=cipher, compression=compression, reads=reads
+        )
         self._take(source_of(keys, options), options)
 
     def _take(self, source: KeySource, options: AeadOptions) -> None:
@@ -63,46 +80,55 @@ class AeadCodec:
         self._prefix = prefix_of(self.cipher, self.key_id)
         self._packer = packer() if options.compression == "zstd" else None
         self._sealing: SealingKey | None = None
+        self._has_no_key = False
+        """True if `is_check` has asked for the key and there was none. It does not ask again for each frame."""
         self.reads = options.reads
 
     def __repr__(self) -> str:
         return f"AeadCodec(key_id={self.key_id!r}, cipher={self.cipher!r}, {self._source!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled: make the codec where it is used")
+        raise TypeError("a codec with keys cannot be pickled: make the codec where it is used")
 
     def parameters(self) -> Mapping[str, object]:
-        """Which key and how; not whether bodies are compressed, which each says of itself."""
+        """Return the cipher and the key id. Each body says by itself whether it is compressed."""
         return {"cipher": self.cipher, "key_id": self.key_id}
 
     def with_parameters(self, parameters: Mapping[str, object]) -> Codec:
-        """The codec of an older segment, with the keys of this one. Raises `ValueError`."""
-        if parameters.keys() != self.parameters().keys():  # a stamp does not say where keys are
+        """Return the codec of an older segment, with the keys of this one. Raises `ValueError` for other parameters."""
+        if parameters.keys() != self.parameters().keys():  # A stamp must not say where keys are.
             raise ValueError(f"parameters that this release does not know: {', '.join(sorted(parameters))}")
-        if parameters["cipher"] is None:  # an option's default, and no name of what was used
-            raise ValueError("cipher: a stamp names one")
+        if parameters["cipher"] is None:  # None is the default of the option, and not the name of a cipher.
+            raise ValueError("cipher is None, but the parameters of a segment name a cipher")
         stamped = AeadOptions(**parameters)  # type: ignore[arg-type]
         other = object.__new__(type(self))
         other._take(self._source, stamped)
         return other
 
     def refuses_codec(self, name: str) -> str:
-        """What another codec has written is authenticated by nobody; `reads` says where it is read all the same."""
+        """Return why segments of another codec are refused, or "" if `reads` allows that codec.
+
+        Nothing authenticates what another codec has written.
+        """
         if name in self.reads:
             return ""
-        why = f"{self.name} believes only what was encrypted: whoever can write to the log could have put it there"
-        return f"{why}. If it is from before the log was encrypted, say so to the codec: reads=({name!r},)"
+        why = f"{self.name} reads only encrypted segments: a person who can write to the log could have put it there"
+        return f"{why}. If it is older than the encryption of the log, give the codec the option reads=({name!r},)"
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
+        """Return the most bytes that a body of this size is stored as. Packing adds at most one byte."""
         return OVERHEAD + 1 + body_bytes
 
     def encode(self, body: bytes, frame: FrameContext) -> bytes:
-        """Raises `MissingKey`, and what a function that was given as keys raises: then nothing is written."""
+        """Pack and encrypt a body. Raises `MissingKey`, and any error of a function that was given as keys.
+
+        Nothing is written then.
+        """
         packed = AS_IT_IS + body if self._packer is None else self._packer.encode(body, frame)
         return self._key().seal(packed, associated_data(self._prefix, frame))
 
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
-        """Raises `MissingKey`, `WrongKey`, and `walogs.Corrupt` for what was altered, or encrypted elsewhere."""
+        """Return the body. Raises `MissingKey`, `WrongKey`, and `walogs.Corrupt` for bytes altered or moved."""
         data = memoryview(stored)
         if len(data) <= OVERHEAD:
             raise refusal(frame, f"{len(data)} bytes are stored, which is less than any encrypted body")
@@ -110,7 +136,8 @@ class AeadCodec:
             raise refusal(frame, f"{len(data)} bytes are stored, and no body is over {frame.body_bytes_max}")
         key = self._key()
         if not key.is_of(data):
-            raise self._wrong_key(frame)
+            where = f"entry {frame.first_lsn} (segment {frame.segment}, byte {frame.offset})"
+            raise self._wrong_key(where, segment=frame.segment, offset=frame.offset, lsn=frame.first_lsn)
         try:
             packed = key.unseal(data, associated_data(self._prefix, frame))
         except Forged:
@@ -122,35 +149,56 @@ class AeadCodec:
             raise refusal(frame, f"its body is packed in a way that this release does not know ({packed[:1].hex()})")
         return packer().decode(packed, frame)
 
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        """Of what is stored, so that damage is told from intact by whoever has no key."""
-        return crc32(stored, seed).to_bytes(4, "little")
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        """Return the check of a frame. Raises `MissingKey`, and any error of a function that was given as keys."""
+        return self._key().check(header, stored)
+
+    def is_check(self, header: bytes, stored: Buffer, check: bytes) -> bool:
+        """Return whether *check* belongs to these bytes. Raises `WrongKey`.
+
+        Return False if the bytes are damaged, or were forged without the key. Without a key, accept all bytes that are
+        not damaged.
+        """
+        if with_crc(header, stored, check[:-CRC_BYTES]) != check:
+            return False
+        key = self._key_if_any()
+        if key is None:
+            return True
+        if check[PROOF_BYTES:-CRC_BYTES] != key.mark:
+            raise self._wrong_key("what is there")
+        return hmac.compare_digest(key.proof(header, stored), check[:PROOF_BYTES])
+
+    def _key_if_any(self) -> SealingKey | None:
+        if self._sealing is None and not self._has_no_key:
+            try:
+                return self._key()
+            except MissingKey:
+                self._has_no_key = True
+        return self._sealing
 
     def _key(self) -> SealingKey:
         key = self._sealing
-        if key is None:  # two threads may make it twice: both are the same
+        if key is None:  # Two threads may each make one. Both are the same.
             key = self._sealing = SealingKey(self.cipher, self._source.key(self.key_id))
         return key
 
-    def _wrong_key(self, frame: FrameContext) -> WrongKey:
-        where = f"entry {frame.first_lsn} (segment {frame.segment}, byte {frame.offset})"
+    def _wrong_key(self, where: str, **place: int) -> WrongKey:
         why = f"was encrypted with another key than the one that {self._source.told} has as {self.key_id!r}"
         return WrongKey(
             f"{where} {why}. Nothing was changed. Give the key of that time, under the same id.",
             key_id=self.key_id,
-            segment=frame.segment,
-            offset=frame.offset,
-            lsn=frame.first_lsn,
+            **place,
         )
 
 
 def packer() -> Codec:
-    """walogs-zstd, which packs and unpacks. Raises `UnsupportedFormat`: it is not installed."""
+    """Return the codec of walogs-zstd, which compresses bodies. Raises `UnsupportedFormat` if it is not installed."""
     try:
         from walogs_zstd import ZstdCodec
     except ImportError as error:
-        message = "bodies compressed before they were encrypted need another package: pip install 'walogs-aead[zstd]'"
-        raise UnsupportedFormat(message, found="zstd") from error
+        why = "to compress bodies before they are encrypted, and to read such bodies, install walogs-zstd"
+        move = "In a clone of walogs it is plugins/walogs-zstd: install that folder, or the extra walogs-aead[zstd]"
+        raise UnsupportedFormat(f"{why}. {move}.", found="zstd") from error
     return ZstdCodec()
 
 

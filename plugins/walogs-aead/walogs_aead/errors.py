@@ -1,4 +1,4 @@
-"""What keys can have against a body. Of an altered one `walogs.Corrupt` is raised."""
+"""The errors of keys. For a body that was altered, the codec raises `walogs.Corrupt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from walogs import WalError
 
 
 class MissingKey(WalError):
-    """There is no usable key of that id, and so nothing is read or written. The log itself is as it was."""
+    """There is no usable key of this id, so nothing was read or written. The log has not changed."""
 
     def __init__(self, message: str, *, key_id: str = "") -> None:
         super().__init__(message)
@@ -14,7 +14,7 @@ class MissingKey(WalError):
 
 
 class WrongKey(WalError):
-    """The key of that id is not the one that the entries were encrypted with. The log itself is as it was."""
+    """The key of this id is not the key that encrypted the entries. The log has not changed."""
 
     def __init__(self, message: str, *, key_id: str = "", segment: int = 0, offset: int = 0, lsn: int = 0) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class WrongKey(WalError):
         self.segment = segment
         self.offset = offset
         self.lsn = lsn
-        """The first of the entries."""
+        """The LSN of the first entry of the frame; 0 if it is not known."""
 
 
 __all__ = ["MissingKey", "WrongKey"]

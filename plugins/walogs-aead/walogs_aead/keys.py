@@ -1,7 +1,7 @@
-"""Where keys come from. Whatever is wrong with one is said by its source and its id; a key is never repeated.
+"""The sources of keys. An error names the source of a key and the key's id, and never contains the key.
 
-A variable or a file holds keys with blanks, commas or line breaks between them. Each is 32 bytes, in hexadecimal or
-base64, after its id and a colon (`2026:9f86d0…`). One without an id is the key of the `key_id` that is configured.
+A variable or a file holds keys with blanks, commas or line breaks between them. Each key is 32 bytes, in hexadecimal or
+base64, after its id and a colon (`2026:9f86d0…`). A key without an id has the id that `key_id` configures.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ DEFAULT_VARIABLE: Final = "WALOGS_AEAD_KEY"
 
 
 class KeySource:
-    """Gives the key of an id, whenever it is first needed. Cannot be pickled, and says nothing of keys."""
+    """A source that returns the key of an id. It cannot be pickled, and its `repr` shows no key."""
 
     __slots__ = ("_find", "told")
 
     def __init__(self, told: str, find: Callable[[str], bytes | None]) -> None:
         self.told = told
-        """What messages call it."""
+        """The name of this source in messages."""
         self._find = find
 
     def key(self, key_id: str) -> bytes:
-        """Raises `MissingKey`, and what a caller's own function raises."""
+        """Return the key of an id. Raises `MissingKey`, and any error of a function that was given as keys."""
         try:
             key = self._find(key_id)
         except LookupError:
             key = None
         if key is None:
-            self._refuse(key_id, "it has none of that id")
+            self._refuse(key_id, "it has no key of that id")
         if not isinstance(key, bytes | bytearray | memoryview):
             self._refuse(key_id, f"it gives {type(key).__name__}, not bytes")
         if len(bytes(key)) != KEY_BYTES:
@@ -59,15 +59,17 @@ class KeySource:
         return f"<keys from {self.told}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled: make the codec where it is used")
+        raise TypeError("keys cannot be pickled: make the codec where it is used")
 
 
 def source_of(keys: Keys | None, options: AeadOptions) -> KeySource:
-    """Where the keys are. What is there already is judged now: raises `ValueError`. What is not there is missed when a
-    key is needed, since opening and verifying a log need none."""
+    """Return the source of the keys. Raises `ValueError` for keys that are there and not valid.
+
+    A key that is not there raises `MissingKey` when it is needed, because opening and verifying a log need none.
+    """
     if keys is not None:
         if options.key_env is not None or options.key_file is not None:
-            raise ValueError("keys beside key_env or key_file: one of them")
+            raise ValueError("keys was given together with key_env or key_file: give only one of them")
         return from_object(keys)
     if options.key_file is not None:
         return from_file(options.key_file, options.key_id)
@@ -75,7 +77,7 @@ def source_of(keys: Keys | None, options: AeadOptions) -> KeySource:
         return from_variable(options.key_env, options.key_id)
     try:
         return from_variable(DEFAULT_VARIABLE, options.key_id)
-    except ValueError as error:  # whoever verifies a log has not asked for this variable
+    except ValueError as error:  # The caller did not name this variable, and may only want to verify a log.
         return unusable(f"environment variable {DEFAULT_VARIABLE}", str(error))
 
 
@@ -98,13 +100,13 @@ def from_object(keys: Keys) -> KeySource:
 def from_variable(name: str, own_id: str) -> KeySource:
     told = f"environment variable {name}"
     text = os.environ.get(name, "")
-    return KeySource(told, parsed(text, own_id, told).get) if text.strip() else unusable(told, "it is not set")
+    return KeySource(told, parse_keys(text, own_id, told).get) if text.strip() else unusable(told, "it is not set")
 
 
 def from_file(path: Path | str, own_id: str) -> KeySource:
     told = f"file {path}"
     try:
-        if not Path(path).is_file():  # a pipe or a device could keep an open waiting for ever
+        if not Path(path).is_file():  # A pipe or a device could make the open wait for ever.
             return unusable(told, "there is no such file" if not Path(path).exists() else "it is no regular file")
         with open(path, "rb") as file:
             text = file.read(FILE_BYTES_MAX + 1).decode("ascii")
@@ -113,8 +115,8 @@ def from_file(path: Path | str, own_id: str) -> KeySource:
     except UnicodeDecodeError:
         raise ValueError(f"{told}: it is no text: keys are hexadecimal or base64") from None
     if len(text) > FILE_BYTES_MAX:
-        raise ValueError(f"{told}: it is over {FILE_BYTES_MAX} bytes: no file of keys")
-    return KeySource(told, parsed(text, own_id, told).get)
+        raise ValueError(f"{told}: it has more than {FILE_BYTES_MAX} bytes, so it cannot be a file of keys")
+    return KeySource(told, parse_keys(text, own_id, told).get)
 
 
 def unusable(told: str, why: str) -> KeySource:
@@ -126,8 +128,8 @@ def unusable(told: str, why: str) -> KeySource:
     return KeySource(told, find)
 
 
-def parsed(text: str, own_id: str, told: str) -> dict[str, bytes]:
-    """The keys of a variable or a file. Raises `ValueError`."""
+def parse_keys(text: str, own_id: str, told: str) -> dict[str, bytes]:
+    """Return the keys of a variable or a file, by their ids. Raises `ValueError`."""
     held: dict[str, bytes] = {}
     for position, word in enumerate(text.replace(",", " ").split(), 1):
         before, colon, key = word.rpartition(":")
@@ -135,11 +137,11 @@ def parsed(text: str, own_id: str, told: str) -> dict[str, bytes]:
         check_key_id(key_id, f"{told}, key {position}")
         if key_id in held:
             raise ValueError(f"{told}, key {position}: a second key of the id {key_id!r}")
-        held[key_id] = decoded(key, f"{told}, key {position}")
+        held[key_id] = decode_key(key, f"{told}, key {position}")
     return held
 
 
-def decoded(text: str, told: str) -> bytes:
+def decode_key(text: str, told: str) -> bytes:
     try:
         if len(text) == 2 * KEY_BYTES:
             key = bytes.fromhex(text)
@@ -147,7 +149,7 @@ def decoded(text: str, told: str) -> bytes:
             padded = text.translate(STANDARD).rstrip("=")
             key = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
     except (ValueError, binascii.Error):
-        raise ValueError(f"{told}: neither hexadecimal nor base64 of {KEY_BYTES} bytes") from None
+        raise ValueError(f"{told}: it is neither hexadecimal nor base64 of {KEY_BYTES} bytes") from None
     if len(key) != KEY_BYTES:
         raise ValueError(
             f"{told}: it is {len(key)} bytes, and a key is {KEY_BYTES} ({2 * KEY_BYTES} hexadecimal digits)"
@@ -156,4 +158,4 @@ def decoded(text: str, told: str) -> bytes:
 
 
 STANDARD: Final = str.maketrans("-_", "+/")
-"""Both alphabets of base64 are taken."""
+"""This makes the URL-safe alphabet of base64 acceptable too."""

@@ -1,17 +1,17 @@
-"""What walogs asks for when the name `aead` is used. Loads no cryptography."""
+"""The registration of the codec `aead`. Importing this module loads no cryptography."""
 
 from __future__ import annotations
 
 import walogs
 
 
-@walogs.hookimpl
-def walogs_codecs() -> list[walogs.CodecSpec]:
+@walogs.plugins.hookimpl
+def walogs_codecs() -> list[walogs.plugins.CodecSpec]:
     return [
-        walogs.CodecSpec(
+        walogs.plugins.CodecSpec(
             "aead",
             factory="walogs_aead.codec:AeadCodec",
             options="walogs_aead.options:AeadOptions",
-            summary="Encrypted and authenticated, checked by CRC-32",
+            summary="Encrypted and authenticated",
         )
     ]

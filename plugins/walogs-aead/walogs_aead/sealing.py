@@ -1,8 +1,17 @@
-"""One key, ready for use with one cipher. Stored is, 36 bytes larger than what is sealed:
+"""One key, ready for use with one cipher.
 
-0   8  mark of the key: which of several keys of one id it was, without telling it
-8  12  nonce: random, never made from where the frame is
-20     what is sealed, encrypted; then 16 bytes of proof
+A sealed body is 36 bytes larger than the packed body:
+
+0   8  mark of the key: it identifies one of several keys of one id, and does not reveal the key
+8  12  nonce: random, and not made from the place of the frame
+20     the packed body, encrypted; then 16 bytes of proof
+
+A check has 28 bytes:
+
+0  16  proof: BLAKE2b of the header and the stored bytes, under a key that is derived from the key
+16   8  mark of the key
+24   4  CRC-32 of the stored bytes and of the 24 bytes before it, started from the header's CRC: it shows damage without
+       the key, and tells a wrong proof from a damaged one
 """
 
 from __future__ import annotations
@@ -16,9 +25,12 @@ from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, ChaCha20Poly1305
 
 from walogs import UnsupportedFormat
+from walogs.plugins import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Buffer
 
     from walogs_aead.options import Cipher
 
@@ -28,10 +40,13 @@ PROOF_BYTES: Final = 16
 OVERHEAD: Final = MARK_BYTES + NONCE_BYTES + PROOF_BYTES
 NONCE_END: Final = MARK_BYTES + NONCE_BYTES
 MARKED: Final = b"walogs-aead 1 mark of the key"
+CHECKED: Final = b"walogs-aead 1 key of the checks"
+CRC_BYTES: Final = 4
+CHECK_BYTES: Final = PROOF_BYTES + MARK_BYTES + CRC_BYTES
 
 
 class Aead(Protocol):
-    """What `cryptography` gives for a key. Its objects can be used by several threads."""
+    """An object of `cryptography` that encrypts with one key. Several threads can use it."""
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
     def decrypt(self, nonce: bytes, data: bytes | memoryview, associated_data: bytes, /) -> bytes: ...
@@ -41,13 +56,13 @@ CIPHERS: Final[Mapping[Cipher, type]] = {"AES-256-GCM-SIV": AESGCMSIV, "ChaCha20
 
 
 class Forged(Exception):
-    """Not what was sealed with this key, under this associated data."""
+    """These bytes were not sealed with this key and this associated data."""
 
 
 class SealingKey:
-    """Raises `UnsupportedFormat`: OpenSSL here does not have the cipher."""
+    """A key that seals bodies and makes checks. Raises `UnsupportedFormat` if this OpenSSL does not have the cipher."""
 
-    __slots__ = ("_aead", "mark")
+    __slots__ = ("_aead", "_checks", "mark")
 
     def __init__(self, cipher: Cipher, key: bytes) -> None:
         try:
@@ -56,7 +71,21 @@ class SealingKey:
             message = f"{cipher} needs OpenSSL 3.2 or later beneath the package cryptography"
             raise UnsupportedFormat(f"{message}: upgrade that. Nothing was changed.", found=cipher) from None
         self.mark = hmac.digest(key, MARKED, hashlib.sha256)[:MARK_BYTES]
-        """The same for every use of the key. Who has it can tell where else the key was used, and nothing more."""
+        """It is the same for every use of the key. It shows where the key was used, and reveals nothing else."""
+
+        self._checks = hmac.digest(key, CHECKED, hashlib.sha256)
+
+    def proof(self, header: bytes, stored: Buffer) -> bytes:
+        """Return the proof of a header and of the bytes stored after it, which nobody can make without the key.
+
+        All headers have the same length, so the two need no separator.
+        """
+        proven = hashlib.blake2b(header, key=self._checks, digest_size=PROOF_BYTES)
+        proven.update(stored)
+        return proven.digest()
+
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        return with_crc(header, stored, self.proof(header, stored) + self.mark)
 
     def seal(self, data: bytes, associated_data: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -66,7 +95,7 @@ class SealingKey:
         return hmac.compare_digest(stored[:MARK_BYTES], self.mark)
 
     def unseal(self, stored: memoryview, associated_data: bytes) -> bytes:
-        """Raises `Forged`."""
+        """Return what was sealed. Raises `Forged` if it was not sealed with this key and this associated data."""
         try:
             return self._aead.decrypt(bytes(stored[MARK_BYTES:NONCE_END]), stored[NONCE_END:], associated_data)
         except InvalidTag:
@@ -76,11 +105,17 @@ class SealingKey:
         return "<a key>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled: make the codec where it is used")
+        raise TypeError("keys cannot be pickled: make the codec where it is used")
+
+
+def with_crc(header: bytes, stored: Buffer, proven: bytes) -> bytes:
+    """Return a whole check, made from its proof and its mark."""
+    crc = crc32(proven, crc32(stored, int.from_bytes(header[-CRC_BYTES:], "little")))
+    return proven + crc.to_bytes(CRC_BYTES, "little")
 
 
 def best_cipher() -> Cipher:
-    """AES-256-GCM-SIV, where a nonce that comes twice by bad luck gives nothing away; or what is everywhere."""
+    """Return AES-256-GCM-SIV, where a nonce that comes twice reveals little; else ChaCha20-Poly1305."""
     try:
         AESGCMSIV(bytes(32))
     except UnsupportedAlgorithm:

@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import walogs
-from tests.logs import LogOnDisk
-from walogs.testing import FAILED_SYNC, MemoryChainStore, MemoryCloud, MemoryDisk, MemoryStore
+from tests.kit.logs import LogOnDisk
+from walogs.testing import FAILED_SYNC, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 from walogs_otel import OtelObserver, OtelOptions
 from walogs_otel.instruments import ENTRIES, SECONDS
 
@@ -115,7 +115,7 @@ def test_what_failed_is_not_counted_and_the_next_open_begins_without_lag(measure
         wal.append(b"1")
         wal.append(b"2")
         disk.arm(1, FAILED_SYNC, rng=random.Random(1))
-        with pytest.raises(walogs.Indefinite):
+        with pytest.raises(walogs.OutcomeUnknown):
             wal.sync()
     assert measured.one("walogs.appended.entries").value == 2
     assert measured.one("walogs.durable.lag").value == 2
@@ -125,7 +125,7 @@ def test_what_failed_is_not_counted_and_the_next_open_begins_without_lag(measure
 
 def test_recoveries_are_told_apart_by_their_verdict(tmp_path: Path, measured: Measured) -> None:
     log = LogOnDisk(tmp_path / "log", observers=[measured.observer]).append_and_die(b"kept", b"torn")
-    log.forget_witness().overwrite(1, log.frames(1)[-1].body_end - 1, b"?")
+    log.forget_durable_mark().overwrite(1, log.frames(1)[-1].body_end - 1, b"?")
     assert log.entries() == [(1, b"kept")]
     points = measured.points()["walogs.recoveries"]
     assert {p.attributes["walogs.recovery.verdict"]: p.value for p in points} == {"clean": 1, "torn": 1}
@@ -148,19 +148,19 @@ def test_one_observer_watches_several_logs_and_tells_them_apart(tmp_path: Path, 
         with walogs.open(tmp_path / name, observers=[measured.observer]) as wal:
             for _ in range(count):
                 wal.append(b"x")
-    with walogs.open(store=MemoryChainStore(MemoryCloud(), name="far"), observers=[measured.observer]) as wal:
+    with walogs.open(store=MemoryImmutableStore(MemoryCloud(), name="far"), observers=[measured.observer]) as wal:
         wal.append(b"x")
     counts = {point.attributes["walogs.log"]: point.value for point in measured.points()["walogs.appended.entries"]}
     assert counts == {str(tmp_path / "a"): 2, str(tmp_path / "b"): 3, "far": 1}
 
 
 def test_the_name_comes_from_the_entry_point(tmp_path: Path) -> None:
-    from walogs import registry
+    from walogs.components import registry
 
-    assert isinstance(registry.spec("observer", "otel"), walogs.ObserverSpec)
+    assert isinstance(registry.spec("observer", "otel"), walogs.plugins.ObserverSpec)
     assert registry.options("observer", "otel") is OtelOptions
-    assert isinstance(registry.made("observer", "otel", options=OtelOptions(spans=True)), OtelObserver)
-    (plugin,) = [plugin for plugin in registry.installed() if plugin.declared.distribution == "walogs-otel"]
+    assert isinstance(registry.make("observer", "otel", options=OtelOptions(spans=True)), OtelObserver)
+    (plugin,) = [plugin for plugin in registry.all_plugins() if plugin.declared.distribution == "walogs-otel"]
     assert (plugin.problems, list(registry.unimportable(plugin))) == ((), [])
     with walogs.open(tmp_path / "log", observers=["otel"]) as wal:  # no SDK is set up: nothing is measured
         assert wal.append(b"x") == 1

@@ -36,7 +36,7 @@ def seconds(span: ReadableSpan) -> float:
 
 
 def test_each_operation_is_a_span_with_its_own_times(tmp_path: Path, traced: Traced) -> None:
-    events: list[walogs.Event] = []
+    events: list[walogs.events.Event] = []
     path = str(tmp_path / "log")
     observer = OtelObserver(tracer_provider=traced.provider, spans=True)
     began = time.time_ns()
@@ -51,14 +51,14 @@ def test_each_operation_is_a_span_with_its_own_times(tmp_path: Path, traced: Tra
     pair = ["walogs sync", "walogs append"]
     assert names == ["walogs recover", *pair, *pair, "walogs checkpoint"]
     assert all(dict(span.attributes or {})["walogs.log"] == path for span in spans)
-    told = [event for event in events if not isinstance(event, walogs.RotationEvent)]
+    told = [event for event in events if not isinstance(event, walogs.events.RotationEvent)]
     for span, event in zip(spans, told, strict=True):
-        wanted = event.report.duration_seconds if isinstance(event, walogs.RecoveryEvent) else event.seconds  # type: ignore[union-attr]
+        wanted = event.report.duration_seconds if isinstance(event, walogs.events.RecoveryEvent) else event.seconds  # type: ignore[union-attr]
         assert seconds(span) == pytest.approx(wanted, abs=1e-6)
         assert span.start_time is not None
         assert span.end_time is not None
         assert span.end_time <= ended
-        assert isinstance(event, walogs.RecoveryEvent) or span.start_time >= began - 1_000_000
+        assert isinstance(event, walogs.events.RecoveryEvent) or span.start_time >= began - 1_000_000
     attributes = [{k: v for k, v in dict(span.attributes or {}).items() if k != "walogs.log"} for span in spans]
     assert attributes[1:] == [
         {"walogs.lsn.last": 1, "walogs.entries": 1},

@@ -1,4 +1,4 @@
-"""What a walogs log does, as OpenTelemetry metrics and spans: `walogs.open("orders.wal", observers=["otel"])`."""
+"""OpenTelemetry metrics and spans of a walogs log: `walogs.open("orders.wal", observers=["otel"])`."""
 
 from walogs_otel.observer import OtelObserver
 from walogs_otel.options import OtelOptions

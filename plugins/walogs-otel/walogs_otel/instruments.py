@@ -1,4 +1,4 @@
-"""The instruments: names, units and buckets. Units are UCUM's, as OpenTelemetry wants them."""
+"""The names, units and buckets of the instruments. The units are UCUM's, as OpenTelemetry requires."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SECONDS: Final = (
     *(0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005),
     *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""From what the page cache takes to what a failing disk takes. OpenTelemetry's own are for milliseconds."""
+"""The buckets, from a write to the page cache to a sync of a failing disk. OpenTelemetry's own suit milliseconds."""
 ENTRIES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0)
 
 
 class Instruments:
-    """Each made once. Every measurement has the attribute `walogs.log`."""
+    """The instruments of one meter. Every measurement has the attribute `walogs.log`."""
 
     def __init__(self, meter: Meter) -> None:
         self.append_duration = meter.create_histogram(

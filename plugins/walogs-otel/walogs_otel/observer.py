@@ -1,4 +1,4 @@
-"""The observer: each event to the instruments that it concerns, and to the spans."""
+"""The observer. It passes each event to the instruments that measure it, and to the spans."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import metrics, trace
 
-from walogs import AppendEvent, CheckpointEvent, CorruptionEvent, RecoveryEvent, RotationEvent, SyncEvent
+from walogs.events import AppendEvent, CheckpointEvent, CorruptionEvent, RecoveryEvent, RotationEvent, SyncEvent
 from walogs_otel.instruments import Instruments
 from walogs_otel.options import OtelOptions
 from walogs_otel.spans import Spans
@@ -15,17 +15,18 @@ from walogs_otel.spans import Spans
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from walogs import Event
+    from walogs.events import Event
 
 DISTRIBUTION: Final = "walogs-otel"
 LOG: Final = "walogs.log"
-"""The attribute that every measurement and every span has: the log's name."""
+"""The attribute for the log's name. Every measurement and every span has it."""
 
 
 class OtelObserver:
-    """Called with each event; one object may watch any number of logs.
+    """An observer that measures each event. One object can observe any number of logs.
 
-    The providers (None: the global ones, also if they are set later) are asked once, here, for a meter and a tracer.
+    It asks the providers once, when it is made, for a meter and a tracer. None stands for the global provider, which
+    the application may set later.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class OtelObserver:
         self._spans = Spans(tracer) if tracer is not None else None
         self._attributes: dict[str, Mapping[str, str]] = {}
         self._last_lsns: dict[str, int] = {}
-        """Of each log, what was appended last."""
+        """The LSN of the last entry that was appended to each log."""
         self._tell: Mapping[type[Any], Callable[[Any, Mapping[str, str]], None]] = {
             AppendEvent: self._append,
             CheckpointEvent: self._checkpoint,
@@ -52,7 +53,7 @@ class OtelObserver:
         }
 
     def __call__(self, event: Event, /) -> None:
-        """Events of kinds that this release does not know are passed over."""
+        """Measure one event. Ignore an event of a kind that this release does not know."""
         tell = self._tell.get(type(event))
         if tell is not None:
             tell(event, self._attributes_of(event.log))
@@ -81,7 +82,7 @@ class OtelObserver:
 
     def _sync(self, event: SyncEvent, log: Mapping[str, str]) -> None:
         self._instruments.sync_duration.record(event.seconds, log)
-        # Within an append it is told before the append is: what is durable may be more than what is known to be there.
+        # The event of a sync comes before that of its append. So the durable LSN can be above the last known LSN.
         self._instruments.durable_lag.set(max(self._last_lsns.get(event.log, 0) - event.last_lsn, 0), log)
         if self._spans is not None:
             numbers = {"walogs.lsn.last": event.last_lsn, "walogs.entries": event.entries}
@@ -99,7 +100,7 @@ class OtelObserver:
 
     def _recovery(self, event: RecoveryEvent, log: Mapping[str, str]) -> None:
         report = event.report
-        self._last_lsns.pop(event.log, None)  # what an earlier handle may have left undone is decided now
+        self._last_lsns.pop(event.log, None)  # Recovery may have cut entries that an earlier handle appended.
         self._instruments.recoveries.add(1, {**log, "walogs.recovery.verdict": report.verdict})
         self._instruments.durable_lag.set(0, log)
         if self._spans is not None:

@@ -1,4 +1,4 @@
-"""What can be chosen, and what is wrong with a value."""
+"""The options of the observer, and their checks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OtelOptions:
-    """What is told besides metrics. Raises `ValueError`."""
+    """The options of `OtelObserver`. Raises `ValueError`."""
 
     spans: bool = False
-    """A span for each append, sync, checkpoint and recovery, below the span that is current where it happens."""
+    """Make a span for each append, sync, checkpoint and recovery, as a child of the thread's current span."""
 
     def __post_init__(self) -> None:
         value: object = self.spans

@@ -1,14 +1,14 @@
-"""What walogs is told of this distribution."""
+"""The registration of the observer `otel`."""
 
 from __future__ import annotations
 
 import walogs
 
 
-@walogs.hookimpl
-def walogs_observers() -> list[walogs.ObserverSpec]:
+@walogs.plugins.hookimpl
+def walogs_observers() -> list[walogs.plugins.ObserverSpec]:
     return [
-        walogs.ObserverSpec(
+        walogs.plugins.ObserverSpec(
             "otel",
             "walogs_otel.observer:OtelObserver",
             options="walogs_otel.options:OtelOptions",

@@ -1,4 +1,4 @@
-"""Spans of what is over when it is told: it began so many seconds ago."""
+"""Spans that are made when the work is over. Their start is computed from the seconds that the work took."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NANOSECONDS: Final = 1_000_000_000
 
 
 class Spans:
-    """Below the span that is current in the thread that is told: the caller's, for what it commits by itself."""
+    """A tracer of finished work. Each span is a child of the current span of the thread that did the work."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self._tracer = tracer
 
     def tell(self, name: str, seconds: float, attributes: Mapping[str, str | int]) -> None:
-        """One that ends now."""
+        """Make a span that ends now and began *seconds* ago."""
         end = time.time_ns()
         start = end - round(seconds * NANOSECONDS)
         self._tracer.start_span(name, attributes=attributes, start_time=start).end(end)
 
     def damage(self, error: Corrupt, attributes: Mapping[str, str]) -> None:
-        """An event of the current span: what the caller is about to be told."""
+        """Record an error on the current span, before the caller gets it."""
         trace.get_current_span().record_exception(error, attributes=attributes)

@@ -1,4 +1,4 @@
-"""Bodies whose bytes are shifted: a codec that hides nothing, and shows all that a codec has."""
+"""A codec that shifts every byte of a body. It protects nothing, and shows all members of a codec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import walogs
 
 @dataclass(frozen=True)
 class TemplateOptions:
-    """What users may set, with its types, defaults and checks."""
+    """The options that users may set, with their types, defaults and checks."""
 
     by: int = 13
 
@@ -23,7 +23,7 @@ class TemplateOptions:
 
 
 class TemplateCodec:
-    name = "template"  # stamped into every segment: the name that users write
+    name = "template"  # Users write this name, and every segment contains it.
     check_bytes = 4
     identity = False
 
@@ -33,21 +33,24 @@ class TemplateCodec:
         self._back = bytes((byte - by) % 256 for byte in range(256))
 
     def parameters(self) -> Mapping[str, object]:
-        """What reading needs, and no secret: they are stamped too. Made from them, a codec reads the segment."""
+        """Return what a codec needs to read the segment. Every segment contains it, so it must not be a secret."""
         return {"by": self.by}
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
         return body_bytes
 
-    def encode(self, body: bytes, frame: walogs.FrameContext) -> bytes:
+    def encode(self, body: bytes, frame: walogs.plugins.FrameContext) -> bytes:
         return body.translate(self._there)
 
-    def decode(self, stored: Buffer, frame: walogs.FrameContext) -> bytes:
+    def decode(self, stored: Buffer, frame: walogs.plugins.FrameContext) -> bytes:
         size = memoryview(stored).nbytes
         if size > frame.body_bytes_max:
             raise ValueError(f"{size} bytes are more than a body of this log may have ({frame.body_bytes_max})")
         return bytes(stored).translate(self._back)
 
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        """Over what is stored, from *seed* on: damage shows without decoding, also of a frame in a wrong place."""
-        return zlib.crc32(stored, seed).to_bytes(4, "little")
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        """Return the CRC-32 of the stored bytes, started from the header's own CRC.
+
+        It shows damage without decoding. It also shows a body that has the header of another frame.
+        """
+        return zlib.crc32(stored, int.from_bytes(header[-4:], "little")).to_bytes(4, "little")

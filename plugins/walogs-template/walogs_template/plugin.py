@@ -1,14 +1,14 @@
-"""What walogs asks for when the name `template` is used."""
+"""The registration of the codec `template`."""
 
 from __future__ import annotations
 
 import walogs
 
 
-@walogs.hookimpl
-def walogs_codecs() -> list[walogs.CodecSpec]:
+@walogs.plugins.hookimpl
+def walogs_codecs() -> list[walogs.plugins.CodecSpec]:
     return [
-        walogs.CodecSpec(
+        walogs.plugins.CodecSpec(
             "template",
             factory="walogs_template.codec:TemplateCodec",
             options="walogs_template.codec:TemplateOptions",

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import walogs
-from tests import stores
-from tests.lives import live
-from tests.logs import LogOnDisk, frame_bytes, numbered, salt_of
-from tests.stores import LogFactory
-from walogs import registry
+from tests.kit import stores
+from tests.kit.lives import live
+from tests.kit.logs import LogOnDisk, frame_bytes, numbered, salt_of
+from tests.kit.stores import LogFactory
+from walogs.components import registry
 from walogs_zstd import ZstdCodec, ZstdOptions
 
 TEXT = b"one tea, two milks; " * 20
@@ -27,9 +27,9 @@ def test_the_name_is_found_through_its_entry_point() -> None:
     spec = registry.spec("codec", "zstd")
     assert (spec.name, spec.options, spec.api) == ("zstd", "walogs_zstd.options:ZstdOptions", 1)
     assert registry.options("codec", "zstd") is ZstdOptions
-    assert registry.made("codec", "zstd").level == 3
-    assert registry.made("codec", "zstd", options=ZstdOptions(level=9)).level == 9
-    mine = [plugin for plugin in registry.installed() if plugin.declared.distribution == "walogs-zstd"]
+    assert registry.make("codec", "zstd").level == 3
+    assert registry.make("codec", "zstd", options=ZstdOptions(level=9)).level == 9
+    mine = [plugin for plugin in registry.all_plugins() if plugin.declared.distribution == "walogs-zstd"]
     assert [plugin.problems for plugin in mine] == [()]
 
 
@@ -105,24 +105,26 @@ def test_a_torn_end_is_cut_and_stays_cut(tmp_path: Path) -> None:
     log = LogOnDisk(tmp_path / "log", codec="zstd").append(TEXT)
     log.append_and_die(TEXT + b"torn")
     torn = log.frames(1)[-1]
-    log.forget_witness().flip(1, torn.body_end - 6)
+    log.forget_durable_mark().flip(1, torn.body_end - 6)
     log.goes_on(numbered(1, TEXT))
 
 
 def test_a_bomb_under_a_right_check_is_refused_where_it_is_read(tmp_path: Path) -> None:
     """Whoever can write the log can compute a CRC: the log is intact, and opens."""
     log = LogOnDisk(tmp_path / "log", codec="zstd").append(b"a" * 600, b"b" * 600, b"c" * 600)
-    target = log.frames(1)[1]
+    target = log.forget_durable_mark().frames(1)[2]  # of any other the frame after it would tell
     size = target.body_bytes - 4
     bomb = (b"\1" + b"\x28\xb5\x2f\xfd\xa0\xff\xff\xff\xff" + bytes(size))[:size]
     salt = salt_of(log.segment(1).read_bytes())
-    forged = frame_bytes(salt, target.offset, bomb, first_lsn=2, synced=target.synced, time_ns=target.time_ns)
+    forged = frame_bytes(
+        salt, target.offset, bomb, first_lsn=3, synced=target.synced, time_ns=target.time_ns, link=target.link
+    )
     log.overwrite(1, target.offset, forged)
     assert walogs.verify(log.path).ok
     with log.open() as wal:
         with pytest.raises(walogs.Corrupt, match="no body is over 1073741824") as refused:
-            wal.read(2)
-        assert (refused.value.segment, refused.value.offset, refused.value.lsn) == (1, target.offset, 2)
+            wal.read(3)
+        assert (refused.value.segment, refused.value.offset, refused.value.lsn) == (1, target.offset, 3)
         assert wal.append(b"d") == 4
         wal.rotate()
         assert wal.append(b"e") == 5

@@ -1,4 +1,4 @@
-"""`zstd`, a codec for walogs: bodies compressed by Zstandard, never larger than they are and one byte."""
+"""`zstd`, a codec for walogs: it compresses bodies with Zstandard, and adds at most one byte to a body."""
 
 from walogs_zstd.codec import ZstdCodec
 from walogs_zstd.options import ZstdOptions

@@ -1,9 +1,9 @@
-"""The codec. Stored is one byte that says how, and then the body:
+"""The codec. The first stored byte says how the body is stored after it:
 
-    0  as it is
-    1  one Zstandard frame: with the body's size in its header, without dictionary, smaller than the body
+    0  the body is not compressed
+    1  one Zstandard frame, with the body's size in its header, without a dictionary, smaller than the body
 
-Anything else is refused as `walogs.Corrupt`, before anything is allocated for it.
+The codec refuses all other bytes as `walogs.Corrupt`, before it allocates memory for the body.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from walogs import Corrupt, crc32
+from walogs import Corrupt
+from walogs.plugins import crc32
 from walogs_zstd.options import ZstdOptions
 
 if sys.version_info >= (3, 14):
@@ -24,21 +25,21 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs import FrameContext
+    from walogs.plugins import FrameContext
 
 AS_IT_IS: Final = b"\0"
 COMPRESSED: Final = b"\1"
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
-"""Of a Zstandard frame. One that is to be skipped, or of an old version, begins otherwise."""
+"""The first bytes of a Zstandard frame. Skippable frames, and frames of old versions, begin with other bytes."""
 NEVER_SMALLER: Final = 10
-"""A body of so many bytes is no larger than what a Zstandard frame puts around its content."""
+"""A body of at most this many bytes is no larger than the bytes that a Zstandard frame adds."""
 
 
 class ZstdCodec:
-    """Bodies compressed by Zstandard, each by itself; one that does not get smaller is stored as it is.
+    """A codec that compresses each body by itself. It stores a body unchanged if compression does not make it smaller.
 
-    Raises `ValueError` for a level that there is not. Holds nothing between calls: what a compressor of a high level
-    takes (tens of MB) is given back, at 4 µs a call.
+    Raises `ValueError` for a level that does not exist. The codec keeps no memory between calls: a compressor of a high
+    level takes tens of MB, and making one for each call costs 4 µs.
     """
 
     name: str = "zstd"
@@ -52,13 +53,15 @@ class ZstdCodec:
         return f"ZstdCodec(level={self.level})"
 
     def parameters(self) -> Mapping[str, object]:
-        """None: whatever the level was, decoding is the same."""
+        """Return no parameters: decoding does not depend on the level."""
         return {}
 
     def encoded_bytes_max(self, body_bytes: int) -> int:
+        """Return the size of a body that is stored unchanged: one byte more than the body."""
         return body_bytes + 1
 
     def encode(self, body: bytes, frame: FrameContext) -> bytes:
+        """Return the stored bytes of a body: compressed, if that makes it smaller."""
         if len(body) > NEVER_SMALLER:
             compressed = zstd.compress(body, self.level)
             if len(compressed) < len(body):
@@ -66,7 +69,10 @@ class ZstdCodec:
         return AS_IT_IS + body
 
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
-        """Raises `walogs.Corrupt` for what no `encode` has stored: a CRC-32 keeps nobody from writing that."""
+        """Return the body. Raises `walogs.Corrupt` for bytes that no `encode` returns.
+
+        Such bytes can have a correct check, since anybody can compute a CRC-32.
+        """
         data = memoryview(stored)
         how, data = bytes(data[:1]), data[1:]
         if how == AS_IT_IS:
@@ -75,15 +81,19 @@ class ZstdCodec:
             return bytes(data)
         if how != COMPRESSED:
             raise refusal(frame, f"it is stored in a way that this release does not know ({how.hex() or 'nothing'})")
-        return decompressed(data, frame)
+        return decompress(data, frame)
 
-    def check(self, seed: int, stored: Buffer) -> bytes:
-        return crc32(stored, seed).to_bytes(4, "little")
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        """Return the CRC-32 of the stored bytes, started from the header's own CRC."""
+        return crc32(stored, int.from_bytes(header[-4:], "little")).to_bytes(4, "little")
 
 
-def decompressed(data: memoryview, frame: FrameContext) -> bytes:
-    """The content of the one Zstandard frame that *data* is. Its decoder takes as much memory as the size in its header
-    says, and a window that is no larger; so that size is judged first."""
+def decompress(data: memoryview, frame: FrameContext) -> bytes:
+    """Return the content of *data*, which is one Zstandard frame. Raises `walogs.Corrupt`.
+
+    The decoder allocates the size that the frame's header states, and a window that is no larger. So this function
+    checks that size first.
+    """
     try:
         size = declared_bytes(data, frame)
         if size > frame.body_bytes_max:
@@ -102,7 +112,10 @@ def decompressed(data: memoryview, frame: FrameContext) -> bytes:
 
 
 def declared_bytes(data: memoryview, frame: FrameContext) -> int:
-    """The size in the header of a Zstandard frame that is begun as a writer begins one. Raises `zstd.ZstdError` too."""
+    """Return the size of the body that the header of a Zstandard frame states.
+
+    Raises `walogs.Corrupt` for a header that this codec never writes, and `zstd.ZstdError`.
+    """
     if bytes(data[:4]) != MAGIC:
         raise refusal(frame, "what is compressed does not begin as a Zstandard frame does")
     header = zstd.get_frame_info(data)

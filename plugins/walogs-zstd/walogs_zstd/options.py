@@ -1,4 +1,4 @@
-"""What can be chosen: how hard to try."""
+"""The option of the codec: its level of compression."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LEVEL_MAX: Final = 22
 
 @dataclass(frozen=True, slots=True)
 class ZstdOptions:
-    """Raises `ValueError` for what cannot be."""
+    """The options of `ZstdCodec`. Raises `ValueError` for a level that does not exist."""
 
     level: int = 3
-    """1 to 22: higher is smaller, slower and takes more memory to write; below 0: faster and larger. It may differ from
-    one open to the next."""
+    """1 to 22: a higher level gives smaller bodies, and takes longer and more memory. Below 0: faster, larger bodies.
+    The level may differ from one open to the next."""
 
     def __post_init__(self) -> None:
         level = self.level

@@ -1,14 +1,14 @@
-"""What walogs asks for when the name `zstd` is used. Loads no compressor."""
+"""The registration of the codec `zstd`. Importing this module loads no compressor."""
 
 from __future__ import annotations
 
 import walogs
 
 
-@walogs.hookimpl
-def walogs_codecs() -> list[walogs.CodecSpec]:
+@walogs.plugins.hookimpl
+def walogs_codecs() -> list[walogs.plugins.CodecSpec]:
     return [
-        walogs.CodecSpec(
+        walogs.plugins.CodecSpec(
             "zstd",
             factory="walogs_zstd.codec:ZstdCodec",
             options="walogs_zstd.options:ZstdOptions",

@@ -25,7 +25,7 @@ def main() -> None:
             append_until_refused(wal, tokens, 0)
             errno = append_until_refused(wal, itertools.repeat(0), EMPTY_THREAD)  # not even an empty one goes in
             print("full", errno, flush=True)
-        except walogs.Indefinite as error:
+        except walogs.OutcomeUnknown as error:
             print("indefinite", error.__cause__, flush=True)
         sys.stdin.readline()
 

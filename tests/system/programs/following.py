@@ -23,7 +23,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     next_lsn = 1
     while not last_lsn or next_lsn <= last_lsn[0]:
-        with contextlib.suppress(walogs.Missing), walogs.reader(sys.argv[1]) as reader:
+        with contextlib.suppress(walogs.LogNotFound), walogs.reader(sys.argv[1]) as reader:
             try:
                 for lsn, data in reader.follow(next_lsn, timeout=0.05):
                     assert lsn == next_lsn, f"entry {lsn} came after {next_lsn - 1}"
@@ -31,7 +31,7 @@ def main() -> None:
                     print(f"seen {lsn} {token} {thread}")
                     next_lsn += 1
             except walogs.Checkpointed as error:
-                next_lsn = error.base_lsn
+                next_lsn = error.first_lsn
                 print(f"skipped to {next_lsn}")
     print("done", flush=True)
 

@@ -22,9 +22,9 @@ from typing import Final, NoReturn
 import walogs
 from tests.system.ledger import Ledger, payload
 
-HANGS_AFTER_SECONDS: Final = 40.0
-PATIENCE_SECONDS: Final = 40.0
-"""A busy machine lets few interrupts fall into a commit: one has to."""
+HANGS_AFTER_SECONDS: Final = 200.0
+PATIENCE_SECONDS: Final = 200.0
+"""At least one interrupt must hit a commit. On a busy machine, few of them do."""
 MAX_SEGMENT_SIZE: Final = 6000
 TOKENS: Final = itertools.count(1)
 
@@ -48,7 +48,7 @@ def interrupted_after(seconds: float, call: Callable[[], object], done: Counter[
 
 
 def interrupt_by_signal(path: Path, rng: random.Random, ledger: Ledger, done: Counter[str]) -> None:
-    """One round: a log is opened, written to and closed, with interrupts at any moment of it."""
+    """Open a log, write to it and close it, with interrupts at any moment."""
     handles: list[walogs.Wal] = []
     seconds = rng.random() * 0.01 if rng.random() < 0.1 else 10
     interrupted_after(seconds, lambda: handles.append(walogs.open(path, max_segment_size=MAX_SEGMENT_SIZE)), done)
@@ -57,8 +57,11 @@ def interrupt_by_signal(path: Path, rng: random.Random, ledger: Ledger, done: Co
         return
     with handles.pop() as wal:
         try:
+            began = time.monotonic()
+            append_one(wal, ledger)
+            most = max(0.0015, 2 * (time.monotonic() - began))  # on a slow machine too, some come after the write
             for _ in range(30):
-                seconds = rng.random() * 0.0015
+                seconds = rng.random() * most
                 if rng.random() < 0.1:
                     interrupted_after(seconds, lambda: wal.checkpoint(ledger.checkpointed), done)
                 else:
@@ -78,7 +81,7 @@ def append_one(wal: walogs.Wal, ledger: Ledger) -> None:
 
 
 class Appender(threading.Thread):
-    """Appends until it is told to stop, the handle is poisoned, or it is interrupted outside an append."""
+    """Append until told to stop, until the handle is poisoned, or until an interrupt arrives outside an append."""
 
     def __init__(self, wal: walogs.Wal, number: int) -> None:
         super().__init__(daemon=True)
@@ -111,7 +114,7 @@ class Appender(threading.Thread):
 
 
 def interrupt_threads(path: Path, rng: random.Random, ledger: Ledger, done: Counter[str]) -> None:
-    """One round: three threads append while exceptions are set in them, as a debugger or a task's cancellation does."""
+    """Append in three threads while exceptions are set in them, as a debugger or a task's cancellation does."""
     with walogs.open(path, max_segment_size=MAX_SEGMENT_SIZE) as wal:
         appenders = [Appender(wal, number) for number in (1, 2, 3)]
         for appender in appenders:
@@ -129,7 +132,7 @@ def interrupt_threads(path: Path, rng: random.Random, ledger: Ledger, done: Coun
         for appender in appenders:
             appender.is_over = True
         for appender in appenders:
-            appender.join()  # a hang is the watchdog's
+            appender.join()  # the watchdog ends a hang
             done["poisoned"] += appender.end == "poisoned"
             for lsn, token in appender.acknowledged:
                 ledger.acknowledge(lsn, token, appender._number)

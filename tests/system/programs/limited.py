@@ -45,14 +45,14 @@ def outcome_of(ledger: Ledger, wal: walogs.Wal, token: int, data: bytes) -> str:
         lsn = wal.append(data)
     except walogs.NoSpace:
         return "refused"
-    except walogs.Indefinite:
+    except walogs.OutcomeUnknown:
         return "indefinite"
     ledger.acknowledge(lsn, token)
     return "acknowledged"
 
 
 def append_under(path: Path, limit: int, *, where: str) -> str:
-    """One log whose next append, or rotation, meets the limit."""
+    """Make one log whose next append, or rotation, reaches the limit."""
     ledger = Ledger()
     with walogs.open(path, max_segment_size=SMALL if where == "rotate" else 1 << 20) as wal:
         ledger.acknowledge(wal.append(payload(1, size=60_000 if where == "grow" else None)), 1)
@@ -108,7 +108,7 @@ def reopen_under(path: Path, limit: int) -> str:
             ledger.check(list(wal), wal.next_lsn)
             try:
                 ledger.probe(wal)
-            except (walogs.NoSpace, walogs.Indefinite) as error:
+            except (walogs.NoSpace, walogs.OutcomeUnknown) as error:
                 outcome = f"opened, then {type(error).__name__}"
     except OSError as error:
         outcome = f"OSError {error.errno}"

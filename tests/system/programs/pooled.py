@@ -12,11 +12,11 @@ import walogs
 from tests.system.ledger import payload
 
 HELD: list[walogs.Wal] = []
-"""A worker that was forked finds the handle here; one that was spawned finds nothing."""
+"""The handle. A forked worker finds it here; a spawned worker finds nothing."""
 
 
 def work(path: str) -> list[str]:
-    """What happens to each attempt to use the log in a worker."""
+    """Try to use the log in a worker in each way, and return what happened."""
     outcomes = []
     for wal in HELD:
         try:

@@ -22,7 +22,7 @@ def say(line: str) -> None:
 
 
 class Workload:
-    """One log, and what is done to it."""
+    """One log, and the verbs that are called on it."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,0 +1,21 @@
+"""What breaks a rule of test_clarity.py today. These lists are there to be worked off: nothing may be added."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LONG_FUNCTIONS: Final = frozenset(
+    {
+        "walogs/cli/bench/command.py::bench",
+        "walogs/cli/conformance.py::conformance",
+        "walogs/engine/appendable.py::write_commit",
+        "walogs/formats/native.py::intact",
+    }
+)
+LONG_FILES: Final[frozenset[str]] = frozenset()
+POSITIONAL_RECORDS: Final = frozenset(
+    {
+        "walogs/formats/native.py",  # `headers` makes one for each frame: keywords make a walk of commits 18 % slower
+    }
+)
+WITHOUT_DOCSTRING: Final = frozenset[str]()

@@ -1,0 +1,126 @@
+"""Immutable-segment stores that break one rule each."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Buffer
+
+from tests.testing.kit_places import InACloud
+from walogs.errors import SegmentExists, Unavailable
+from walogs.protocols import StoreCapabilities
+from walogs.testing import MemoryCloud, MemoryImmutableStore
+
+
+class OneNameForAll(MemoryImmutableStore):
+    def segment_name(self, number: int) -> str:
+        return f"{number % 10:020d}"
+
+
+class ChainThatListsNothing(MemoryImmutableStore):
+    """Who does not answer has nothing, it thinks."""
+
+    def segments(self) -> Sequence[int]:
+        try:
+            return super().segments()
+        except Unavailable:
+            return []
+
+
+class ChainThatTriesAgain(MemoryImmutableStore):
+    """The first try was not answered, the second meets a segment: its own, it thinks."""
+
+    def create(self, number: int, data: Buffer) -> None:
+        try:
+            super().create(number, data)
+        except Unavailable:
+            with contextlib.suppress(SegmentExists):
+                super().create(number, data)
+
+
+class ChainThatTimesOut(MemoryImmutableStore):
+    """It gives the error of its client to the engine as it is."""
+
+    def create(self, number: int, data: Buffer) -> None:
+        try:
+            super().create(number, data)
+        except Unavailable as error:
+            raise TimeoutError(str(error)) from error
+
+
+class ChainThatSwallows(MemoryImmutableStore):
+    def create(self, number: int, data: Buffer) -> None:
+        with contextlib.suppress(Unavailable):
+            super().create(number, data)
+
+
+class ChainCreateThatOverwrites(MemoryImmutableStore):
+    def create(self, number: int, data: Buffer) -> None:
+        self.cloud.objects.pop(number, None)
+        self.cloud._highest = 0
+        super().create(number, data)
+
+
+class ChainThatKeepsTheCallersBuffer(MemoryImmutableStore):
+    def create(self, number: int, data: Buffer) -> None:
+        super().create(number, data)
+        self.cloud.objects[number] = memoryview(data)  # type: ignore[assignment]
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        return bytes(super().read(number, start, end))
+
+
+class ChainThatLooksFirst(MemoryImmutableStore):
+    """Look, then put: between the two, somebody else does the same."""
+
+    def create(self, number: int, data: Buffer) -> None:
+        if number in self.cloud.objects:
+            raise SegmentExists(self.segment_name(number))
+        time.sleep(0.002)
+        self.cloud.discard([number])
+        super().create(number, data)
+
+
+class ChainThatClaimsToReuse(MemoryImmutableStore):
+    def __init__(self, cloud: MemoryCloud, **options: Any) -> None:
+        super().__init__(cloud, **options)
+        self.capabilities = replace(self.capabilities, numbers_reused=True)
+
+
+class ChainThatAnswersToWrite(MemoryImmutableStore):
+    def write(self, number: int, offset: int, data: Buffer) -> None:
+        """Kept in a cache that nobody reads."""
+
+
+class ChainThatShowsWhatItDoubts(MemoryImmutableStore):
+    def __init__(self, cloud: MemoryCloud, **options: Any) -> None:
+        super().__init__(cloud, **options)
+        self.capabilities: StoreCapabilities = replace(self.capabilities, exists_means_durable=False)
+
+
+class ChainThatLagsBehind(MemoryImmutableStore):
+    """A new process does not see the newest object yet, and gives its LSNs to others."""
+
+    def __init__(self, cloud: MemoryCloud, **options: Any) -> None:
+        super().__init__(cloud, **options)
+        self._unseen = set(cloud.objects) and {max(cloud.objects)}
+
+    def segments(self) -> Sequence[int]:
+        return [number for number in super().segments() if number not in self._unseen]
+
+
+class ChainInOneBucket(InACloud):
+    """Two places are one."""
+
+    def cloud(self, place: Path) -> MemoryCloud:
+        return super().cloud(place.parent)
+
+    def place(self) -> Path:
+        places = getattr(self, "given", 0)
+        self.given = places + 1
+        return self.scratch() / f"place-{places}"

@@ -1,0 +1,1 @@
+"""`walogs bench`: measure what a durable log costs on a disk."""

@@ -1,0 +1,1 @@
+"""`walogs doctor`: check the place where a log is or will be."""

@@ -1,0 +1,1 @@
+"""Components by name: the built-in ones, and those of plugins."""

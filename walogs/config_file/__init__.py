@@ -1,0 +1,1 @@
+"""Configuration files: a TOML file describes one or more logs."""

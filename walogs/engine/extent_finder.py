@@ -1,0 +1,134 @@
+"""Find the extents that hold a range of entries, in a log that is read beside its writer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from walogs.engine.extent_reader import Extent
+from walogs.engine.recovery import header_in, last_frame
+from walogs.engine.segment_scan import SegmentScan
+from walogs.engine.segments import accepted_seal
+from walogs.engine.verdict import end_problem, link_problem
+from walogs.formats.segment_format import RUN_BYTES, RunIndex
+from walogs.protocols import is_appendable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.observation import ReadableEnd
+    from walogs.formats.segment_format import SegmentHeader
+
+HEADERS_KEPT: Final = 1024
+"""Remember at most this many segment headers, and at most this many checked segments."""
+
+
+class ExtentFinder:
+    """Finds extents, and remembers what it has learnt of segments, only to save time."""
+
+    def __init__(self, source: LogSource) -> None:
+        self._source = source
+        self._headers: dict[int, SegmentHeader] = {}
+        self._completed: dict[int, Extent] = {}
+        """The extents of completed segments that have been checked."""
+        self._places = RunIndex()
+        """Places in the newest segment where a reading can begin."""
+        self._places_in: SegmentHeader | None = None
+
+    def extents(self, readable: ReadableEnd, lsn: int, end: int, *, to_end: bool) -> Iterator[Extent]:
+        """Yield the segments that hold [lsn, end), each as far as it can be read.
+
+        With *to_end*, yield also the segments without an entry that follow, and read the bytes after the last entry.
+        What was appended after *readable* was observed is left out. Raises TRANSIENT_ERRORS.
+        """
+        numbers = readable.numbers
+        to_end = to_end and end == readable.last_lsn + 1
+        at = bisect_left(numbers, lsn, key=lambda number: self._header(readable, number).first_lsn)
+        # If a segment begins at *lsn*, *at* is the oldest such segment, so that an empty one is not skipped.
+        if at == len(numbers) or self._header(readable, numbers[at]).first_lsn > lsn:
+            at = max(at - 1, 0)
+        for number in numbers[at:]:
+            if number == readable.newest.number:
+                extent = self._newest_extent(readable, to_end=to_end)
+            else:
+                extent = self._completed_extent(readable, number)
+            if extent.header.first_lsn >= end and not to_end:
+                return
+            has_frames = extent.end > self._source.format.traits.header_bytes
+            if extent.last_lsn >= max(extent.header.first_lsn, lsn) or (extent.is_walked_out and has_frames):
+                yield extent
+
+    def add_place(self, readable: ReadableEnd) -> None:
+        """Remember this end of the newest segment, if it is far enough from the last place in it."""
+        is_far = readable.newest == self._places_in and readable.end >= self._places.offsets[-1] + RUN_BYTES
+        # With two places of the same LSN, a reading would skip the frames between them.
+        if is_far and readable.last_lsn >= self._places.first_lsns[-1]:
+            self._places.add_run(readable.end, readable.last_lsn + 1, 0)
+
+    def _newest_extent(self, readable: ReadableEnd, *, to_end: bool) -> Extent:
+        newest = readable.newest
+        if newest != self._places_in:
+            self._places_in, self._places = newest, RunIndex()
+            self._places.add_run(self._source.format.traits.header_bytes, newest.first_lsn, 0)
+            if readable.last_lsn >= newest.first_lsn:
+                self._places.add_run(readable.end, readable.last_lsn + 1, 0)
+        return Extent(
+            header=newest,
+            last_lsn=readable.last_lsn,
+            end=readable.end,
+            seal_end=0,
+            runs=self._places,
+            link=readable.link,
+            is_walked_out=to_end,
+        )
+
+    def _completed_extent(self, readable: ReadableEnd, number: int) -> Extent:
+        extent = self._completed.get(number)
+        if extent is None:
+            header, successor = self._header(readable, number), self._header(readable, number + 1)
+            extent = completed_extent(self._source, header, successor)
+            if len(self._completed) >= HEADERS_KEPT:
+                self._completed.clear()
+            self._completed[number] = extent
+        return extent
+
+    def _header(self, readable: ReadableEnd, number: int) -> SegmentHeader:
+        header = self._headers.get(number)
+        if header is None:
+            if len(self._headers) >= HEADERS_KEPT:
+                self._headers.clear()
+            older = range(readable.numbers.start, number)
+            header = self._headers[number] = header_in(self._source, older, number, readable.log_first_lsn)
+        return header
+
+
+def completed_extent(source: LogSource, header: SegmentHeader, successor: SegmentHeader) -> Extent:
+    """Return what can be read of a completed segment: everything up to the first LSN of its successor.
+
+    All of it is durable. Damage in it is found when it is read. Raises `Corrupt` if the successor was not made after
+    this segment, and `SegmentNotFound` if the segment was removed.
+    """
+    why = link_problem(header, successor)
+    if why is not None:
+        raise source.corrupt(why, header.number, 0, header.first_lsn)
+    size, last_lsn = source.store.size(header.number), successor.first_lsn - 1
+    if source.format.traits.has_seal and is_appendable(source.store):
+        seal = accepted_seal(source, header, successor, size)
+        if seal is not None:
+            refuse_other_end(source, header, successor, *last_frame(source, header, seal), seal.offset)
+            return Extent(
+                header=header, last_lsn=last_lsn, end=seal.offset, seal_end=seal.end, runs=None, link=seal.link
+            )
+    scan = SegmentScan(source, header, size)
+    refuse_other_end(source, header, successor, scan.last_lsn, scan.link, scan.end)
+    return Extent(header=header, last_lsn=last_lsn, end=size, seal_end=0, runs=scan.runs, link=successor.previous_link)
+
+
+def refuse_other_end(
+    source: LogSource, header: SegmentHeader, successor: SegmentHeader, last_lsn: int, link: bytes | None, end: int
+) -> None:
+    """Raise `Corrupt` if the segment has enough intact entries, and they are not those that its successor follows."""
+    why = end_problem(last_lsn, link, successor)
+    if why is not None and last_lsn >= successor.first_lsn - 1:
+        raise source.corrupt(why, header.number, end, last_lsn + 1)

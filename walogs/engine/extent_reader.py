@@ -1,0 +1,252 @@
+"""Read entries and commits from the extents of a log: from sealed ones run by run with one CRC each, from others frame
+by frame.
+
+Reading needs no lock, because it reads only what was there when it began, and frames never move. Its memory is bounded
+by one frame and a chunk of runs, whatever the size of the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
+from walogs.engine.segments import read_seal
+from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
+from walogs.formats.crc32 import crc32
+from walogs.formats.segment_format import FrameHeader, Malformed, RunIndex, SegmentHeader, StopReason
+from walogs.protocols import FrameContext, authenticates
+from walogs.types import Commit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from walogs.engine.frame_reader import ReadRun
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.segments import CompletedSegment
+
+SEAL_KEPT: Final = 16
+"""Keep the run indexes of this many sealed segments, so that reading single entries reads each SEAL only once."""
+
+
+class Extent(NamedTuple):
+    """The part of a segment that may be read. Nothing at or after `end` is read."""
+
+    header: SegmentHeader
+    last_lsn: int
+    end: int
+    seal_end: int
+    runs: RunIndex | None
+    link: bytes | None
+    """Link of the last frame with entries before `end`, or its first bytes. None if it is not known."""
+    is_walked_out: bool = False
+    """Whether the frames between the last entry and `end` must be intact too."""
+
+
+def extent_of(segment: CompletedSegment) -> Extent:
+    return Extent(
+        header=segment.header,
+        last_lsn=segment.last_lsn,
+        end=segment.end,
+        seal_end=segment.seal_end,
+        runs=segment.runs,
+        link=segment.link,
+    )
+
+
+class IntactFrames(NamedTuple):
+    """Whole frames that were checked, one after another."""
+
+    data: bytes
+    first_lsn: int
+    offset: int
+    """Offset in the segment."""
+
+
+class ExtentReader:
+    """Reads the extents of one log, from any thread. `log_first_lsn` returns the log's present first LSN."""
+
+    def __init__(self, source: LogSource, log_first_lsn: Callable[[], int]) -> None:
+        self._source = source
+        self._log_first_lsn = log_first_lsn
+        self._seals: dict[int, RunIndex] = {}
+        self.closed = False
+
+    def entries(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, list[bytes]]]:
+        """Yield (first LSN, LSN after the last, entries), in order, for the entries of [start, stop)."""
+        for first_lsn, entries in self._runs(extent, start, stop):
+            next_lsn = first_lsn + len(entries)
+            if first_lsn >= start and next_lsn <= stop:
+                yield first_lsn, next_lsn, entries
+            elif first_lsn < stop and next_lsn > start:  # a run can hold others too
+                kept = entries[max(start - first_lsn, 0) : stop - first_lsn]
+                yield max(start, first_lsn), min(stop, next_lsn), kept
+
+    def commits(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, Commit]]:
+        """Yield (first LSN, LSN after the last, commit), in order, for commits that hold an entry of [start, stop)."""
+        for frames in self._frames(extent, start, stop):
+            for header, _ in self._source.format.headers(frames.data):
+                next_lsn = header.first_lsn + header.entries
+                if header.entries and header.first_lsn < stop and next_lsn > start:
+                    yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
+
+    def entry(self, extent: Extent, lsn: int) -> bytes | None:
+        """Return the data of one entry, or None. The rest of its run is not split into entries."""
+        codec = self._source.codec_of(extent.header)
+        if not codec.identity:
+            return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
+        for frames in self._frames(extent, lsn, lsn + 1):
+            try:
+                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
+            if data is not None:
+                return data
+        return None
+
+    def absent(self, lsn: int, number: int | None, last_lsn: int) -> Checkpointed | Corrupt:
+        """Return the error for entries whose segment is not there. *number* is None if that is unknown.
+
+        A checkpoint makes the new first LSN known before it removes a segment. So an entry at or above the first LSN
+        was not checkpointed: it is lost.
+        """
+        log_first_lsn, name = self._log_first_lsn(), self._source.store.name
+        if lsn < log_first_lsn:
+            message = f"entry {lsn} was checkpointed while it was being read; {name} begins at {log_first_lsn}"
+            return Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
+        return self._source.missing(number, lsn, last_lsn)
+
+    # From frames to entries
+
+    def _runs(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (first LSN, entries) of whatever was checked together and holds entries of [start, stop)."""
+        codec = self._source.codec_of(extent.header)
+        for frames in self._frames(extent, start, stop):
+            if self.closed:
+                raise Closed(f"{self._source.store.name} was closed while it was being read")
+            try:
+                if codec.identity:
+                    yield frames.first_lsn, self._source.format.payloads(frames.data, codec.check_bytes)
+                else:
+                    yield from self._decode(extent, frames.data, start, stop)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
+
+    def _decode(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (first LSN, entries) of each frame that holds entries of [start, stop).
+
+        No other frame is decoded. So a frame that cannot be decoded does not hide those beside it.
+        """
+        form, codec = self._source.format, self._source.codec_of(extent.header)
+        for header, index in form.headers(data):
+            if header.entries and header.first_lsn < stop and header.first_lsn + header.entries > start:
+                stored = form.stored(data, index, header, codec.check_bytes)
+                body = codec.decode(stored, context_of(self._source, extent.header, header))
+                yield header.first_lsn, form.split(body, header.entries)
+
+    def _corrupt(self, extent: Extent, frames: IntactFrames, error: Malformed) -> Corrupt:
+        return self._source.corrupt(str(error), extent.header.number, frames.offset, frames.first_lsn)
+
+    # From segments to frames
+
+    def _frames(self, extent: Extent, start: int, stop: int) -> Iterator[IntactFrames]:
+        """Yield, in order, the intact frames that hold [start, stop). The first and the last can hold others too."""
+        begin, lsn = self._source.format.traits.header_bytes, extent.header.first_lsn
+        try:
+            runs = self._run_index(extent)
+        except SegmentNotFound:
+            raise self.absent(max(start, lsn), extent.header.number, extent.last_lsn) from None
+        if runs is not None and len(runs):
+            at = runs.run_with(max(start, lsn))
+            if extent.seal_end and not authenticates(self._source.codec_of(extent.header)):
+                yield from self._frames_by_seal(extent, runs, at, start, stop)
+                return
+            begin, lsn = runs.offsets[at], runs.first_lsns[at]
+        yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
+
+    def _run_index(self, extent: Extent) -> RunIndex | None:
+        if not extent.seal_end:
+            return extent.runs
+        number = extent.header.number
+        runs = self._seals.get(number)
+        if runs is None:
+            seal = read_seal(self._source, extent.header, extent.end, extent.seal_end)
+            if seal is None:  # the SEAL was damaged later, but the frames say the same
+                return None
+            runs = seal.runs
+            kept = list(self._seals.items())[1 - SEAL_KEPT :]
+            self._seals = dict((*kept, (number, runs)))  # a new dict, because other threads may be reading the old one
+        return runs
+
+    def _frames_by_seal(self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int) -> Iterator[IntactFrames]:
+        """Yield what `_frames` does, of a sealed segment from its run *at* on. Each run is checked by one CRC."""
+        number, read = extent.header.number, self._source.store.read
+        offsets, first_lsns, crcs = runs.offsets, runs.first_lsns, runs.crcs
+        count = len(offsets)
+        while at < count and first_lsns[at] < stop:
+            begin, last = offsets[at], at + 1
+            while last < count and offsets[last] - begin < CHUNK_BYTES and first_lsns[last] < stop:
+                last += 1
+            try:
+                chunk = read(number, begin, offsets[last] if last < count else extent.end)
+            except SegmentNotFound:
+                raise self.absent(max(start, first_lsns[at]), number, extent.last_lsn) from None
+            for k in range(at, last):
+                end = offsets[k + 1] if k + 1 < count else extent.end
+                run = chunk[offsets[k] - begin : end - begin]
+                if crc32(run, 0) == crcs[k] and len(run) == end - offsets[k]:
+                    yield IntactFrames(run, first_lsns[k], offsets[k])
+                else:  # damaged, perhaps only in padding, so that each frame is judged
+                    until = first_lsns[k + 1] if k + 1 < count else extent.last_lsn + 1
+                    yield from self._frames_between(extent, offsets[k], end, first_lsns[k], start, min(until, stop))
+            at = last
+
+    def _frames_between(
+        self, extent: Extent, begin: int, end: int, lsn: int, start: int, stop: int
+    ) -> Iterator[IntactFrames]:
+        """Yield what `_frames` does, of the frames between two offsets. *lsn* is the LSN of the first entry there."""
+        reader = FrameReader(self._source, extent.header, begin, end, lsn)
+        until = min(stop, extent.last_lsn + 1)
+        try:
+            for run in reader.runs():
+                if run.first_lsn >= until:
+                    if extent.is_walked_out:
+                        continue  # only CHECKPOINTs follow
+                    return
+                if run.intact.entries:
+                    self._refuse_unlinked(extent, run)
+                    yield IntactFrames(bytes(run.frames()), run.first_lsn, run.offset)
+        except SegmentNotFound:
+            raise self.absent(max(start, reader.expected_lsn), extent.header.number, extent.last_lsn) from None
+        if reader.expected_lsn < until or (extent.is_walked_out and reader.offset < extent.end):
+            raise self._source.corrupt(reader.stop.value, extent.header.number, reader.offset, reader.expected_lsn)
+
+    def _refuse_unlinked(self, extent: Extent, run: ReadRun) -> None:
+        """Raise `Corrupt` if the next frame, or the next segment, names another frame as the one before it.
+
+        The frames of the run are checked before they are returned, because nobody looks at them again.
+        """
+        segment, said = extent.header, extent.link
+        if run.next_lsn <= extent.last_lsn:
+            after = self._source.format.header_at(run.buffer, run.intact.end, run.end, segment.salt)
+            said = None if isinstance(after, StopReason) else after.link
+            if after is StopReason.END:
+                said = link_said_at(self._source, segment, run.end, extent.end)
+        if said is not None and not run.intact.link.startswith(said):
+            why = "what follows it was written after another frame: it is of another history"
+            raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+
+
+def context_of(source: LogSource, segment: SegmentHeader, header: FrameHeader) -> FrameContext:
+    """Return what a frame says beside its body, for the codec."""
+    return FrameContext(
+        log_id=segment.log_id,
+        segment=segment.number,
+        salt=segment.salt,
+        offset=header.offset,
+        first_lsn=header.first_lsn,
+        entries=header.entries,
+        time_ns=header.time_ns,
+        synced=header.synced,
+        link=header.link,
+        body_bytes_max=source.format.traits.body_bytes_max,
+    )

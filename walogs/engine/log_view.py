@@ -1,0 +1,189 @@
+"""What one reader knows of a log: how far it can be read, and the highest entry that the reader has returned.
+
+A view notices when returned entries are cut off, and it holds the rule for reading beside a writer: an error counts
+only if it comes twice (`read_with_retry`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from walogs.engine.extent_finder import ExtentFinder
+from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.observation import (
+    OBSERVATIONS_MAX,
+    TRANSIENT_ERRORS,
+    beginning_of,
+    damage_fingerprint,
+    look_with_retry,
+    never_settled,
+    observe,
+    observe_once,
+)
+from walogs.engine.returned_entries import LastReturned, find_last_kept, move_back
+from walogs.errors import Checkpointed, Closed, LogRewound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from walogs.engine.extent_reader import Extent
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.observation import ReadableEnd, Visibility
+    from walogs.formats.segment_format import SegmentHeader
+
+T = TypeVar("T")
+
+
+class LogView:
+    """One reader's view of a log. Only one thread at a time may use it, but any thread may close it."""
+
+    def __init__(self, source: LogSource, visibility: Visibility) -> None:
+        """Observe the log. Raises what `observe` raises."""
+        self._source = source
+        self._visibility: Visibility = visibility
+        self.closed = False
+        self.cuts = 0
+        """How often this view has found that entries it had returned before were cut."""
+        self._last_cut = "", 0
+        self._last_returned: LastReturned | None = None
+        self._forget()
+        self.readable = observe(source, visibility)
+
+    def refuse_closed(self) -> None:
+        if self.closed:
+            raise Closed(f"this reader of {self._source.store.name} was closed: make another")
+
+    def refuse_cut_since(self, cuts: int) -> None:
+        """Raise `LogRewound` if a cut was found since `cuts` had this value."""
+        if self.cuts != cuts:
+            raise LogRewound(self._last_cut[0], end_lsn=self._last_cut[1])
+
+    def refuse_checkpointed(self, lsn: int) -> None:
+        log_first_lsn = self.readable.log_first_lsn
+        if lsn < log_first_lsn:
+            message = f"entry {lsn} was checkpointed: {self._source.store.name} begins at {log_first_lsn}"
+            raise Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
+
+    # Reading
+
+    def read_with_retry(
+        self,
+        read: Callable[[ExtentReader, Extent, int, int], Iterator[tuple[int, int, T]]],
+        lsn: int,
+        end: int,
+        *,
+        cuts: int,
+        to_end: bool,
+    ) -> Iterator[T]:
+        """Yield what *read* finds in each extent of [lsn, end).
+
+        *read* is a method of `ExtentReader`, and yields (first LSN, LSN after the last, item). If reading fails, the
+        log is observed again, and the reading goes on from the same LSN. The error is raised only if the same error
+        comes again; then it is damage, and not a writer at work. *cuts* is what `cuts` was when the iteration began.
+        With *to_end*, the caller wants everything that can be read, so the bytes after the last entry must be intact.
+        """
+        doubt: object = None
+        failures, is_done, last = 0, lsn > end or (lsn == end and not to_end), max(lsn, end - 1)
+        while not is_done:
+            try:
+                for extent in self._finder.extents(self.readable, min(lsn, last), end, to_end=to_end):
+                    beginning = self._beginning(extent.header)
+                    for first_lsn, next_lsn, item in read(self._reader, extent, lsn, end):
+                        self.refuse_closed()
+                        self.refuse_cut_since(cuts)
+                        self._refuse_gap(extent, lsn, first_lsn)
+                        lsn, doubt, failures = next_lsn, None, 0
+                        self._remember(LastReturned(min(next_lsn, end) - 1, extent.header, beginning))
+                        yield item
+                    if self._beginning(extent.header) != beginning:
+                        raise self._source.corrupt("it begins with another frame now", extent.header.number)
+                if lsn < end:
+                    raise self._source.corrupt("there were more entries when this iteration began", None, None, lsn)
+                is_done = True
+            except TRANSIENT_ERRORS as suspicion:
+                failures += 1
+                if damage_fingerprint(suspicion) == doubt:
+                    raise
+                if failures > OBSERVATIONS_MAX:
+                    raise never_settled(self._source) from suspicion
+                doubt = damage_fingerprint(suspicion)
+                self.look(is_doubted=True)
+                self.refuse_cut_since(cuts)
+                if lsn < end:
+                    self.refuse_checkpointed(lsn)
+                    if self.readable.last_lsn < lsn:
+                        raise self._record_cut(self.readable.last_lsn, end - 1) from None
+
+    def _refuse_gap(self, extent: Extent, lsn: int, first_lsn: int) -> None:
+        if first_lsn > lsn:
+            why = f"entry {first_lsn} comes where {lsn} belongs"
+            raise self._source.corrupt(why, extent.header.number, None, lsn)
+
+    def _beginning(self, segment: SegmentHeader) -> bytes:
+        """Return `beginning_of` this segment. Raise `Corrupt` if it was another when an entry of it was returned."""
+        found, last = beginning_of(self._source, segment), self._last_returned
+        if last is not None and last.segment == segment and last.beginning != found:
+            raise self._source.corrupt("it begins with another frame now", segment.number)
+        return found
+
+    def _remember(self, returned: LastReturned) -> None:
+        """Remember the highest entry that was returned. It stays the highest if an earlier one is read again."""
+        if self._last_returned is None or returned.lsn >= self._last_returned.lsn:
+            self._last_returned = returned
+
+    # Observing
+
+    def look(self, *, is_doubted: bool = False) -> None:
+        """Observe how far the log can be read. Raise `LogRewound` if entries are gone that were returned before.
+
+        With *is_doubted*, rely on nothing that an earlier observation found.
+        """
+        self.refuse_closed()
+        if is_doubted:
+            self._forget()
+        before = self._last_returned
+        readable, kept, kept_lsn = look_with_retry(
+            self._source, lambda doubted: self._look_once(from_start=doubted or is_doubted)
+        )
+        if before is not None and kept_lsn < before.lsn:
+            readable, kept, kept_lsn = self._look_until_certain(before.lsn, kept_lsn)
+        self.readable, self._last_returned = readable, kept
+        if before is not None and kept_lsn < before.lsn:
+            raise self._record_cut(kept_lsn, before.lsn)
+        self._finder.add_place(readable)
+
+    def _look_until_certain(self, last_lsn: int, kept_lsn: int) -> tuple[ReadableEnd, LastReturned | None, int]:
+        """Return what `_look_once` returns, when two observations find a cut after the same entry, or one finds no cut.
+
+        Entries up to *last_lsn* were returned before. Damage that comes in the middle of an observation looks like a
+        cut. Later observations raise `Corrupt` for it, until somebody has cut it off.
+        """
+        for _ in range(OBSERVATIONS_MAX):
+            before = kept_lsn
+            found = look_with_retry(self._source, lambda _: self._look_once(from_start=True))
+            kept_lsn = found[2]
+            if kept_lsn in (before, last_lsn):
+                return found
+        raise never_settled(self._source)
+
+    def _look_once(self, *, from_start: bool) -> tuple[ReadableEnd, LastReturned | None, int]:
+        """Observe once. Return (how far the log can be read, the last returned entry that is still there, its LSN)."""
+        readable = observe_once(self._source, self._visibility, self.readable, from_start=from_start)
+        last = self._last_returned
+        if last is None:
+            return readable, None, 0
+        kept_lsn = find_last_kept(self._source, readable, last)
+        return readable, last if kept_lsn == last.lsn else move_back(self._source, readable, kept_lsn, last), kept_lsn
+
+    def _record_cut(self, end_lsn: int, last_lsn: int) -> LogRewound:
+        """Return the error for a cut of entries up to *last_lsn*. Every iteration that began earlier ends with it."""
+        self.cuts += 1
+        self._forget()
+        message = f"{self._source.store.name} was cut after entry {end_lsn}; this reader had seen entry {last_lsn}"
+        self._last_cut = f"{message}. Undo what later entries caused, and read on from {end_lsn + 1}.", end_lsn
+        return LogRewound(self._last_cut[0], end_lsn=end_lsn)
+
+    def _forget(self) -> None:
+        """Forget what is known of segments. It is remembered only to save time."""
+        self._finder = ExtentFinder(self._source)
+        self._reader = ExtentReader(self._source, lambda: self.readable.log_first_lsn)

@@ -1,0 +1,66 @@
+"""What a writer's own reader sees: the completed segments, and what the active segment held at one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from walogs.engine.extent_reader import extent_of
+from walogs.engine.segments import position_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from walogs.engine.extent_reader import Extent, ExtentReader
+    from walogs.engine.segments import CompletedSegment
+    from walogs.types import Commit
+
+
+class Snapshot:
+    """What could be read at one moment: the completed segments, and what the active segment held by then."""
+
+    __slots__ = ("_active", "_completed", "_count", "_reader")
+
+    def __init__(self, reader: ExtentReader, completed: Sequence[CompletedSegment], active: Extent | None) -> None:
+        self._reader = reader
+        self._completed = completed  # this list only grows, because a checkpoint makes a new one
+        self._count = len(completed)
+        self._active = active
+
+    def entries(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (LSN, data) for each entry of [start, stop)."""
+        for extent in self.extents(start, stop):
+            for first_lsn, _, entries in self._reader.entries(extent, start, stop):
+                yield from enumerate(entries, first_lsn)
+
+    def entry(self, lsn: int) -> bytes | None:
+        """Return the data of one entry, or None if no entry has that LSN."""
+        for extent in self.extents(lsn, lsn + 1):
+            return self._reader.entry(extent, lsn)
+        return None
+
+    def commits(self, start: int, stop: int) -> Iterator[Commit]:
+        """Yield every commit that holds an entry of [start, stop), with all of its LSNs."""
+        for extent in self.extents(start, stop):
+            for _, _, commit in self._reader.commits(extent, start, stop):
+                yield commit
+
+    def extents(self, start: int, stop: int) -> Iterator[Extent]:
+        """Yield the extents that hold [start, stop), in order. Raise `Checkpointed` or `Corrupt` if one is missing."""
+        expected = start
+        for extent in self._from(start):
+            if expected >= stop:
+                return
+            if extent.header.first_lsn > expected:
+                raise self._reader.absent(expected, None, extent.header.first_lsn - 1)
+            yield extent
+            expected = extent.last_lsn + 1
+
+    def _from(self, lsn: int) -> Iterator[Extent]:
+        """Yield each extent that holds entries, from the one with *lsn* on."""
+        for position in range(position_of(self._completed, lsn, self._count), self._count):
+            segment = self._completed[position]
+            if segment.last_lsn >= segment.header.first_lsn:
+                yield extent_of(segment)
+        active = self._active
+        if active is not None and active.last_lsn >= active.header.first_lsn:
+            yield active

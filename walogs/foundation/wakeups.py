@@ -1,0 +1,50 @@
+"""Wake waiting threads by releasing locks. Interrupts, and several threads that wake the same one, do no harm."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections import deque
+
+T = TypeVar("T")
+
+
+def held_lock() -> threading.Lock:
+    """Return a lock that is held. A thread waits for it until another one calls `release`."""
+    lock = threading.Lock()
+    lock.acquire()  # no other thread knows the lock yet, so this does not wait
+    return lock
+
+
+def release(lock: threading.Lock) -> None:
+    """Wake the thread that waits, or will wait, for this lock. A second call changes nothing."""
+    if lock.locked():
+        try:
+            lock.release()
+        except RuntimeError:  # another thread has released it first
+            return
+
+
+def release_all(waiting: deque[threading.Lock]) -> None:
+    """Release and remove each lock. Each is released first, so that an interrupt in between forgets no thread."""
+    while (lock := first_of(waiting)) is not None:
+        release(lock)
+        discard(waiting, lock)
+
+
+def first_of(waiting: deque[T]) -> T | None:
+    """Return the first item without removing it, or None if there is none."""
+    try:
+        return waiting[0]
+    except IndexError:
+        return None
+
+
+def discard(waiting: deque[T], item: T) -> None:
+    """Remove an item, unless another thread has removed it already."""
+    try:
+        waiting.remove(item)
+    except ValueError:
+        return

@@ -1,0 +1,198 @@
+"""`WalReader` reads a log beside its writer, from any process. It takes no lock and changes nothing (G14)."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.log_view import LogView
+from walogs.errors import SegmentNotFound
+from walogs.foundation.wakeups import held_lock, release
+from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search, shorten
+from walogs.protocols import is_appendable, segments_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import NoReturn, Self, SupportsIndex
+
+    from walogs.engine.log_source import LogSource
+    from walogs.engine.observation import Visibility
+    from walogs.types import Commit
+
+POLL_SECONDS: Final = 0.01
+PULSE_BYTES: Final = 64
+"""A poll reads at most this many bytes after the end, to see whether something was appended."""
+LOOK_EVERY: Final = 100
+"""After this many polls without a change, `follow` observes the whole log. If the durable mark cannot be written, polls
+see nothing."""
+
+
+class WalReader:
+    """A handle that reads a log beside its one writer, or without one. `walogs.reader` makes it.
+
+    A reader takes no lock and changes nothing. It returns only durable entries (`visibility="durable"`), or every
+    intact entry (`visibility="written"`), of which a crash can take some away. Each method observes the log anew. A
+    rotation, a checkpoint, a recovery and the end of the writer do not disturb the reader.
+
+    Only one thread at a time may use a reader, but any thread may call `close()`. A reader cannot be pickled.
+    """
+
+    def __init__(self, path: str | None, source: LogSource, visibility: Visibility) -> None:
+        self.path = path
+        """The directory of a local log. None if the store is an object."""
+        self.visibility: Visibility = visibility
+        """`durable` or `written`."""
+        self._source = source
+        self._view = LogView(source, visibility)
+        self._woken = held_lock()
+        """This lock is held until `close()` releases it, which wakes a `follow` that waits."""
+
+    # Reading
+
+    def iter(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """Iterate over (LSN, data) from *start* up to *stop*, which is exclusive.
+
+        With None, *start* is the first LSN of the log, and *stop* is after the last entry that can be read at the call.
+
+        The call raises `IndexError` for LSN 0 and below, and `TypeError` for a value that is no whole number. The call
+        and the iteration raise `Checkpointed` if the next entry is below the first LSN, `LogRewound` if entries
+        that this reader had seen before were cut, `Corrupt` if two observations find the same damage, `Unavailable` if
+        no two observations agree, and `Closed` after `close()`.
+        """
+        begin, limit = check_range(start, stop)
+        first, end = self._range(begin, limit)
+        return self._entries(first, end, self._view.cuts, to_end=limit is None or end < limit)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        return self.iter()
+
+    def __contains__(self, _: object) -> NoReturn:
+        refuse_search(self)
+
+    def read(self, lsn: SupportsIndex) -> bytes:
+        """Return the data of one entry.
+
+        Raises `IndexError` if there is no such entry or it cannot be read yet, and otherwise what `iter` raises.
+        """
+        wanted = check_lsn(lsn, "lsn")
+        first, end = self._range(wanted, wanted + 1)
+        # The entry is certain only when the whole iteration has ended.
+        for _, data in list(self._entries(first, end, self._view.cuts, to_end=False)):
+            return data
+        name, last_lsn = self._source.store.name, self._view.readable.last_lsn
+        raise IndexError(
+            f"{name} holds no entry {shorten(wanted)} that can be read: the last {self.visibility} one is {last_lsn}"
+        )
+
+    def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> Iterator[Commit]:
+        """Iterate over the commits that hold an entry of [start, stop). Raises what `iter` raises."""
+        begin, limit = check_range(start, stop)
+        first, end = self._range(begin, limit)
+        to_end = limit is None or end < limit
+        return self._view.read_with_retry(ExtentReader.commits, first, end, cuts=self._view.cuts, to_end=to_end)
+
+    def follow(
+        self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
+    ) -> Iterator[tuple[int, bytes]]:
+        """Iterate as `iter` does, and then over each new entry when it can be read. Look for one every *poll* seconds.
+
+        The iteration ends after *timeout* seconds without a new entry. With None it goes on without limit. Raises what
+        `iter` raises. The call raises `ValueError` or `TypeError` for an invalid *timeout* or *poll*.
+        """
+        seconds, between = check_timeout(timeout), check_poll(poll)
+        first, _ = self._range(*check_range(start, None))
+        return self._following(first, seconds, between, self._view.cuts)
+
+    @property
+    def first_lsn(self) -> int:
+        """The first LSN that can be read now. It is `last_lsn` + 1 if no entry can be read."""
+        return self._range(None, None)[0]
+
+    @property
+    def last_lsn(self) -> int:
+        """The LSN of the last readable entry, even if it was checkpointed. It is 0 for a fresh log."""
+        return self._range(None, None)[1] - 1
+
+    def close(self) -> None:
+        """Close the reader. Its iterations then raise `Closed`, also one that waits in another thread.
+
+        A second call does nothing.
+        """
+        self._view.closed = True
+        release(self._woken)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._view.closed
+
+    def __enter__(self) -> Self:
+        self._view.refuse_closed()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        first, last, state = (
+            self._view.readable.log_first_lsn,
+            self._view.readable.last_lsn,
+            "closed" if self.closed else "open",
+        )
+        lsns = f"{first}..{last}" if last >= first else "no entries"
+        return f"<walogs.WalReader {self._source.store.name!r} {self.visibility} {lsns}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a WalReader cannot be pickled: make one in the other process")
+
+    # How far
+
+    def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
+        """Observe the log, and return [start, stop) as far as it can be read now. Raise what `iter` raises."""
+        self._view.look()
+        readable = self._view.readable
+        first = readable.log_first_lsn if start is None else start
+        self._view.refuse_checkpointed(first)
+        return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)
+
+    def _entries(self, lsn: int, end: int, cuts: int, *, to_end: bool) -> Iterator[tuple[int, bytes]]:
+        for entries in self._view.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
+            yield from enumerate(entries, lsn)
+            lsn += len(entries)
+
+    def _following(self, lsn: int, timeout: float | None, poll: float, cuts: int) -> Iterator[tuple[int, bytes]]:
+        since, is_begun = monotonic(), False
+        while True:
+            pulse = self._pulse()  # taken first, so that whatever comes after the observation changes it
+            end = self._range(None, None)[1]
+            self._view.refuse_cut_since(cuts)
+            if lsn < end or not is_begun:
+                self._view.refuse_checkpointed(lsn)
+                yield from self._entries(lsn, end, cuts, to_end=True)
+                is_begun = True
+            if lsn < end:
+                lsn, since = end, monotonic()
+                continue
+            if timeout is not None and monotonic() - since >= timeout:
+                return
+            for _ in range(LOOK_EVERY):
+                left = poll if timeout is None else min(poll, since + timeout - monotonic())
+                if self._woken.acquire(timeout=max(left, 0)) or left < poll or self._pulse() != pulse:
+                    break
+
+    def _pulse(self) -> object:
+        """Return something that changes when there is more to read. It is cheaper than an observation."""
+        store, readable = self._source.store, self._view.readable
+        try:
+            if not is_appendable(store):
+                return segments_after(store, readable.newest.number)
+            durable_mark = store.read_durable_mark() if self.visibility == "durable" else None
+            return durable_mark or store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES)
+        except (SegmentNotFound, OSError):
+            return object()  # differs from every pulse, so that the log is observed

@@ -1,0 +1,108 @@
+"""The checks of `segments` and `segments_after`: what is listed is what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from walogs.errors import SegmentNotFound
+from walogs.protocols import segments_after
+from walogs.testing.contract import must, must_raise, rests_on, shorten
+from walogs.testing.store_places import SMALL, StorePlaces, must_hold
+
+__all__ = ["ListingChecks"]
+
+
+class ListingChecks(StorePlaces):
+    """The checks of the listing of a `SegmentStore`."""
+
+    def test_nothing_is_listed_where_nothing_is(self) -> None:
+        """`SegmentStore.segments`: "It is empty if nothing is there yet." """
+        place = self.place()
+        must(list(self.at(place).segments()) == [], "before acquire()")
+        must(list(self.writer(place).segments()) == [], "after acquire()")
+
+    def test_the_listing_is_ascending(self) -> None:
+        """`SegmentStore.segments`: "Return the numbers of the segments that are there, ascending." Numbers, not names:
+        10 comes after 9."""
+        store = self.writer(self.place())
+        numbers = [1, 2, 9, 10, 11, 100, 999_999, 1_000_000]
+        for number in numbers:
+            store.create(number, self.segment(SMALL, number))
+        got = list(store.segments())
+        must(got == numbers, f"it lists {got}, not {numbers}")
+
+    def test_the_listing_is_a_sequence(self) -> None:
+        """`SegmentStore.segments`: "Return the numbers of the segments that are there, ascending." It can be counted,
+        indexed and read twice."""
+        store = self.writer(self.place())
+        for number in (1, 2, 3):
+            store.create(number, self.segment(SMALL, number))
+        numbers: object = store.segments()
+        must(isinstance(numbers, Sequence), f"segments() gives {shorten(numbers)}: a Sequence")
+        must(all(type(number) is int for number in store.segments()), f"it lists {shorten(numbers)}: each an int")
+
+    def test_the_listing_is_fresh(self) -> None:
+        """`SegmentStore.segments`: "reflects every `create` and `remove` that has returned". This includes other
+        processes' calls."""
+        place = self.place()
+        writer, beside = self.writer(place), self.at(place)
+        there: list[int] = []
+
+        def look(after: str) -> None:
+            for who, store in (("the writer", writer), ("a store beside it", beside), ("a new one", self.at(place))):
+                got = list(store.segments())
+                must(got == there, f"after {after}, {who} lists {got}, not {there}")
+
+        look("acquire()")
+        for number in (1, 2, 3, 4):
+            writer.create(number, self.segment(SMALL, number))
+            there.append(number)
+            look(f"create({number})")
+        for number in (1, 3):
+            writer.remove([number])
+            there.remove(number)
+            look(f"remove([{number}])")
+
+    def test_what_is_newer_is_listed(self) -> None:
+        """`TailListingStore.segments_after`: "Return the numbers above *number*, ascending, as `segments()` would list
+        them now." For a store with that member; of any other `segments()` is asked."""
+        place = self.place()
+        writer, beside = self.writer(place), self.at(place)
+
+        def look(after: str) -> None:
+            there = list(writer.segments())
+            for store in (writer, beside, self.at(place)):
+                for number in range(1, 8):
+                    got, wanted = list(segments_after(store, number)), [other for other in there if other > number]
+                    must(got == wanted, f"after {after}, {got} are above {number}, and {wanted} are there")
+
+        for number in range(1, 7):
+            writer.create(number, self.segment(SMALL, number))
+            look(f"create({number})")
+        writer.remove([1, 2, 3])
+        look("remove([1, 2, 3])")
+        writer.create(7, self.segment(SMALL, 7))
+        look("create(7)")
+
+    @rests_on("test_removed_numbers_are_as_declared", "test_what_is_not_there_is_missing")
+    def test_what_was_read_before_is_read_anew(self) -> None:
+        """`SegmentStore.segments`: "reflects every `create` and `remove` that has returned". `size` and `read` do as
+        well."""
+        place = self.place()
+        store, beside = self.writer(place), self.at(place)
+        for number in (1, 2):
+            store.create(number, self.segment(SMALL, number))
+        for looking in (store, beside):
+            must_hold(looking, 2, self.segment(SMALL, 2), "before it is removed")
+        store.remove([2])
+        for who, looking in (("the writer", store), ("a store beside it", beside)):
+            must_raise(
+                SegmentNotFound, f"{who}, which has read it before: size() of a segment removed", looking.size, 2
+            )
+            must_raise(
+                SegmentNotFound, f"{who}, which has read it before: read() of a segment removed", looking.read, 2
+            )
+        if store.capabilities.numbers_reused:
+            store.create(2, self.segment(900))
+            for looking in (store, beside):
+                must_hold(looking, 2, self.segment(900), "after a number that was read before was created again")

@@ -78,6 +78,8 @@ class Frame(NamedTuple):
     offset: int
     end: int
     """After the padding."""
+    check_end: int
+    """Before the padding: what is synced up to here is durable as a whole."""
     body: bytes
     """Without its check; as much of it as is there."""
     is_intact: bool
@@ -126,6 +128,7 @@ def frame_at(data: bytes, offset: int, salt: int) -> Frame | None:
         kind=kind,
         offset=offset,
         end=end + -end % 8,
+        check_end=end,
         body=body,
         is_intact=is_intact,
         first_lsn=int(said["first_lsn"]),
@@ -177,11 +180,11 @@ class Walked:
         return next((frame.own_link for frame in reversed(self.frames) if frame.entries), self.segment.link)
 
     def entries(self) -> Iterator[tuple[int, bytes, int]]:
-        """(LSN, data, offset after its frame)."""
+        """(LSN, data, offset after its check)."""
         for frame in self.frames:
             if frame.kind == ENTRIES:
                 for lsn, data in enumerate(split(frame), frame.first_lsn):
-                    yield lsn, data, frame.end
+                    yield lsn, data, frame.check_end
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,10 @@ def test_whoever_looks_at_thousands_of_damaged_logs_says_the_same(tmp_path: Path
     assert min(tally["opens"], tally["refused"]) > LOGS_IN_THE_LABORATORY // 10
 
 
+def test_a_durable_mark_that_ends_inside_padding_makes_the_entries_before_it_durable(tmp_path: Path) -> None:
+    assert judge_one(2780248287, 756, tmp_path) == "opens"
+
+
 # Bugs, planted
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.house.source import ROOT
-from walogs.components.resolver import PACKAGES
+from walogs.assembly.resolver import PACKAGES
 from walogs.foundation import pip_command
 from walogs.foundation.pip_command import folder_of, origin, pip_install, requirement
 

@@ -8,8 +8,8 @@ with walogs.open("orders.wal") as wal:
 
 from typing import TYPE_CHECKING, Any, Final
 
-from walogs.assembly import open
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import open
 from walogs.errors import (
     Checkpointed,
     Closed,
@@ -52,7 +52,7 @@ from walogs.types import (
 
 if TYPE_CHECKING:
     from walogs import events, plugins
-    from walogs.assembly import reader
+    from walogs.assembly.opening import reader
     from walogs.config_file.file import ConfiguredLog, load_config, open_config
     from walogs.defaults.sync_policies import IntervalPolicy
     from walogs.handles.reader import WalReader
@@ -71,7 +71,7 @@ LATER: Final = {
     "backup": ("walogs.inspection.backup", "backup"),
     "load_config": ("walogs.config_file.file", "load_config"),
     "open_config": ("walogs.config_file.file", "open_config"),
-    "reader": ("walogs.assembly", "reader"),
+    "reader": ("walogs.assembly.opening", "reader"),
     "repair": ("walogs.inspection.repair", "repair"),
     "salvage": ("walogs.inspection.salvage", "salvage"),
     "salvage_into": ("walogs.inspection.salvage_into", "salvage_into"),

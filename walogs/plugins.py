@@ -1,14 +1,14 @@
 """The names that authors of plugins and components need. A program that only uses a log does not import them.
 
-A plugin implements the hooks of `walogs.components.hookspecs`, marks them with `hookimpl`, and returns specs. The
+A plugin implements the hooks of `walogs.assembly.hookspecs`, marks them with `hookimpl`, and returns specs. The
 protocols in this module are optional: a component implements them to offer more. The protocols that every component
 needs (`SegmentStore`, `Codec`, `SyncPolicy`) are in `walogs`, and `Observer` is in `walogs.events`.
 """
 
 from __future__ import annotations
 
-from walogs.components.hookspecs import hookimpl
-from walogs.components.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
+from walogs.assembly.hookspecs import hookimpl
+from walogs.assembly.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
 from walogs.defaults.mounts import file_system
 from walogs.defaults.posix import (
     above_standard,

@@ -18,7 +18,7 @@ from tests.config.files import install
 from tests.house.source import ROOT
 from tests.testing.broken_policies import DurableInName
 from tests.testing.codecs_broken_in_checks import CheckThatIgnoresTheFrame
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.defaults.local_store import LocalStore
 from walogs.defaults.sync_policies import NoSyncPolicy

@@ -17,9 +17,9 @@ import walogs
 from tests.cli.commands import ENVIRONMENT, Told, Walogs, everything_in, made
 from tests.kit.requirements import require
 from tests.system.children import forked
-from walogs.assembly import source_of
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import source_of
 from walogs.cli import show
-from walogs.config import WalConfig
 from walogs.inspection import facts as observing
 from walogs.inspection.facts import observe_facts
 from walogs.testing import MemoryCloud, MemoryImmutableStore

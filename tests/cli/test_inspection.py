@@ -16,7 +16,7 @@ import pytest
 
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.cli.cat import entries_followed, entries_once, unix_ns
 from walogs.cli.log_argument import in_directory
 from walogs.engine.log_source import Environment

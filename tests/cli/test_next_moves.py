@@ -11,7 +11,7 @@ import pytest
 
 import walogs
 from tests.cli.commands import Walogs, made, on_a_terminal
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.cli.log_argument import NamedLog, in_directory
 from walogs.cli.next_moves import after_damage
 from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cli.commands import Walogs, everything_in
 from tests.inspection.random_damage import damaged, opens, small_log
-from walogs.assembly import source_of
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import source_of
 from walogs.inspection.survey import is_newest_complete
 
 ROUNDS = 60

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import walogs
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs.config_file.file import CheckedFile, examine
 
 

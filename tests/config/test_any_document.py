@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import walogs
 from tests.config.files import examined, written
-from walogs.config import KEYS
+from walogs.assembly.config import KEYS
 
 NAMES: Final = (
     "log a tool walogs path use local crc32 interval fsync none 5ms 64MiB ~ time bytes entries max-entry-size"

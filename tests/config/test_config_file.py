@@ -12,7 +12,7 @@ import walogs
 from tests.config.files import PressOptions, examined, install, problems, refused, written
 from tests.config.whole_file import DURATION, WHOLE
 from tests.kit.codecs import DeflateCodec
-from walogs.config import KEYS
+from walogs.assembly.config import KEYS
 from walogs.config_file.log import DEFAULTS, TYPES
 from walogs.config_file.tables import KINDS
 from walogs.defaults.local_store import LocalStore
@@ -165,7 +165,7 @@ def test_what_a_component_refuses_is_told_with_its_place(
 def test_a_plugin_that_is_broken_is_a_mistake_of_the_file_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from walogs.components import registry
+    from walogs.assembly import registry
 
     def broken(kind: str, name: str) -> type | None:
         raise walogs.WalError(f"{kind} {name!r}: its distribution cannot be imported")

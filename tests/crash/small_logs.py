@@ -24,7 +24,7 @@ from tests.kit.logs import (
     segment_name,
     zeroed,
 )
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.engine.log_source import Environment
 from walogs.testing import MemoryDisk, MemoryStore
 

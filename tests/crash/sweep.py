@@ -31,7 +31,7 @@ from tests.kit.logs import (
     numbers_in,
     segment_name,
 )
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.testing import CHANGES, LawBroken, MemoryDisk, MemoryStore
 
 AFTER: Final = b"appended after recovery"

@@ -18,7 +18,7 @@ from tests.crash.small_logs import disk_with
 from tests.differential.lives import Life, damaged, described, lived
 from tests.differential.page import Damaged, Opened, Page
 from tests.system.children import seed_of
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.engine import ending, observation, recovery
 from walogs.engine.extent_finder import ExtentFinder
 from walogs.engine.segment_scan import TailScan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.blocks import NOT_RUN, Block, Page, blocks
-from walogs.components import registry
+from walogs.assembly import registry
 
 
 def run_page(path: Path, directory: Path) -> list[Block]:

@@ -114,7 +114,7 @@ def test_a_walk_of_the_page_is_the_walk_of_the_code(
 def test_the_constructors_of_a_writer_call_nothing_but_each_other(tmp_path: Path) -> None:
     calls = record_open(tmp_path / "log")
     at = calls.index(("engine/appendable.py", "__init__"))
-    assert calls[at + 1 : at + 3] == [("engine/writer.py", "__init__"), ("assembly.py", "report_takeover")]
+    assert calls[at + 1 : at + 3] == [("engine/writer.py", "__init__"), ("assembly/opening.py", "report_takeover")]
 
 
 def test_a_step_out_of_order_and_one_that_is_not_taken_are_seen() -> None:

@@ -11,8 +11,8 @@ import pytest
 import walogs
 from tests.kit.logs import segment_name
 from tests.kit.stores import LogFactory, log_factory
-from walogs.assembly import source_of
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import source_of
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.snapshot import Snapshot
 from walogs.testing import MemoryDisk, MemoryStore

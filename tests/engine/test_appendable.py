@@ -84,8 +84,8 @@ def test_a_first_segment_that_cannot_be_created_is_the_system_s_own_error() -> N
 
 
 def test_a_commit_is_never_earlier_than_a_checkpoint_before_it() -> None:
-    from walogs.assembly import assemble
-    from walogs.config import WalConfig
+    from walogs.assembly.config import WalConfig
+    from walogs.assembly.opening import assemble
     from walogs.engine.log_source import Environment
 
     disk, clock = MemoryDisk(), iter(range(100, 1000, 10))

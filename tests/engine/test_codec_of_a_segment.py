@@ -12,7 +12,7 @@ from tests.kit import stores
 from tests.kit.codecs import KeptCodec, LevelCodec
 from tests.kit.stores import LogFactory
 from tests.system.children import seed_of
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs.protocols import Codec
 from walogs.testing import MemoryDisk, MemoryStore
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import walogs
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.engine import new_segments
 from walogs.engine.log_source import Environment

@@ -7,8 +7,8 @@ import random
 import pytest
 
 import walogs
-from walogs.assembly import source_of
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import source_of
 from walogs.engine.frame_reader import FrameReader, ReadFrame
 from walogs.engine.log_source import LogSource
 from walogs.engine.segment_scan import SegmentScan

@@ -15,8 +15,8 @@ from tests.kit.films import CUT, HONEST, Film, Viewer, jumps, moved_once
 from tests.kit.laboratory import amount, sampled
 from tests.kit.planted_readers import show_unsynced_entries
 from tests.system.children import seed_of
-from walogs.assembly import source_of
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import source_of
 from walogs.engine import log_view, observation
 from walogs.engine.log_source import LogSource
 from walogs.engine.observation import ReadableEnd, Visibility

@@ -18,7 +18,7 @@ from typing import Any, Final
 import walogs
 from tests.kit.codecs import ReversingCodec
 from tests.kit.logs import SEAL, frames_of, numbers_in, segment_name, zeroed
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.engine.log_source import Environment
 from walogs.testing import MemoryCloud, MemoryImmutableStore
 

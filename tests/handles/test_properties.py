@@ -12,7 +12,7 @@ import walogs
 from tests.kit import stores
 from tests.kit.logs import RESERVE, SEAL, LogOnDisk, durable_mark_seen, numbered
 from tests.kit.stores import LogFactory
-from walogs.assembly import assemble
+from walogs.assembly.opening import assemble
 from walogs.engine.log_source import Environment
 from walogs.engine.new_segments import STEP_BACK_MAX_NS
 from walogs.testing import MemoryDisk, MemoryStore

@@ -15,7 +15,7 @@ import pytest
 
 import walogs
 from tests.handles.readers import entry
-from walogs.assembly import ENVIRONMENT, assemble
+from walogs.assembly.opening import ENVIRONMENT, assemble
 from walogs.engine.log_source import Environment
 from walogs.testing import (
     MemoryCloud,

@@ -23,7 +23,7 @@ POSITIONAL_MAX: Final = 3
 
 FOLDERS: Final = ("walogs", "backends", "plugins", "benchmarks", "tests")
 PUBLIC_MODULES: Final = (
-    "walogs/config.py",
+    "walogs/assembly/config.py",
     "walogs/errors.py",
     "walogs/events.py",
     "walogs/handles/reader.py",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.house.source import ROOT
-from walogs.components.entry_points import DeclaredPlugin
-from walogs.components.resolver import PACKAGES
+from walogs.assembly.entry_points import DeclaredPlugin
+from walogs.assembly.resolver import PACKAGES
 
 NOT_TOLD: Final = frozenset({"walogs-template"})
 """Distributions that are not needed to use a log."""

@@ -20,10 +20,8 @@ LAYERS: Final = (  # from the top down
     {"walogs", "walogs.__main__"},
     {"walogs.cli"},
     {"walogs.inspection", "walogs.config_file"},
-    {"walogs.assembly"},
     {"walogs.plugins"},
-    {"walogs.components"},
-    {"walogs.config"},
+    {"walogs.assembly"},
     {"walogs.testing"},
     {"walogs.defaults"},
     {"walogs.handles"},
@@ -37,11 +35,12 @@ DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in la
 
 NEVER: Final[Mapping[str, frozenset[str]]] = {
     # The registry names the defaults by import string, so that choosing one never loads the others.
-    "walogs.components": frozenset({"walogs.defaults", "walogs.testing"}),
-    "walogs.config": frozenset({"walogs.defaults", "walogs.testing"}),
+    "walogs.assembly": frozenset({"walogs.defaults", "walogs.testing"}),
     **{part: APART - {part} for part in APART},
 }
 """Lower layers that a part must not import, although they are lower."""
+EXCEPTIONS: Final = {("walogs.assembly.opening", "walogs.defaults")}
+"""(module, layer): this module may import the layer all the same. An open tells which segment files were renamed."""
 
 TESTING_MAY_IMPORT: Final = frozenset(
     {
@@ -61,7 +60,7 @@ SUITES: Final[frozenset[str]] = frozenset(
         "walogs.testing.sync_policy_contract",
     }
 )
-"""The modules of walogs.testing that run whole logs, and therefore may import walogs.assembly."""
+"""The modules of walogs.testing that run whole logs, and therefore may import walogs.assembly.opening."""
 
 KNOW_NO_SYSCALL: Final = frozenset({"walogs.engine", "walogs.formats", "walogs.protocols"})
 SYSCALLS: Final = frozenset(
@@ -119,11 +118,11 @@ def refusal(module: str, target: str) -> str | None:
     if wanted is None:
         return "no layer has it: add it to LAYERS"
     if importer == "walogs.testing":
-        allowed = wanted in TESTING_MAY_IMPORT or (wanted == "walogs.assembly" and module in SUITES)
+        allowed = wanted in TESTING_MAY_IMPORT or (target == "walogs.assembly.opening" and module in SUITES)
         return None if allowed else "walogs.testing must stand without what it tests"
     if DEPTH[wanted] < DEPTH[importer]:
         return f"{wanted} is above {importer}"
-    if wanted in NEVER.get(importer, ()):
+    if wanted in NEVER.get(importer, ()) and (module, wanted) not in EXCEPTIONS:
         return f"{importer} must not know {wanted}"
     return None
 
@@ -174,11 +173,11 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 
 PLANTED: Final = [
-    ("walogs.handles.wal", "from walogs.assembly import open", "walogs.assembly"),
+    ("walogs.handles.wal", "from walogs.assembly.opening import open", "walogs.assembly.opening"),
     ("walogs.handles.wal", "import walogs.defaults.local_store", "walogs.defaults.local_store"),
     ("walogs.handles.wal", "import walogs", "walogs"),
     ("walogs.handles.wal", "from walogs import Wal", "walogs"),
-    ("walogs.handles.wal", "from walogs import config", "walogs.config"),
+    ("walogs.handles.wal", "from walogs.assembly import config", "walogs.assembly"),
     ("walogs.engine.commit", "def f():\n    from walogs.handles.wal import Wal", "walogs.handles.wal"),
     ("walogs.engine.commit", "if TYPE_CHECKING:\n    from ..handles.wal import Wal", "walogs.handles.wal"),
     ("walogs.engine.commit", "from .. import testing", "walogs.testing"),
@@ -192,10 +191,10 @@ PLANTED: Final = [
     ("walogs.engine.__init__", "from ..handles.wal import Wal", "walogs.handles.wal"),
     ("walogs.protocols", "from walogs.formats import native", "walogs.formats"),
     ("walogs.errors", "from walogs.types import Clean", "walogs.types"),
-    ("walogs.components.registry", "from walogs.defaults import local_store", "walogs.defaults"),
-    ("walogs.config", "from walogs.defaults import local_store", "walogs.defaults"),
-    ("walogs.testing.memory", "from walogs.assembly import open", "walogs.assembly"),
-    ("walogs.testing.machine", "from walogs.config import WalConfig", "walogs.config"),
+    ("walogs.assembly.registry", "from walogs.defaults import local_store", "walogs.defaults"),
+    ("walogs.assembly.config", "from walogs.defaults import local_store", "walogs.defaults"),
+    ("walogs.testing.memory", "from walogs.assembly.opening import open", "walogs.assembly.opening"),
+    ("walogs.testing.machine", "from walogs.assembly.config import WalConfig", "walogs.assembly.config"),
     ("walogs.testing.memory", "from walogs.engine import commit", "walogs.engine.commit"),
     ("walogs.testing.memory", "from walogs.defaults import local_store", "walogs.defaults"),
     ("walogs.defaults.local_store", "from walogs.surprise import x", "walogs.surprise"),
@@ -211,14 +210,14 @@ def test_a_planted_upward_import_is_seen(module: str, text: str, target: str) ->
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("walogs.__init__", "from walogs.assembly import open\nfrom . import errors"),
+        ("walogs.__init__", "from walogs.assembly.opening import open\nfrom . import errors"),
         (
-            "walogs.assembly",
-            "from walogs import config\nfrom walogs.defaults.local_store import LocalStore",
+            "walogs.assembly.opening",
+            "from walogs.assembly import config\nfrom walogs.defaults.local_store import LocalStore",
         ),
         ("walogs.defaults.local_store", "import os\nfrom ..formats import native\nfrom .. import errors"),
         ("walogs.engine.commit", "import zlib\nfrom walogs.engine import rotation\nfrom .verdict import x"),
-        ("walogs.testing.machine", "from walogs.assembly import open"),
+        ("walogs.testing.machine", "from walogs.assembly.opening import open"),
         ("walogs.testing.memory", "from walogs.formats.native import x\nfrom .. import errors\nfrom . import faults"),
     ],
 )

@@ -14,7 +14,7 @@ from tests.house.source import dotted, module_name, sources
 
 PARTS_WITHOUT = ("walogs.cli", "walogs.config_", "walogs.testing")
 """Parts that no signal handler calls: the command line, the reading of a file, and the kit."""
-NOT_CALLED_AGAIN = frozenset({("walogs.config", "difflib"), ("walogs.__init__", "importlib")})
+NOT_CALLED_AGAIN = frozenset({("walogs.assembly.config", "difflib"), ("walogs.__init__", "importlib")})
 """Imports of modules that are loaded before walogs (importlib), or that only improve a message."""
 
 

@@ -47,10 +47,10 @@ def test_it_uses_what_is_exported_and_nothing_else(package: Path) -> None:
 def test_there_are_plugins_and_what_they_must_not_do_is_seen() -> None:
     assert len(PACKAGES) >= 5
     bad = "import walogs.engine.frame_reader\nfrom walogs.formats.crc32 import crc32\nfrom walogs import Corrupt\n"
-    bad += "from walogs.components import registry\n"
-    assert [*unexported(bad + "import walogs\nwalogs.assembly.open\nwalogs.open\n")] == [
+    bad += "from walogs.assembly import registry\n"
+    assert [*unexported(bad + "import walogs\nwalogs.assembly.opening.open\nwalogs.open\n")] == [
         "walogs.engine.frame_reader",
         "walogs.formats.crc32.crc32",
-        "walogs.components.registry",
+        "walogs.assembly.registry",
         "walogs.assembly",
     ]

@@ -21,7 +21,7 @@ from tests.kit.logs import (
     segment_name,
     with_byte,
 )
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.inspection.repair import repair_source
 from walogs.testing import MemoryDisk, MemoryStore
 

@@ -21,7 +21,7 @@ from tests.kit.codecs import DeflateCodec
 from tests.kit.laboratory import amount
 from tests.kit.stores import CODECS, LogFactory
 from tests.system.children import seed_of
-from walogs import assembly
+from walogs.assembly import opening
 from walogs.engine import recovery
 from walogs.inspection import backup as backup_module
 from walogs.inspection import scan as scan_module
@@ -299,7 +299,7 @@ def test_a_checkpoint_that_overtakes_the_verifying_reader_is_no_finding() -> Non
                 wal.append(b"%d" % n)
             store = Overtaken(cloud, wal, at)
             report = verify_module.verify_beside_writer(
-                assembly.source_of(None, walogs.WalConfig(store=store)), None, 0.0
+                opening.source_of(None, walogs.WalConfig(store=store)), None, 0.0
             )
             assert report.ok, report
             assert report.last_lsn == 12

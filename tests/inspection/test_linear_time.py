@@ -17,7 +17,7 @@ from typing_extensions import Buffer
 
 import walogs
 from tests.kit.logs import FRAME_HEADER, HEADER, salt_of
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.cli.cat import entries_once
 from walogs.cli.log_argument import NamedLog
 from walogs.defaults.crc32_codec import Crc32Codec

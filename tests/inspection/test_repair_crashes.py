@@ -28,7 +28,7 @@ from tests.inspection.damaged_logs import (
 )
 from tests.kit.logs import DURABLE_MARK, Entries, Files, segment_name
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.inspection import repair as repair_module
 from walogs.inspection.repair import repair_source
 from walogs.testing import CHANGES, Fault, MemoryDisk, SimulatedCrash

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import walogs
 from tests.kit.signals import looks_for_signals
-from walogs.assembly import assemble
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import assemble
 from walogs.engine.log_source import Environment, start_thread
 from walogs.foundation.services import ServiceThread
 

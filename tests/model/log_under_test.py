@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import walogs
 from tests.kit.callers import stepped_by_hand
 from tests.model.worlds import WORLDS
-from walogs.assembly import assemble
-from walogs.config import WalConfig
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import assemble
 from walogs.defaults.sync_policies import IntervalPolicy
 from walogs.engine.log_source import Environment
 from walogs.handles.futures import CallbackRunner, LsnFuture

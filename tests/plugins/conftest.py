@@ -26,5 +26,5 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def command(capfdbinary: pytest.CaptureFixture[bytes], site: Site, monkeypatch: pytest.MonkeyPatch) -> Walogs:
     """`walogs`, in this process, where nothing is installed but what *site* has."""
-    monkeypatch.setattr("walogs.components.registry.current", site.registry())
+    monkeypatch.setattr("walogs.assembly.registry.current", site.registry())
     return Walogs(capfdbinary)

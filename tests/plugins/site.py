@@ -9,9 +9,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Final
 
-from walogs.components import entry_points
-from walogs.components.entry_points import DeclaredPlugin
-from walogs.components.registry import Registry
+from walogs.assembly import entry_points
+from walogs.assembly.entry_points import DeclaredPlugin
+from walogs.assembly.registry import Registry
 
 CODEC: Final = """
     import zlib

@@ -34,7 +34,7 @@ CLOUD_PLUGIN: Final = """
 def cloud(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, where a store `cloud` is installed and a log of it configured."""
     site.add("walogs-cloud", {"cloud": "walogs_cloud"}, walogs_cloud=CLOUD_PLUGIN, cloud_store=CLOUD)
-    monkeypatch.setattr("walogs.components.registry.current", site.registry())
+    monkeypatch.setattr("walogs.assembly.registry.current", site.registry())
     monkeypatch.chdir(tmp_path)
     return written(tmp_path, '[log.far]\npath = "s3://bucket/a"\nstore = "cloud"\n')
 

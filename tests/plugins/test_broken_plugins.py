@@ -10,8 +10,8 @@ import pytest
 from tests.house.source import ROOT
 from tests.plugins.site import Site, codecs
 from walogs import ConfigError, PluginError
-from walogs.components import entry_points
-from walogs.components.entry_points import DeclaredPlugin
+from walogs.assembly import entry_points
+from walogs.assembly.entry_points import DeclaredPlugin
 
 # Two that give one name
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.commands import Walogs, made
 from tests.plugins.site import Site, codecs
+from walogs.assembly import registry
 from walogs.cli import app
-from walogs.components import registry
 
 GREETING = """
     import walogs

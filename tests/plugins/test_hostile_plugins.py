@@ -10,7 +10,7 @@ import pytest
 
 from tests.plugins.site import Site, codecs
 from walogs import ConfigError, PluginError
-from walogs.components import registry
+from walogs.assembly import registry
 
 RAISING = """
 class Raising:

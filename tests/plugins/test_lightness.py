@@ -17,9 +17,9 @@ from tests.plugins.site import Site, codecs
 PLUGIN_MACHINERY: Final = {
     "pluggy",
     "importlib.metadata",
-    "walogs.components.resolver",
-    "walogs.components.plugin",
-    "walogs.components.specs",
+    "walogs.assembly.resolver",
+    "walogs.assembly.plugin",
+    "walogs.assembly.specs",
 }
 
 
@@ -56,14 +56,14 @@ def test_a_log_of_built_in_components_loads_no_pluggy_and_reads_no_metadata(
 
 
 def test_what_is_measured_would_be_seen(site: Site, libraries: Path) -> None:
-    assert ran("import walogs; walogs.components.registry.names('codec')", site, libraries) > PLUGIN_MACHINERY
+    assert ran("import walogs; walogs.assembly.registry.names('codec')", site, libraries) > PLUGIN_MACHINERY
 
 
 def test_marking_a_hook_loads_pluggy_and_reads_no_metadata(site: Site, libraries: Path) -> None:
     loaded = ran(
         "import walogs; walogs.plugins.hookimpl, walogs.plugins.CodecSpec, walogs.plugins.StoreSpec", site, libraries
     )
-    assert loaded & PLUGIN_MACHINERY <= {"pluggy", "importlib.metadata", "walogs.components.specs"}
+    assert loaded & PLUGIN_MACHINERY <= {"pluggy", "importlib.metadata", "walogs.assembly.specs"}
 
 
 def test_a_third_partys_codec_is_used_by_its_name_and_nothing_else_is_loaded(site: Site, libraries: Path) -> None:

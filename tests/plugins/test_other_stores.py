@@ -20,7 +20,7 @@ def others(site: Site, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None
     )
     made_store = "from walogs.defaults.local_store import LocalStore as Store\n"
     site.add("walogs-lmdb", {"lmdb": "gives_lmdb"}, gives_lmdb=module, lmdb_store=made_store)
-    monkeypatch.setattr("walogs.components.registry.current", site.registry())
+    monkeypatch.setattr("walogs.assembly.registry.current", site.registry())
 
 
 READING = ["cat", "info", "tail", "verify", "salvage", "repair", "backup", "append"]

@@ -11,9 +11,9 @@ import pytest
 import walogs
 from tests.plugins.site import CODEC, Site, codecs
 from walogs import ConfigError, PluginError
-from walogs.components import registry
-from walogs.components.entry_points import DeclaredPlugin
-from walogs.components.registry import BUILT_IN
+from walogs.assembly import registry
+from walogs.assembly.entry_points import DeclaredPlugin
+from walogs.assembly.registry import BUILT_IN
 from walogs.plugins import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
 
 # A name that is given

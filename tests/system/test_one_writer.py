@@ -221,7 +221,7 @@ def test_a_directory_where_the_lock_should_be_is_an_error_that_says_so(tmp_path:
 
 def interrupted_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("walogs.assembly.open_appendable", interrupt)
+        patch.setattr("walogs.assembly.opening.open_appendable", interrupt)
         with pytest.raises(KeyboardInterrupt):
             walogs.open(path)
 

@@ -7,9 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from walogs.assembly import source_of
-from walogs.components import registry
-from walogs.components.choice import store_of
+from walogs.assembly import registry
+from walogs.assembly.choice import store_of
+from walogs.assembly.opening import source_of
 from walogs.defaults.directory import LOCK
 from walogs.defaults.local_store import LocalStore
 from walogs.errors import LogNotFound

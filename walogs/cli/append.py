@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from walogs.assembly import open as open_log
+from walogs.assembly.config import WalConfig
+from walogs.assembly.opening import open as open_log
 from walogs.cli import show
 from walogs.cli.absence import refuse_among_others, what_is_left_told
 from walogs.cli.lines import append_json_lines, append_lines, open_lines
@@ -17,7 +18,6 @@ from walogs.cli.log_argument import LogArgument
 from walogs.cli.options import AsJson
 from walogs.cli.paths import typed_path
 from walogs.cli.status import DONE, complain
-from walogs.config import WalConfig
 
 NO_ENTRIES: Final = {"entries": 0, "first_lsn": None, "last_lsn": None}
 

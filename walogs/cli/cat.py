@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from walogs.assembly import reader as open_reader
+from walogs.assembly.opening import reader as open_reader
 from walogs.cli.absence import existing
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import print_lines

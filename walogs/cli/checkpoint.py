@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.cli import show
 from walogs.cli.absence import existing
 from walogs.cli.log_argument import LogArgument, NamedLog

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from walogs.assembly import registry
 from walogs.cli.entries import standard_output
 from walogs.cli.log_argument import offer
 from walogs.cli.plugins import list_commands
 from walogs.cli.root import app
 from walogs.cli.status import DONE
-from walogs.components import registry
 
 if TYPE_CHECKING:
-    from walogs.components.specs import Kind
+    from walogs.assembly.specs import Kind
 
 
 def completion(

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from walogs.assembly import registry
+from walogs.assembly.config import config_error
 from walogs.cli.numbers import FromOne
 from walogs.cli.options import AsJson
 from walogs.cli.paths import typed_path
 from walogs.cli.status import DONE, FAILED, printable
-from walogs.components import registry
-from walogs.config import config_error
 from walogs.errors import ConfigError, WalError
 from walogs.foundation.foreign import error_text
 from walogs.foundation.local_paths import local_path

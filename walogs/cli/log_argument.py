@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Ty
 
 from cyclopts import Parameter
 
-from walogs.assembly import source_of
+from walogs.assembly.config import WalConfig, overridden
+from walogs.assembly.opening import source_of
 from walogs.cli.absence import explain_absence
 from walogs.cli.next_moves import command_line
 from walogs.cli.paths import typed_path
 from walogs.cli.status import WrongUsage
-from walogs.config import WalConfig, overridden
 from walogs.defaults.exchanged import tell_names
 from walogs.errors import Corrupt
 from walogs.foundation.foreign import error_text

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from cyclopts import App, Parameter
 
+from walogs.assembly import registry
 from walogs.cli.options import AsJson
 from walogs.cli.output import print_text
 from walogs.cli.release import release
 from walogs.cli.status import DONE, FAILED, message_line, printable
-from walogs.components import registry
 from walogs.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from walogs.components.plugin import Plugin
-    from walogs.components.specs import Kind
+    from walogs.assembly.plugin import Plugin
+    from walogs.assembly.specs import Kind
 
 LISTED: Final[tuple[Kind, ...]] = ("store", "codec", "sync")
 """The kinds whose built-in names are listed too. The commands of walogs itself are not, since its help lists them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.cli import show
 from walogs.cli.lines import WORTH_A_BAR, is_watched, progress_bar
 from walogs.cli.log_argument import LogArgument, NamedLog

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from walogs.assembly import reader as open_reader
+from walogs.assembly.opening import reader as open_reader
 from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import print_lines
 from walogs.cli.log_argument import LogArgument

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.cli import show
 from walogs.cli.lines import progress_bar
 from walogs.cli.log_argument import LogArgument

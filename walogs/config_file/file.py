@@ -11,9 +11,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from walogs.assembly import open as open_log
-from walogs.components import registry
-from walogs.config import LOCAL_STORE, Overrides, WalConfig, config_error, overridden
+from walogs.assembly import registry
+from walogs.assembly.config import LOCAL_STORE, Overrides, WalConfig, config_error, overridden
+from walogs.assembly.opening import open as open_log
 from walogs.config_file.log import ComponentChoice, LogSettings, read_settings, without_prefix
 from walogs.config_file.tables import Problem, apply_environment, read
 from walogs.config_file.values import ABSENT, converter_for

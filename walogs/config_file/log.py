@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
-from walogs.components import registry
-from walogs.config import KEYS, LOCAL_STORE, WalConfig, refused
+from walogs.assembly import registry
+from walogs.assembly.config import KEYS, LOCAL_STORE, WalConfig, refused
 from walogs.config_file.tables import KINDS, LOG_KEYS, Component, Log, Origin, Problem, RawValue, bare, component_of
 from walogs.config_file.values import (
     ABSENT,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cattrs import Converter
 
-    from walogs.components.specs import Kind
+    from walogs.assembly.specs import Kind
 
 SizeOrNone: TypeAlias = Size | None
 TYPES: Final[dict[str, Any]] = {
@@ -45,7 +45,7 @@ TYPES: Final[dict[str, Any]] = {
     "verify": Any,
     "change_codec": bool,
 }
-"""The type of each key that chooses no component. `walogs.config.refused` decides which values of it are allowed."""
+"""The type of each key that chooses no component. `assembly.config.refused` decides which values of it are allowed."""
 DEFAULTS: Final[dict[str, Any]] = {key.name: key.default for key in fields(WalConfig)}
 ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 """The address of a store that keeps no local files. An address is not relative to the configuration file."""

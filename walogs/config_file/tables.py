@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from walogs.config import KEYS
+from walogs.assembly.config import KEYS
 from walogs.config_file.values import ABSENT
 from walogs.foundation.foreign import describe
 from walogs.foundation.local_paths import why_not_plain

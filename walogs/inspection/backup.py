@@ -11,8 +11,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.assembly import source_of
-from walogs.config import config_error, refuse_uncallable
+from walogs.assembly.config import config_error, refuse_uncallable
+from walogs.assembly.opening import source_of
 from walogs.defaults.local_store import DURABLE_MARK, LocalStore, segment_name
 from walogs.defaults.posix import sync_full
 from walogs.engine.extent_finder import completed_extent
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.assembly.config import ReadingOverrides, WalConfig
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd
     from walogs.formats.segment_format import SegmentHeader

@@ -18,8 +18,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from walogs.assembly import ENVIRONMENT, source_of
-from walogs.config import config_error
+from walogs.assembly.config import config_error
+from walogs.assembly.opening import ENVIRONMENT, source_of
 from walogs.defaults.exchanged import exchange_error, find_exchange
 from walogs.engine.extent_reader import context_of
 from walogs.engine.frame_reader import FrameReader, ReadFrame
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.assembly.config import ReadingOverrides, WalConfig
     from walogs.engine.log_source import Environment, LogSource
     from walogs.engine.recovery import RecoveredLog
     from walogs.formats.segment_format import SegmentHeader

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from walogs.assembly import source_of
+from walogs.assembly.opening import source_of
 from walogs.defaults.exchanged import renumber_by_headers
 from walogs.inspection.gaps import entries_of, intact_commits
 from walogs.types import Entry, Gap
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.assembly.config import ReadingOverrides, WalConfig
     from walogs.engine.log_source import LogSource
 
 

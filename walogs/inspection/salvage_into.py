@@ -12,9 +12,9 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from walogs.assembly import ENVIRONMENT, source_of
-from walogs.assembly import open as open_log
-from walogs.config import BATCH_SIZE_MAX, WalConfig
+from walogs.assembly.config import BATCH_SIZE_MAX, WalConfig
+from walogs.assembly.opening import ENVIRONMENT, source_of
+from walogs.assembly.opening import open as open_log
 from walogs.defaults.exchanged import renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.new_segments import RESERVE, salt, uuid_bytes
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.config import ReadingOverrides
+    from walogs.assembly.config import ReadingOverrides
     from walogs.engine.log_source import LogSource
     from walogs.handles.wal import Wal
 

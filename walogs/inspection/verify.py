@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from walogs.assembly import source_of
-from walogs.config import refuse_uncallable
+from walogs.assembly.config import refuse_uncallable
+from walogs.assembly.opening import source_of
 from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import read_durable_mark
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from walogs.config import ReadingOverrides, WalConfig
+    from walogs.assembly.config import ReadingOverrides, WalConfig
     from walogs.engine.log_source import LogSource
     from walogs.engine.recovery import RecoveredLog, Verify
     from walogs.inspection.gaps import Contents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from unittest import mock
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.testing.body_checks import BodyChecks
 from walogs.testing.codec_samples import sample
 from walogs.testing.contract import after_the_rest, must

@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from walogs.assembly import open as open_log
-from walogs.assembly import reader as open_reader
+from walogs.assembly.opening import open as open_log
+from walogs.assembly.opening import reader as open_reader
 from walogs.errors import Fenced, Locked
 from walogs.testing.contract import after_the_rest, must, must_not_raise, must_raise
 from walogs.testing.faults import SimulatedCrash

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, reporting, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from walogs.assembly import open as open_log
-from walogs.assembly import reader as open_reader
+from walogs.assembly.opening import open as open_log
+from walogs.assembly.opening import reader as open_reader
 from walogs.errors import Fenced, OutcomeUnknown, Poisoned, Unavailable
 from walogs.testing.contract import NotOffered, must
 from walogs.testing.faults import SimulatedCrash

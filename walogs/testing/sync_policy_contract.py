@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, get_args
 from unittest import mock
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.protocols import Durability, SyncDeadline, SyncKind, SyncPolicy, Unsynced
 from walogs.testing.contract import Contract, NotOffered, after_the_rest, is_text, must, must_not_raise, rests_on
 from walogs.testing.memory_disk import MemoryDisk

@@ -380,7 +380,7 @@ def test_a_set_up_that_was_killed_is_no_log_yet_and_is_finished(path: Path, left
 
 
 def test_the_name_comes_from_the_entry_point_with_its_options() -> None:
-    from walogs.components import registry
+    from walogs.assembly import registry
 
     spec = registry.spec("store", "sqlite")
     assert isinstance(spec, walogs.plugins.StoreSpec)

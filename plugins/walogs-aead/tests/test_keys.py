@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 import walogs
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs.protocols import FrameContext
 from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey
 

@@ -15,7 +15,7 @@ from tests.kit.forger import reheader
 from tests.kit.lives import live
 from tests.kit.logs import LogOnDisk, numbered
 from tests.kit.stores import LogFactory
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey
 from walogs_aead.options import Cipher
 

@@ -155,7 +155,7 @@ def test_one_observer_watches_several_logs_and_tells_them_apart(tmp_path: Path, 
 
 
 def test_the_name_comes_from_the_entry_point(tmp_path: Path) -> None:
-    from walogs.components import registry
+    from walogs.assembly import registry
 
     assert isinstance(registry.spec("observer", "otel"), walogs.plugins.ObserverSpec)
     assert registry.options("observer", "otel") is OtelOptions

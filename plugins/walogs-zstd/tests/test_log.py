@@ -12,7 +12,7 @@ from tests.kit import stores
 from tests.kit.lives import live
 from tests.kit.logs import LogOnDisk, frame_bytes, numbered, salt_of
 from tests.kit.stores import LogFactory
-from walogs.components import registry
+from walogs.assembly import registry
 from walogs_zstd import ZstdCodec, ZstdOptions
 
 TEXT = b"one tea, two milks; " * 20

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from cyclopts import Parameter
 
+from walogs.assembly.choice import component
+from walogs.assembly.config import WalConfig, config_error, overridden
 from walogs.cli.bench.entries import ENTRY_SIZE_MIN, differs
 from walogs.cli.bench.report import Circumstances, facts_of, lines_of
 from walogs.cli.bench.rows import OTHER_STEPS, Request, measure
@@ -26,8 +28,6 @@ from walogs.cli.output import print_text
 from walogs.cli.paths import typed_path
 from walogs.cli.release import release
 from walogs.cli.status import DONE, WrongUsage, printable
-from walogs.components.choice import component
-from walogs.config import WalConfig, config_error, overridden
 from walogs.defaults.directory import LOCK
 from walogs.defaults.local_store import DURABLE_MARK, LocalStore
 from walogs.defaults.mounts import file_system

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.cli.bench.bare import BareFile
 from walogs.cli.bench.entries import Check, Entries, differs
 from walogs.foundation.turns import TurnLock
@@ -21,7 +21,7 @@ from walogs.foundation.wakeups import held_lock, release
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from walogs.config import WalConfig
+    from walogs.assembly.config import WalConfig
     from walogs.handles.wal import Wal
 
 OTHER_STEPS: Final = 5

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.console import Console
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.cli.demo import flipped_bit, story, writer
 from walogs.cli.demo.facts import Damage, Demonstration, Kill, PowerCut
 from walogs.cli.options import AsJson

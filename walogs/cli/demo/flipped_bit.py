@@ -11,7 +11,7 @@ import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 from walogs.cli.demo.facts import FlippedBit, SqliteAnswer
 from walogs.errors import Corrupt
 from walogs.inspection.salvage import salvage

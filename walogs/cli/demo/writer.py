@@ -7,7 +7,7 @@ from importlib.resources import files
 from itertools import cycle
 from typing import Final
 
-from walogs.assembly import open as open_log
+from walogs.assembly.opening import open as open_log
 
 FILE_NAME: Final = "walogs/handles/wal.py"
 

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from walogs.assembly.choice import store_of
+from walogs.assembly.config import config_error
 from walogs.cli.absence import another_store, other_files
 from walogs.cli.doctor.diagnosis import Finding, Grade, findings, status_grade
 from walogs.cli.doctor.place import Place, observe_place
@@ -17,8 +19,6 @@ from walogs.cli.next_moves import command_line
 from walogs.cli.options import AsJson
 from walogs.cli.output import print_text
 from walogs.cli.status import DONE, FAILED, LOCKED, printable
-from walogs.components.choice import store_of
-from walogs.config import config_error
 from walogs.defaults.local_store import LocalStore
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import os
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from walogs.components.import_strings import import_object
-from walogs.config import config_error
+from walogs.assembly.config import config_error
+from walogs.assembly.import_strings import import_object
 from walogs.errors import PluginError, Reentered, WalError
 from walogs.foundation.foreign import describe, describe_error, error_text
 from walogs.foundation.lazy import lazy_import
@@ -19,10 +19,10 @@ from walogs.foundation.lazy import lazy_import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from walogs.components.entry_points import DeclaredPlugin
-    from walogs.components.plugin import Plugin
-    from walogs.components.resolver import Installation
-    from walogs.components.specs import Kind, Spec
+    from walogs.assembly.entry_points import DeclaredPlugin
+    from walogs.assembly.plugin import Plugin
+    from walogs.assembly.resolver import Installation
+    from walogs.assembly.specs import Kind, Spec
 
 BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
     # name: (factory, options, summary), as in a `Spec`
@@ -85,7 +85,7 @@ class Registry:
         if name not in BUILT_IN[kind]:
             return self._provider(kind, name)[0]
         with lazy_import:
-            from walogs.components.specs import SPECS
+            from walogs.assembly.specs import SPECS
 
         factory, options, summary = BUILT_IN[kind][name]
         return SPECS[kind](name, factory, options, summary=summary)
@@ -142,7 +142,7 @@ class Registry:
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Return every name of this kind, the built-in ones first. Loads every plugin, and leaves out broken ones."""
         with lazy_import:
-            from walogs.components.resolver import names
+            from walogs.assembly.resolver import names
 
         return (*BUILT_IN[kind], *names(kind, self.all_plugins()))
 
@@ -186,7 +186,7 @@ class Registry:
 
     def _refusal(self, kind: Kind, name: str, why: str) -> PluginError:
         with lazy_import:
-            from walogs.components.plugin import component_error
+            from walogs.assembly.plugin import component_error
 
         return component_error(kind, name, self._provider(kind, name)[1], why)
 
@@ -198,7 +198,7 @@ class Registry:
 
     def _installation(self) -> Installation:
         with lazy_import:
-            from walogs.components.resolver import Installation
+            from walogs.assembly.resolver import Installation
 
         return Installation(self._find, self._environ, BUILT_IN)
 

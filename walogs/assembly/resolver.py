@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from walogs.components import entry_points
-from walogs.components.plugin import Plugin, clash, load
-from walogs.config import config_error
+from walogs.assembly import entry_points
+from walogs.assembly.config import config_error
+from walogs.assembly.plugin import Plugin, clash, load
 from walogs.foundation.pip_command import pip_install
 from walogs.foundation.suggestions import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from walogs.components.entry_points import DeclaredPlugin
-    from walogs.components.specs import Kind, Spec
+    from walogs.assembly.entry_points import DeclaredPlugin
+    from walogs.assembly.specs import Kind, Spec
     from walogs.errors import ConfigError, PluginError
 
 PACKAGES: Final[Mapping[tuple[Kind, str], str]] = {

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from walogs.components import registry
-from walogs.components.choice import Problems, component, observers_of, store_of
-from walogs.config import (
+from walogs.assembly import registry
+from walogs.assembly.choice import Problems, component, observers_of, store_of
+from walogs.assembly.config import (
     OWN_KEYWORDS,
     Overrides,
     ReadingOverrides,

@@ -16,7 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from walogs.components.specs import CodecSpec, CommandSpec, Kind, ObserverSpec, StoreSpec, SyncPolicySpec
+    from walogs.assembly.specs import CodecSpec, CommandSpec, Kind, ObserverSpec, StoreSpec, SyncPolicySpec
 
 PROJECT: Final = "walogs"
 

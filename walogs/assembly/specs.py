@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from walogs.components.import_strings import is_import_string
+from walogs.assembly.import_strings import is_import_string
 from walogs.foundation.foreign import describe
 
 if TYPE_CHECKING:

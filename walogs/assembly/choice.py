@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from walogs.components import registry
-from walogs.config import config_error
+from walogs.assembly import registry
+from walogs.assembly.config import config_error
 from walogs.errors import ConfigError, PluginError
 from walogs.foundation.foreign import describe
 from walogs.foundation.local_paths import A_PATH, path_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from walogs.components.specs import Kind
+    from walogs.assembly.specs import Kind
     from walogs.events import Observer
 
 

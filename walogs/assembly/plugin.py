@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from walogs.components import hookspecs
-from walogs.components.entry_points import DISABLED
-from walogs.components.hookspecs import HOOKS, PROJECT
-from walogs.components.import_strings import import_object, is_dotted, is_import_string
-from walogs.components.specs import SPECS, Spec, plain, problems_of
+from walogs.assembly import hookspecs
+from walogs.assembly.entry_points import DISABLED
+from walogs.assembly.hookspecs import HOOKS, PROJECT
+from walogs.assembly.import_strings import import_object, is_dotted, is_import_string
+from walogs.assembly.specs import SPECS, Spec, plain, problems_of
 from walogs.errors import PluginError
 from walogs.foundation.foreign import describe, describe_error
 from walogs.foundation.suggestions import did_you_mean
@@ -20,8 +20,8 @@ from walogs.foundation.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from walogs.components.entry_points import DeclaredPlugin
-    from walogs.components.specs import Kind
+    from walogs.assembly.entry_points import DeclaredPlugin
+    from walogs.assembly.specs import Kind
 
 
 @dataclass(frozen=True, slots=True)

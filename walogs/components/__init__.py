@@ -1,1 +1,0 @@
-"""Components by name: the built-in ones, and those of plugins."""

@@ -193,7 +193,7 @@ class AppendableStore(SegmentStore, Protocol):
         """
         ...
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         """Overwrite everything from *offset* to the very end with zeros, also where it reads as zero.
 
         The zeros are durable after `sync`. Only recovery calls this. It needs no space, except on a file system that

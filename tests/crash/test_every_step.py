@@ -354,9 +354,9 @@ def test_the_durable_mark_is_gone_before_anything_is_cut_by_choice() -> None:
             super().drop_durable_mark()
             calls.append(f"drop, durably gone: {disk.durable(DURABLE_MARK) is None}")
 
-        def cut(self, number: int, offset: int) -> None:
-            calls.append("cut")
-            super().cut(number, offset)
+        def zero_from(self, number: int, offset: int) -> None:
+            calls.append("zero_from")
+            super().zero_from(number, offset)
 
         def write(self, number: int, offset: int, data: Buffer) -> None:
             calls.append("write")
@@ -366,4 +366,4 @@ def test_the_durable_mark_is_gone_before_anything_is_cut_by_choice() -> None:
         assert wal.recovery_report.verdict == "prefix"
         assert isinstance(wal.tail_state, walogs.TruncatedAt)
     assert calls[0] == "drop, durably gone: True"
-    assert "cut" in calls
+    assert "zero_from" in calls

@@ -149,17 +149,17 @@ def claimed(buffer: bytes, index: int, offset: int) -> int:
 
 
 def nothing_is_cut(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(MemoryStore, "cut", lambda self, number, offset: None)
+    patch.setattr(MemoryStore, "zero_from", lambda self, number, offset: None)
 
 
 def what_reads_as_zero_is_not_zeroed(patch: pytest.MonkeyPatch) -> None:
-    pristine = MemoryStore.cut
+    pristine = MemoryStore.zero_from
 
-    def cut(self: MemoryStore, number: int, offset: int) -> None:
+    def zero_from(self: MemoryStore, number: int, offset: int) -> None:
         if any(self.read(number, offset)):
             pristine(self, number, offset)
 
-    patch.setattr(MemoryStore, "cut", cut)
+    patch.setattr(MemoryStore, "zero_from", zero_from)
 
 
 def nothing_is_written_again(patch: pytest.MonkeyPatch) -> None:

@@ -95,15 +95,15 @@ def test_a_cut_writes_zeros_to_the_very_end_and_keeps_the_size(
 
     with monkeypatch.context() as patch:
         patch.setattr(local_store.os, "pwrite", noting)
-        store.cut(1, 700)
+        store.zero_from(1, 700)
     assert bytes(written) == bytes(700) + b"\1" * (10_512 - 700)  # also where it read as zero: the cache may lie
     assert content(store, FIRST) == HEADER + b"x" * 188 + bytes(10_512 - 700)
 
 
 def test_a_cut_at_the_end_changes_nothing(store: LocalStore) -> None:
     store.create(1, HEADER)
-    store.cut(1, 512)
-    store.cut(1, 600)
+    store.zero_from(1, 512)
+    store.zero_from(1, 600)
     assert content(store, FIRST) == HEADER
 
 

@@ -154,7 +154,7 @@ def test_no_verb_of_the_store_follows_a_symlinked_segment(store: LocalStore, tmp
         lambda: store.extend(1, 4096),
         lambda: store.write(1, 0, b"x"),
         lambda: store.sync(1, "data"),
-        lambda: store.cut(1, 0),
+        lambda: store.zero_from(1, 0),
         lambda: store.trim(1, 10),
     ]
     for verb in verbs:

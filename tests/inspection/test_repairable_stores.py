@@ -270,11 +270,11 @@ def test_where_there_is_no_room_for_a_copy_nothing_is_written_in_place() -> None
     store = on(MemoryDisk())
     store.set_aside(1, ASIDE)
     store.disk.room = store.disk.used
-    for act in (lambda: store.write(1, 0, b"other"), lambda: store.cut(1, 512), lambda: store.extend(1, 4096)):
+    for act in (lambda: store.write(1, 0, b"other"), lambda: store.zero_from(1, 512), lambda: store.extend(1, 4096)):
         with pytest.raises(walogs.NoSpace):
             act()
     assert (store.read(1), aside(store)) == (OLD, OLD)
     store.disk.room = None
-    store.cut(1, 512)
+    store.zero_from(1, 512)
     assert aside(store) == OLD
     assert store.read(1) != OLD

@@ -147,9 +147,9 @@ class Camera(MemoryStore):
         self.film.synced = max(self.film.synced, self.film.written)
         self.take()
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         self._take_halves(number, offset, bytes(self.size(number) - offset))
-        super().cut(number, offset)
+        super().zero_from(number, offset)
         self.take()
 
     def trim(self, number: int, size: int) -> None:

@@ -101,7 +101,7 @@ def test_a_frame_believed_because_its_bytes_fit_is_seen_when_planted(monkeypatch
 class ZeroesWhatReadsOtherwise(MemoryStore):
     """Recovery writes zeros only where the cache shows something else."""
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         for start in range(offset, self.size(number), SECTOR):
             end = min(start + SECTOR, self.size(number))
             if any(self.read(number, start, end)):
@@ -109,7 +109,7 @@ class ZeroesWhatReadsOtherwise(MemoryStore):
 
 
 class CutsNothing(MemoryStore):
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         pass
 
 
@@ -138,7 +138,7 @@ def test_what_follows_the_end_is_erased_before_the_first_append() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [ZeroesWhatReadsOtherwise, type("CutsNothing", (MemoryStore,), {"cut": lambda *_: None})]
+    "make", [ZeroesWhatReadsOtherwise, type("CutsNothing", (MemoryStore,), {"zero_from": lambda *_: None})]
 )
 def test_bytes_left_after_the_end_are_seen_when_planted(make: MakeStore) -> None:
     with pytest.raises(AssertionError, match="on the device, unseen"):
@@ -225,7 +225,7 @@ def test_an_append_behind_torn_bytes_is_seen_when_planted(monkeypatch: pytest.Mo
     take_over = takeover_module.take_over
 
     def go_on_behind_them(source: Any, store: Any, environment: Any, recovered: RecoveredLog) -> Any:
-        monkeypatch.setattr(store, "cut", lambda *_: None)
+        monkeypatch.setattr(store, "zero_from", lambda *_: None)
         takeover = take_over(source, store, environment, recovered)
         if recovered.bytes_end:
             takeover.active.end = (recovered.bytes_end + 7) & -8

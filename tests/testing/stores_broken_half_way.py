@@ -76,9 +76,9 @@ class SyncOfWhatItHasWritten(MemoryStore):
         self._dirty.add(number)
         super().write(number, offset, data)
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         self._dirty.add(number)
-        super().cut(number, offset)
+        super().zero_from(number, offset)
 
     def sync(self, number: int, kind: SyncKind) -> None:
         if number in self._dirty:
@@ -145,9 +145,9 @@ class TrimThatSwallows(MemoryStore):
 
 
 class CutThatSwallows(MemoryStore):
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         with contextlib.suppress(OSError):
-            super().cut(number, offset)
+            super().zero_from(number, offset)
 
 
 class RemoveThatSwallows(MemoryStore):

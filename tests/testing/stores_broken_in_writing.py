@@ -227,7 +227,7 @@ class WriteToTheNewestOnly(MemoryStore):
 
 
 class CutOfWhatIsNotZero(MemoryStore):
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         handle = self._open(number)
         shown = handle.read(0, handle.size)
         for start in range(offset, handle.size, 512):
@@ -237,14 +237,14 @@ class CutOfWhatIsNotZero(MemoryStore):
 
 
 class CutFromTheNextSector(MemoryStore):
-    def cut(self, number: int, offset: int) -> None:
-        super().cut(number, min(self.size(number), -(-offset // 512) * 512))
+    def zero_from(self, number: int, offset: int) -> None:
+        super().zero_from(number, min(self.size(number), -(-offset // 512) * 512))
 
 
 class CutByCopying(MemoryStore):
     """For which there must be room."""
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         whole = self.read(number)
         self.replace(number, [whole[:offset], bytes(len(whole) - offset)])
 
@@ -252,8 +252,8 @@ class CutByCopying(MemoryStore):
 class CutOfCleanPages(MemoryStore):
     """Zeros in the page cache, and nobody has said that they are to be written."""
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         handle = self._open(number)
         handle.sync()
-        super().cut(number, offset)
+        super().zero_from(number, offset)
         handle.inode._settle(random.Random(0), 0.0)

@@ -64,7 +64,7 @@ class TestContract:
             lambda: store.extend(7, 1),
             lambda: store.write(7, 0, b"x"),
             lambda: store.sync(7, "data"),
-            lambda: store.cut(7, 0),
+            lambda: store.zero_from(7, 0),
             lambda: store.trim(7, 0),
             lambda: store.peek(7, 0, 1),
             lambda: store.durable_prefix(7),
@@ -291,7 +291,7 @@ class TestWriting:
         store = with_segment()
         store.write(1, 512, frame(512, 512, b"A" * 5000))
         store.write(1, 60_000, b"far")
-        store.cut(1, 600)
+        store.zero_from(1, 600)
         assert store.read(1)[600:] == bytes(WINDOW - 600)
         store.sync(1, "full")
         assert {reopened(store.disk.clone(), seed).read(1)[600:] for seed in range(50)} == {bytes(WINDOW - 600)}
@@ -301,14 +301,14 @@ class TestWriting:
             store = with_segment()
             store.write(1, 512, frame(512, 512, b"A" * 5000))
             store.sync(1, "data")
-            store.cut(1, 512)
+            store.zero_from(1, 512)
             store.disk.arm(1, FAILED_SYNC, rng=random.Random(seed))
             with pytest.raises(OSError):
                 store.sync(1, "full")
             store = reopened(store.disk)
             store.acquire()
             assert store.read(1) == SEGMENT
-            store.cut(1, 512)
+            store.zero_from(1, 512)
             store.sync(1, "full")
             assert reopened(store.disk, seed).read(1) == SEGMENT
 

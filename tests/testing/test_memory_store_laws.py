@@ -104,7 +104,7 @@ class TestLaws:
             assert store.read(1, 512, 512 + len(first)) == first
         elif how == "cut":
             store.sync(1, "data")
-            store.cut(1, 512)
+            store.zero_from(1, 512)
         with pytest.raises(LawBroken, match="says that"):
             store.write(1, 512 + len(first), frame(512 + len(first), 512 + len(first)))
         assert store.read(1, 512 + len(first), 700) == bytes(188 - len(first))  # it had no effect
@@ -158,12 +158,12 @@ class TestLaws:
             store.create(number, SEGMENT)
         for number in (2, 3):
             store.write(number, 600, b"x")
-            store.cut(number, 600)
+            store.zero_from(number, 600)
             store.sync(number, "data")
         calls: list[Callable[[], object]] = [
             lambda: store.write(1, 600, b"x"),
             lambda: store.sync(1, "data"),
-            lambda: store.cut(1, 600),
+            lambda: store.zero_from(1, 600),
             lambda: store.extend(1, WINDOW),
         ]
         for call in calls:
@@ -180,7 +180,7 @@ class TestLaws:
             lambda: store.extend(1, 1),
             lambda: store.write(1, 600, b"x"),
             lambda: store.sync(1, "data"),
-            lambda: store.cut(1, 600),
+            lambda: store.zero_from(1, 600),
             lambda: store.trim(1, 600),
             lambda: store.write_durable_mark(durable_mark(1, 512), durable=True),
             store.drop_durable_mark,
@@ -212,14 +212,14 @@ class TestLaws:
             lambda: store.write(1, 512, b"x"),
             lambda: store.sync(1, "data"),
             lambda: store.extend(1, 2 * WINDOW),
-            lambda: store.cut(1, 512),
+            lambda: store.zero_from(1, 512),
         ]
         for call in calls:
             with pytest.raises(LawBroken, match="failed"):
                 call()
         store = reopened(store.disk)
         store.acquire()
-        store.cut(1, 512)
+        store.zero_from(1, 512)
         store.sync(1, "full")
 
     def test_the_laws_are_laid_down_when_they_are_not_wanted(self) -> None:

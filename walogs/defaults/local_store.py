@@ -304,8 +304,8 @@ class LocalStore:
         else:
             sync_full(self._file(number))
 
-    def cut(self, number: int, offset: int) -> None:
-        """See `AppendableStore.cut`."""
+    def zero_from(self, number: int, offset: int) -> None:
+        """See `AppendableStore.zero_from`."""
         fd = self._file(number)
         write_zeros(fd, offset, os.fstat(fd).st_size)
 

@@ -166,7 +166,7 @@ def take_over(
         rewritten_bytes = rewrite_unsynced_frames(source, store, recovered)
         if checkpoint is not None:
             write_rescued_checkpoint(store, active, checkpoint, scan.last_lsn + 1)
-        store.cut(header.number, active.end)
+        store.zero_from(header.number, active.end)
         store.sync(header.number, "full")
         active.synced = active.end
     is_written = write_durable_mark(store, active, scan.last_lsn, durable=True)

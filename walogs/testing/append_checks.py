@@ -1,4 +1,4 @@
-"""The checks of a store whose segments grow: extending, writing, syncing, cutting, trimming, and the durable mark."""
+"""The checks of a store whose segments grow: extend, write, sync, zero_from, trim, and the durable mark."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class AppendChecks(StorePlaces):
         "test_what_was_read_before_is_read_anew",
         "test_extend_adds_zeros",
         "test_write_puts_bytes_where_it_is_told",
-        "test_cut_zeroes_to_the_very_end",
+        "test_zero_from_reaches_the_very_end",
         "test_trim_keeps_the_front",
     )
     def test_a_reader_beside_sees_every_change(self) -> None:
@@ -202,7 +202,7 @@ class AppendChecks(StorePlaces):
             ("create()", lambda: None, whole),
             ("extend()", lambda: store.extend(1, WINDOW), grown),
             ("write()", lambda: store.write(1, 600, self.segment(SIZE, 1)), written),
-            ("cut()", lambda: store.cut(1, 5000), written[:5000] + bytes(WINDOW - 5000)),
+            ("zero_from()", lambda: store.zero_from(1, 5000), written[:5000] + bytes(WINDOW - 5000)),
             ("trim()", lambda: store.trim(1, 5000), written[:5000]),
         )
         for told, change, expected in steps:
@@ -249,30 +249,30 @@ class AppendChecks(StorePlaces):
 
     # Cutting and trimming
 
-    def test_cut_zeroes_to_the_very_end(self) -> None:
-        """`AppendableStore.cut`: "Overwrite everything from *offset* to the very end with zeros". Nothing else, and no
-        size."""
+    def test_zero_from_reaches_the_very_end(self) -> None:
+        """`AppendableStore.zero_from`: "Overwrite everything from *offset* to the very end with zeros". Nothing else
+        changes, and no size."""
         for offset in (512, 513, 4095, 4096, 5000, SIZE - 1, SIZE):
             place, store, whole = self.with_segment()
-            store.cut(1, offset)
+            store.zero_from(1, offset)
             store.sync(1, "full")
             expected = whole[:offset] + bytes(SIZE - offset)
-            must_hold(self.at(place), 1, expected, f"after cut(1, {offset}) of {SIZE} bytes")
+            must_hold(self.at(place), 1, expected, f"after zero_from(1, {offset}) of {SIZE} bytes")
 
-    @rests_on("test_cut_zeroes_to_the_very_end", "test_sync_makes_written_bytes_durable")
-    def test_cut_is_durable_after_sync(self) -> None:
-        """`AppendableStore.cut`: "durable after `sync`". A torn end that came back would be taken for entries."""
+    @rests_on("test_zero_from_reaches_the_very_end", "test_sync_makes_written_bytes_durable")
+    def test_zero_from_is_durable_after_sync(self) -> None:
+        """`AppendableStore.zero_from`: "durable after `sync`". A torn end that came back would be taken for entries."""
         for rng in self.crashes():
             place, store, whole = self.with_segment()
-            store.cut(1, 1000)
+            store.zero_from(1, 1000)
             store.sync(1, "full")
             self.crash(place, rng)
             beside = self.at(place)
-            must_hold(beside, 1, whole[:1000] + bytes(SIZE - 1000), "after cut(), sync() and a power cut")
+            must_hold(beside, 1, whole[:1000] + bytes(SIZE - 1000), "after zero_from(), sync() and a power cut")
 
-    @rests_on("test_cut_is_durable_after_sync", "test_sync_of_a_segment_of_another_process")
-    def test_a_cut_is_written_where_it_reads_as_zero(self) -> None:
-        """`AppendableStore.cut`: "also where it reads as zero".
+    @rests_on("test_zero_from_is_durable_after_sync", "test_sync_of_a_segment_of_another_process")
+    def test_zero_from_writes_where_it_reads_as_zero(self) -> None:
+        """`AppendableStore.zero_from`: "also where it reads as zero".
         After a failed sync the device may contain other bytes."""
         self.faulty("failed sync")
         for rng in self.crashes():
@@ -283,21 +283,23 @@ class AppendChecks(StorePlaces):
             again = self.appender(place)
             if again.read(1) != whole[:512] + bytes(SIZE - 512):
                 raise NotOffered("after a failed sync it reads what the device holds")
-            again.cut(1, 512)
+            again.zero_from(1, 512)
             again.sync(1, "full")
             self.crash(place, rng)
             beside = self.at(place)
-            must_hold(beside, 1, whole[:512] + bytes(SIZE - 512), "after a failed sync, cut(), sync() and a power cut")
+            must_hold(
+                beside, 1, whole[:512] + bytes(SIZE - 512), "after a failed sync, zero_from(), sync() and a power cut"
+            )
 
-    @rests_on("test_cut_zeroes_to_the_very_end")
-    def test_cut_needs_no_room(self) -> None:
-        """`AppendableStore.cut`: "It needs no space, except on a file system that copies on write." A full disk can be
-        opened."""
+    @rests_on("test_zero_from_reaches_the_very_end")
+    def test_zero_from_needs_no_room(self) -> None:
+        """`AppendableStore.zero_from`: "It needs no space, except on a file system that copies on write." A log on a
+        full disk can be opened."""
         place, store, whole = self.with_segment()
         self.room(place, 0)
-        must_not_raise("cut() with no room", store.cut, 1, 1000)
-        must_not_raise("sync() after cut() with no room", store.sync, 1, "full")
-        must_hold(store, 1, whole[:1000] + bytes(SIZE - 1000), "after cut() with no room")
+        must_not_raise("zero_from() with no room", store.zero_from, 1, 1000)
+        must_not_raise("sync() after zero_from() with no room", store.sync, 1, "full")
+        must_hold(store, 1, whole[:1000] + bytes(SIZE - 1000), "after zero_from() with no room")
 
     def test_trim_keeps_the_front(self) -> None:
         """`AppendableStore.trim`: "Shorten the segment to *size* bytes". Its end is what goes."""
@@ -351,7 +353,7 @@ class AppendChecks(StorePlaces):
             durable_mark = self.at_appendable(place).read_durable_mark()
             must(
                 durable_mark == self.segment(DURABLE_MARK_BYTES, 1),
-                "a durable durable mark did not survive a power cut",
+                "a durable mark that was written durably did not survive a power cut",
             )
 
     def test_writing_the_durable_mark_never_raises(self) -> None:

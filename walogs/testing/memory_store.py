@@ -182,7 +182,7 @@ class MemoryStore:
         with self._remembering_failure(number):
             self._open(number).sync(kind)
 
-    def cut(self, number: int, offset: int) -> None:
+    def zero_from(self, number: int, offset: int) -> None:
         """Write zeros from *offset* to the end of the file. They are durable after `sync`."""
         self._refuse_unlawful_change(number)
         handle = self._open_alone(number)

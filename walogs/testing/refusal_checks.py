@@ -47,7 +47,7 @@ class RefusalChecks(StorePlaces):
         "test_extend_adds_zeros",
         "test_extend_is_durable",
         "test_write_puts_bytes_where_it_is_told",
-        "test_cut_zeroes_to_the_very_end",
+        "test_zero_from_reaches_the_very_end",
         "test_trim_keeps_the_front",
         "test_trim_is_durable",
     )
@@ -209,8 +209,8 @@ class RefusalChecks(StorePlaces):
                 Change("extend()", lambda: store.extend(2, 2 * SIZE), {1: one, 2: grown}),
                 Change("trim()", lambda: store.trim(2, 1000), {1: one, 2: two[:1000]}),
                 Change(
-                    told="cut()",
-                    call=lambda: store.cut(2, 1000),
+                    told="zero_from()",
+                    call=lambda: store.zero_from(2, 1000),
                     segments={1: one, 2: two[:1000] + bytes(SIZE - 1000)},
                     is_durable=False,
                 ),

@@ -53,7 +53,7 @@ class RepairChecks(StorePlaces):
                 store = cast("RepairableStore", self.appender(place))
             store.write(2, 600, b"other bytes")
             store.extend(2, SIZE + 4096)
-            store.cut(2, 1000)
+            store.zero_from(2, 1000)
             store.trim(2, SIZE)
             store.sync(2, "full")
             when = "the next process has" if is_reopened else "this one has"

@@ -70,7 +70,7 @@ class SegmentChecks(StorePlaces):
         calls: dict[str, tuple[object, ...]] = {
             "write": (1, 0, b"x"),
             "extend": (1, 2 * SMALL),
-            "cut": (1, 100),
+            "zero_from": (1, 100),
             "trim": (1, 100),
             "sync": (1, "data"),
         }

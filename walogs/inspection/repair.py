@@ -33,7 +33,7 @@ from walogs.formats.segment_format import Kind
 from walogs.foundation.foreign import describe
 from walogs.inspection.gaps import contents_of
 from walogs.inspection.repair_plan import checkpoint_bytes, plan_repair, survey_damaged_log
-from walogs.inspection.survey import OBSERVATIONS_MAX
+from walogs.inspection.survey import EXAMINATIONS_MAX
 from walogs.inspection.verify import list_damage_in_place, pulse
 from walogs.protocols import RepairableStore
 from walogs.types import RepairReport
@@ -115,7 +115,7 @@ def repair_source(source: LogSource, keep: Keep | None, environment: Environment
 
 def report_if_it_opens(source: LogSource, began: float) -> RepairReport | None:
     """Return the report on a log that opens, without a lock. None if it does not, or if a writer keeps changing it."""
-    for _ in range(OBSERVATIONS_MAX):
+    for _ in range(EXAMINATIONS_MAX):
         before = pulse(source)
         try:
             return report_unchanged(source, examine(source, "full", "acked"), began, is_dry_run=False)
@@ -132,7 +132,7 @@ def preview(
 
     A writer at work can look like damage for a moment. So damage is reported only if nothing was written meanwhile.
     """
-    for _ in range(OBSERVATIONS_MAX):
+    for _ in range(EXAMINATIONS_MAX):
         before = pulse(source)
         try:
             report = examine_and_repair(source, store, keep, environment, began, is_dry_run=True)

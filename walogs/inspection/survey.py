@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from walogs.formats.segment_format import FrameHeader
     from walogs.inspection.scan import Piece
 
-OBSERVATIONS_MAX: Final = 20
-"""Observe a log at most this many times, if a writer changes it each time."""
+EXAMINATIONS_MAX: Final = 20
+"""Examine a log at most this many times, if a writer changes it each time."""
 
 
 class Break(NamedTuple):
@@ -360,7 +360,7 @@ def largest_first_lsn(source: LogSource, headers: dict[int, SegmentHeader]) -> i
 
 def current_first_lsn(source: LogSource) -> int:
     """Return the first LSN that can be read now, after a checkpoint. Raises `LogNotFound`: the log is gone."""
-    for _ in range(OBSERVATIONS_MAX):
+    for _ in range(EXAMINATIONS_MAX):
         numbers = source.store.segments()
         if not numbers:
             break

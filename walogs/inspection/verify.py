@@ -18,7 +18,7 @@ from walogs.engine.recovery import check_completed, examine, is_kept_fence
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound
 from walogs.foundation.lazy import lazy_import
 from walogs.inspection.gaps import contents_of
-from walogs.inspection.survey import OBSERVATIONS_MAX, Survey
+from walogs.inspection.survey import EXAMINATIONS_MAX, Survey
 from walogs.protocols import is_appendable
 from walogs.types import Finding, Verification
 
@@ -60,7 +60,7 @@ def verify_source(
         return verify_empty(source, began)
     refusal: Corrupt | None = None
     how: Verify = "last" if source.format.traits.has_seal and is_appendable(source.store) else "full"
-    for _ in range(OBSERVATIONS_MAX):
+    for _ in range(EXAMINATIONS_MAX):
         before = pulse(source)
         try:
             examined = examine(source, how, "acked")

@@ -98,12 +98,20 @@ def is_alive(pid: int) -> bool:
 
 def openers(status: os.stat_result) -> tuple[int, ...]:
     """Return the processes that have the file open. Only those are found whose open files this process may examine."""
-    return tuple(sorted({int(fd.parts[2]) for fd in Path("/proc").glob("[0-9]*/fd/*") if is_same(fd, status)}))
+    return tuple(sorted(pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if has_open(pid, status)))
 
 
-def is_same(fd: Path, status: os.stat_result) -> bool:
+def has_open(pid: int, status: os.stat_result) -> bool:
+    """Return whether the process has the file open. False if it has ended, or if this process may not look."""
     try:
-        there = fd.stat()
+        files = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return False
-    return (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
+    return any(is_same(f"/proc/{pid}/fd/{fd}", status) for fd in files)
+
+
+def is_same(path: str, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False

@@ -89,7 +89,7 @@ class Appender(threading.Thread):
         self._number = number
         self._tokens = TOKENS
         self.acknowledged: list[tuple[int, int]] = []
-        self.is_in_the_loop = threading.Event()
+        self.is_in_the_loop = False  # no Event: an interrupt inside its `set` leaves its lock taken
         self.is_over = False
         self.interrupts = 0
         self.end = ""
@@ -105,7 +105,7 @@ class Appender(threading.Thread):
     def _append_until_over(self) -> None:
         while not self.is_over:
             try:
-                self.is_in_the_loop.set()
+                self.is_in_the_loop = True
                 token = next(self._tokens)
                 lsn = self._wal.append(payload(token, self._number))
                 self.acknowledged.append((lsn, token))
@@ -119,7 +119,8 @@ def interrupt_threads(path: Path, rng: random.Random, ledger: Ledger, done: Coun
         appenders = [Appender(wal, number) for number in (1, 2, 3)]
         for appender in appenders:
             appender.start()
-            appender.is_in_the_loop.wait()
+            while not appender.is_in_the_loop:
+                time.sleep(0.001)
         until = time.monotonic() + 0.05
         while time.monotonic() < until and any(appender.is_alive() for appender in appenders):
             victim = rng.choice(appenders)

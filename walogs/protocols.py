@@ -8,11 +8,14 @@ what is true when it returns, and what is true if it raises. `walogs.testing` ha
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
+from walogs.errors import SegmentNotFound
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -23,9 +26,11 @@ __all__ = [
     "Durability",
     "ExclusiveCodec",
     "FrameContext",
+    "ReadAheadStore",
     "RepairableStore",
     "ReparameterizableCodec",
     "SegmentStore",
+    "SizeListingStore",
     "StoreCapabilities",
     "SyncDeadline",
     "SyncKind",
@@ -67,11 +72,15 @@ class StoreCapabilities:
     (G4).
 
     **segment_bytes_max** -- The size of the largest segment, in bytes. The engine begins the next segment before a
-    segment grows larger. A commit that does not fit any segment raises `EntryTooLarge`.
+    segment grows larger. A commit that does not fit any segment raises `EntryTooLarge`. The engine asks for this only
+    after `acquire()`, so that a store can learn it from its server.
 
     **persistence** -- Where the bytes are after create() or sync() has returned. `none`: in this process.
     `page-cache`: in the memory of the system, which a power cut clears. `disk`: on a device of one host. `replicated`:
     on several hosts. `open` refuses a sync policy that promises durable appends over the first two.
+
+    **number_gaps** -- Whether `create` takes every number that is free. False: it takes the first number of a log, 1,
+    and after that only the number after the highest that ever was. The engine asks for no more than that.
     """
 
     appendable: bool
@@ -81,6 +90,7 @@ class StoreCapabilities:
     exists_means_durable: bool
     segment_bytes_max: int
     persistence: Literal["none", "page-cache", "disk", "replicated"]
+    number_gaps: bool = False
 
 
 @runtime_checkable
@@ -89,6 +99,10 @@ class SegmentStore(Protocol):
 
     `segments`, `size` and `read` change nothing and need no `acquire()`. Any thread can call the reading methods at any
     time, also while another thread writes. Only one thread at a time calls the other methods.
+
+    A store behind a network ends every call by a deadline of its own, and tries again until then. `Unavailable` says
+    that it has given up. The engine calls only `create` again, a few times within a second. A method raises
+    `PermissionError` if the server refuses the credentials: then nothing has changed, and trying again is useless.
 
     After a fork, the child never uses the store object that it inherited. It reads through an object of its own.
     Nothing that the child does writes through the parent's object or frees the parent's lock, and neither does its exit
@@ -136,8 +150,11 @@ class SegmentStore(Protocol):
     def create(self, number: int, data: Buffer) -> None:
         """Create the segment with exactly these bytes, whole or not at all, and durable with its name on return.
 
+        The first number of a log is 1, and each new segment has the number after the highest. Another number is asked
+        for only if another writer has come between, or after that writer's segments were removed.
         Raise `SegmentExists` if the number is taken: nothing has changed. Raise `NoSpace` if there is no space: nothing
-        has changed. Raise `Unavailable` if the segment may be there or not. After any other exception, the engine calls
+        has changed. Raise `PermissionError` if the server refuses: nothing has changed. Raise `Unavailable` if the
+        segment may be there or not. After any other exception, the engine calls
         `size()`. If that raises `SegmentNotFound`, the segment was not created, and nothing has happened. `UnsafeStore`
         says that the place is no longer this writer's, and always poisons the log.
         """
@@ -148,7 +165,8 @@ class SegmentStore(Protocol):
 
         Ignore a number that is not there. The store removes the segments in any order, and if it raises, some of them
         may be gone. Each open also calls this once, with the segments that an interrupted checkpoint left, often with
-        none. The store then also removes whatever an interrupted `create` left behind. The cost must not grow with the
+        none. The store then also removes whatever an interrupted `create` left behind. A checkpoint of many immutable
+        segments makes several calls, so that an append need not wait for all of them. The cost must not grow with the
         number of segments that stay. `UnsafeStore` poisons the log, as in `create`.
         """
         ...
@@ -276,6 +294,67 @@ def segments_after(store: SegmentStore, number: int) -> Sequence[int]:
         return store.segments_after(number)
     numbers = store.segments()
     return numbers[bisect_right(numbers, number) :]
+
+
+@runtime_checkable
+class SizeListingStore(Protocol):
+    """A store that learns the sizes of all segments together with their numbers, as object storage does.
+
+    The member is optional: for a store without it, the engine calls `size()` for each segment.
+    """
+
+    def sizes(self) -> Mapping[int, int]:
+        """Return the size in bytes of each segment that `segments()` would list now, by its number."""
+        ...
+
+
+def sizes_of(store: SegmentStore, numbers: Sequence[int]) -> dict[int, int]:
+    """Return the sizes in bytes of these segments, as far as they are there."""
+    if isinstance(store, SizeListingStore):
+        sizes = store.sizes()
+        return {number: sizes[number] for number in numbers if number in sizes}
+    found = {}
+    for number in numbers:
+        with suppress(SegmentNotFound):
+            found[number] = store.size(number)
+    return found
+
+
+@runtime_checkable
+class ReadAheadStore(Protocol):
+    """A store that can read many segments faster together than one after the other, such as a store behind a network.
+
+    The member is optional: for a store without it, the engine calls `read()` for each segment.
+    """
+
+    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
+        """Yield (number, size, the bytes [0, *end*) as far as they go) for each of *numbers*, in this order.
+
+        The size is that of the whole segment, in bytes. None as *end* means the size. For a segment that is not there,
+        yield (number, 0, None). Raise what `read()` raises, when the segment's turn comes.
+
+        The store asks for several segments ahead of the one that it yields. It holds at most 64 MiB at a time, or one
+        segment if that is larger. The caller can stop at any item, and the generator is then closed or forgotten.
+        Several threads can each have one. This changes nothing and needs no `acquire()`.
+        """
+        ...
+
+
+def read_many(
+    store: SegmentStore, numbers: Sequence[int], end: int | None = None
+) -> Iterator[tuple[int, int, bytes | None]]:
+    """Yield what `ReadAheadStore.read_many` yields. For a store without it, read one segment at a time."""
+    if isinstance(store, ReadAheadStore):
+        yield from store.read_many(numbers, end)
+        return
+    for number in numbers:
+        try:
+            data = store.read(number, 0, end)
+            size = len(data) if end is None or len(data) < end else store.size(number)
+        except SegmentNotFound:
+            yield number, 0, None
+        else:
+            yield number, size, data
 
 
 class FrameContext(NamedTuple):

@@ -133,6 +133,8 @@ def test_an_open_that_times_out_raises_it_and_holds_nothing(shape: str, call: st
         wal.append(b"kept")
     store = make()
     setattr(store, call, never_answers)
+    if call == "segments" and shape == "immutable":
+        store.sizes = never_answers  # lists as well
     with pytest.raises(TimeoutError, match="5 seconds"):
         walogs.open(store=store)
     goes_on(make, [b"kept"])

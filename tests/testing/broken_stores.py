@@ -67,16 +67,20 @@ from tests.testing.stores_broken_in_reading import (
 from tests.testing.stores_broken_in_the_cloud import (
     ChainCreateThatOverwrites,
     ChainInOneBucket,
+    ChainListedBySixDigits,
     ChainThatAnswersToWrite,
     ChainThatClaimsToReuse,
     ChainThatKeepsTheCallersBuffer,
     ChainThatLagsBehind,
     ChainThatListsNothing,
     ChainThatLooksFirst,
+    ChainThatRemembersSizes,
     ChainThatShowsWhatItDoubts,
     ChainThatSwallows,
     ChainThatTimesOut,
     ChainThatTriesAgain,
+    ChainThatYieldsWhatComesFirst,
+    ChainWithOneReading,
     OneNameForAll,
 )
 from tests.testing.stores_broken_in_writing import (
@@ -224,6 +228,10 @@ BROKEN: Final[list[Broken]] = [
     in_cloud(ChainThatAnswersToWrite, "test_what_is_not_declared_raises"),
     in_cloud(ChainThatShowsWhatItDoubts, "test_its_capabilities_are_possible"),
     in_cloud(ChainThatLagsBehind, "test_the_listing_is_fresh"),
+    in_cloud(ChainListedBySixDigits, "test_numbers_with_gaps_are_listed_in_order"),
+    in_cloud(ChainThatRemembersSizes, "test_sizes_are_those_of_the_segments"),
+    in_cloud(ChainThatYieldsWhatComesFirst, "test_many_segments_are_read_in_the_order_asked_for"),
+    in_cloud(ChainWithOneReading, "test_a_reading_of_many_segments_can_stop_anywhere"),
     (ChainInOneBucket, "test_places_are_apart"),
 ]
 

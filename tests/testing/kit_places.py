@@ -32,6 +32,8 @@ CLOUD_FAULTS: Final = {
     "die": CloudFault("crash", only={"create", "remove"}),
     "EIO": CloudFault("unavailable", only={"create", "remove"}),
     "no answer": CloudFault("unavailable", only={"create"}),
+    "false conflict": CloudFault("exists"),
+    "late": CloudFault("late"),
     "failed read": CloudFault("unavailable", only={"segments", "size", "read"}),
 }
 
@@ -104,3 +106,5 @@ class InACloud(StoreContract):
 
     def disarm(self, place: Path) -> None:
         self.cloud(place).disarm()
+        while self.cloud(place).late:
+            self.cloud(place).deliver()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,39 @@ class ChainThatLagsBehind(MemoryImmutableStore):
 
     def segments(self) -> Sequence[int]:
         return [number for number in super().segments() if number not in self._unseen]
+
+
+class ChainListedBySixDigits(MemoryImmutableStore):
+    """Its names are in order up to the millionth segment."""
+
+    def segments(self) -> Sequence[int]:
+        return sorted(super().segments(), key=lambda number: f"{number:06d}")
+
+
+class ChainThatRemembersSizes(MemoryImmutableStore):
+    """What it has listed once is not listed again."""
+
+    def sizes(self) -> Mapping[int, int]:
+        self.listed: dict[int, int] = {**super().sizes(), **getattr(self, "listed", {})}
+        return self.listed
+
+
+class ChainThatYieldsWhatComesFirst(MemoryImmutableStore):
+    """Of many requests, a small answer arrives before a large one."""
+
+    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
+        yield from sorted(super().read_many(numbers, end), key=lambda item: item[1])
+
+
+class ChainWithOneReading(MemoryImmutableStore):
+    """A second reading ends the first one."""
+
+    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
+        self.reading = reading = object()
+        for item in super().read_many(numbers, end):
+            if self.reading is not reading:
+                return
+            yield item
 
 
 class ChainInOneBucket(InACloud):

@@ -95,10 +95,13 @@ def open_resolved(
     store = source.store
     refuse_weak_store(store, policy)
     started = time.monotonic()
-    refuse_other_codec(source, config)  # before the lock, so that a refused open leaves no file behind
+    has_lock = store.capabilities.exclusion == "lock"
+    if has_lock:  # a store without one tells the codec when the log is examined, before anything is created
+        refuse_other_codec(source, config)  # before the lock, so that a refused open leaves no file behind
     store.acquire()
     try:
-        refuse_other_codec(source, config)  # again, because the writer that held the lock may have rotated since
+        if has_lock:
+            refuse_other_codec(source, config)  # again, because the writer that held the lock may have rotated since
         writer, report = recover(source, config, policy, observers, environment, started)
     except BaseException:
         store.close()
@@ -134,7 +137,7 @@ def recover(
     """Take over a log whose store was acquired, and return its writer and the report of the recovery."""
     store = source.store
     if not is_appendable(store):
-        fenced = open_immutable(source, environment, config.verify, config.recovery)
+        fenced = open_immutable(source, environment, config.verify, config.recovery, change_codec=config.change_codec)
         writer = ImmutableSegmentWriter(source, environment, fenced)
         return writer, report_takeover(source, fenced, time.monotonic() - started)
     written = store if observers is None else observers.store(store)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from walogs.defaults.local_store import LocalStore
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound, UnsupportedFormat, WalError
 from walogs.formats.segment_format import Malformed
 from walogs.protocols import is_appendable
@@ -81,6 +82,7 @@ def number_left_for(moved: Mapping[int, int], file: int) -> int:
 
 def numbers_in_headers(source: LogSource, numbers: Sequence[int]) -> dict[int, int]:
     """Return, by the number in each file's name, the number in its header. Only for intact headers of this log."""
+    source = read_ahead(source, numbers, source.format.traits.header_bytes)
     headers = {number: header for number in numbers if (header := read_header(source, number)) is not None}
     if not headers:
         return {}

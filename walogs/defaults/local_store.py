@@ -73,6 +73,7 @@ class LocalStore:
         exists_means_durable=False,
         segment_bytes_max=(1 << 63) - 1,
         persistence="disk",
+        number_gaps=True,
     )
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -10,6 +10,7 @@ from walogs.engine.recovery import header_in, last_frame
 from walogs.engine.segment_scan import SegmentScan
 from walogs.engine.segments import accepted_seal
 from walogs.engine.verdict import end_problem, link_problem
+from walogs.engine.whole_segments import read_ahead
 from walogs.formats.segment_format import RUN_BYTES, RunIndex
 from walogs.protocols import is_appendable
 
@@ -36,28 +37,40 @@ class ExtentFinder:
         """Places in the newest segment where a reading can begin."""
         self._places_in: SegmentHeader | None = None
 
-    def extents(self, readable: ReadableEnd, lsn: int, end: int, *, to_end: bool) -> Iterator[Extent]:
-        """Yield the segments that hold [lsn, end), each as far as it can be read.
+    def extents(self, readable: ReadableEnd, lsn: int, end: int, *, to_end: bool) -> Iterator[tuple[LogSource, Extent]]:
+        """Yield the segments that hold [lsn, end), each as far as it can be read, and the source to read it through.
 
         With *to_end*, yield also the segments without an entry that follow, and read the bytes after the last entry.
         What was appended after *readable* was observed is left out. Raises TRANSIENT_ERRORS.
         """
-        numbers = readable.numbers
         to_end = to_end and end == readable.last_lsn + 1
-        at = bisect_left(numbers, lsn, key=lambda number: self._header(readable, number).first_lsn)
-        # If a segment begins at *lsn*, *at* is the oldest such segment, so that an empty one is not skipped.
-        if at == len(numbers) or self._header(readable, numbers[at]).first_lsn > lsn:
-            at = max(at - 1, 0)
-        for number in numbers[at:]:
+        numbers = self._numbers_of(readable, lsn, end)
+        source = read_ahead(self._source, numbers)
+        for number in numbers:
             if number == readable.newest.number:
                 extent = self._newest_extent(readable, to_end=to_end)
             else:
-                extent = self._completed_extent(readable, number)
+                extent = self._completed_extent(source, readable, number)
             if extent.header.first_lsn >= end and not to_end:
                 return
             has_frames = extent.end > self._source.format.traits.header_bytes
             if extent.last_lsn >= max(extent.header.first_lsn, lsn) or (extent.is_walked_out and has_frames):
-                yield extent
+                yield source, extent
+
+    def _numbers_of(self, readable: ReadableEnd, lsn: int, end: int) -> range:
+        """Return the numbers of the segments that hold [lsn, end)."""
+        numbers, source = readable.numbers, self._source
+
+        def first_lsn(number: int) -> int:
+            return self._header(source, readable, number).first_lsn
+
+        at = bisect_left(numbers, lsn, key=first_lsn)
+        # If a segment begins at *lsn*, *at* is the oldest such segment, so that an empty one is not skipped.
+        if at == len(numbers) or first_lsn(numbers[at]) > lsn:
+            at = max(at - 1, 0)
+        if end > readable.last_lsn or is_appendable(source.store):
+            return numbers[at:]  # segments that come after the range cost nothing, unless they are fetched ahead
+        return numbers[at : bisect_left(numbers, end, key=first_lsn)]
 
     def add_place(self, readable: ReadableEnd) -> None:
         """Remember this end of the newest segment, if it is far enough from the last place in it."""
@@ -83,23 +96,23 @@ class ExtentFinder:
             is_walked_out=to_end,
         )
 
-    def _completed_extent(self, readable: ReadableEnd, number: int) -> Extent:
+    def _completed_extent(self, source: LogSource, readable: ReadableEnd, number: int) -> Extent:
         extent = self._completed.get(number)
         if extent is None:
-            header, successor = self._header(readable, number), self._header(readable, number + 1)
-            extent = completed_extent(self._source, header, successor)
+            header, successor = self._header(source, readable, number), self._header(source, readable, number + 1)
+            extent = completed_extent(source, header, successor)
             if len(self._completed) >= HEADERS_KEPT:
                 self._completed.clear()
             self._completed[number] = extent
         return extent
 
-    def _header(self, readable: ReadableEnd, number: int) -> SegmentHeader:
+    def _header(self, source: LogSource, readable: ReadableEnd, number: int) -> SegmentHeader:
         header = self._headers.get(number)
         if header is None:
             if len(self._headers) >= HEADERS_KEPT:
                 self._headers.clear()
             older = range(readable.numbers.start, number)
-            header = self._headers[number] = header_in(self._source, older, number, readable.log_first_lsn)
+            header = self._headers[number] = header_in(source, older, number, readable.log_first_lsn)
         return header
 
 

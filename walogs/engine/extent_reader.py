@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
 from walogs.engine.segments import read_seal
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import FrameHeader, Malformed, RunIndex, SegmentHeader, StopReason
@@ -18,7 +19,7 @@ from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
@@ -69,7 +70,24 @@ class ExtentReader:
         self._source = source
         self._log_first_lsn = log_first_lsn
         self._seals: dict[int, RunIndex] = {}
-        self.closed = False
+        self._closings: list[None] = []
+        """Empty until the log is closed. Readers of one log share it."""
+
+    def over(self, source: LogSource) -> ExtentReader:
+        """Return a reader of the same log that reads through *source*. It is closed together with this one."""
+        if source is self._source:
+            return self
+        other = ExtentReader(source, self._log_first_lsn)
+        other._closings = self._closings
+        return other
+
+    def reading_ahead(self, numbers: Sequence[int]) -> ExtentReader:
+        """Return a reader of the same log, for one reading of these segments in this order."""
+        return self.over(read_ahead(self._source, numbers))
+
+    def close(self) -> None:
+        """Let every reading end with `Closed`."""
+        self._closings.append(None)
 
     def entries(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, list[bytes]]]:
         """Yield (first LSN, LSN after the last, entries), in order, for the entries of [start, stop)."""
@@ -121,7 +139,7 @@ class ExtentReader:
         """Yield (first LSN, entries) of whatever was checked together and holds entries of [start, stop)."""
         codec = self._source.codec_of(extent.header)
         for frames in self._frames(extent, start, stop):
-            if self.closed:
+            if self._closings:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
                 if codec.identity:

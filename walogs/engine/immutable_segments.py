@@ -13,14 +13,14 @@ Rules. Each has been broken by a log that lost entries:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from walogs.engine.encoding import encode_body, store_body
 from walogs.engine.new_segments import complete_no_space, put_segment
 from walogs.engine.recovery import is_kept
 from walogs.engine.segments import completed_by_creation, count_superseded
 from walogs.engine.writer import NEXT_MOVE, WriterState
-from walogs.errors import EntryTooLarge, Fenced, NoSpace
+from walogs.errors import EntryTooLarge, Fenced, NoSpace, UnsafeStore
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from walogs.engine.segments import ActiveSegment
     from walogs.engine.takeover import Takeover
     from walogs.formats.segment_format import SegmentHeader
+
+REMOVED_AT_ONCE: Final = 100
+"""A checkpoint asks a store to remove at most so many segments in one call. Stores delete in requests of up to 1,000
+keys, and an append may wait for one such call."""
 
 
 class ImmutableSegmentWriter(WriterState):
@@ -104,9 +108,10 @@ class ImmutableSegmentWriter(WriterState):
         self._in_flight = True
         try:
             created = put_segment(self._source.store, self._sleep, header.number, data)
-        except NoSpace as error:
+        except (NoSpace, PermissionError) as error:
             self._in_flight = False
-            complete_no_space(error, self._source.store, header.number)
+            if isinstance(error, NoSpace):
+                complete_no_space(error, self._source.store, header.number)
             raise
         except BaseException as error:
             self._raise_outcome_unknown(error, what, first_lsn, last_lsn if first_lsn is not None else None)
@@ -132,7 +137,10 @@ class ImmutableSegmentWriter(WriterState):
     # Checkpointing
 
     def checkpoint(self, lsn: int) -> int:
-        """Remove the segments that hold nothing after *lsn*, and return how many (G11). The newest is never removed."""
+        """Give up the segments that hold nothing after *lsn*, and return how many (G11). The newest is never removed.
+
+        The new first LSN is durable on return. If `has_leftovers` is then true, not all of them are removed yet.
+        """
         self.refuse_if_poisoned()
         count = count_superseded(self.completed[:-1], lsn)
         removable = tuple(s.header.number for s in self.completed[:count] if not is_kept(self._source, s.header))
@@ -152,10 +160,27 @@ class ImmutableSegmentWriter(WriterState):
             self.completed = self.completed[count:]
         else:
             removable = ()
-        if self._leftover:
-            self._source.store.remove(self._leftover)
-            self._leftover = ()
+        self.remove_leftovers()
         return len(removable)
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether segments below the first LSN still have to be removed."""
+        return bool(self._leftover)
+
+    def remove_leftovers(self) -> None:
+        """Remove at most REMOVED_AT_ONCE of the segments that a checkpoint has given up.
+
+        There can be many, and appends wait during this call. So the caller lets go of the mutex between two calls.
+        """
+        self.refuse_if_poisoned()
+        if self._leftover:
+            try:
+                self._source.store.remove(self._leftover[:REMOVED_AT_ONCE])
+            except UnsafeStore as error:
+                self._poison = error
+                raise self.refusal() from error
+            self._leftover = self._leftover[REMOVED_AT_ONCE:]
 
     def close(self) -> None:
         """Do nothing: no entry is ever pending."""

@@ -86,16 +86,16 @@ class LogView:
         failures, is_done, last = 0, lsn > end or (lsn == end and not to_end), max(lsn, end - 1)
         while not is_done:
             try:
-                for extent in self._finder.extents(self.readable, min(lsn, last), end, to_end=to_end):
-                    beginning = self._beginning(extent.header)
-                    for first_lsn, next_lsn, item in read(self._reader, extent, lsn, end):
+                for source, extent in self._finder.extents(self.readable, min(lsn, last), end, to_end=to_end):
+                    beginning = self._beginning(source, extent.header)
+                    for first_lsn, next_lsn, item in read(self._reader.over(source), extent, lsn, end):
                         self.refuse_closed()
                         self.refuse_cut_since(cuts)
                         self._refuse_gap(extent, lsn, first_lsn)
                         lsn, doubt, failures = next_lsn, None, 0
                         self._remember(LastReturned(min(next_lsn, end) - 1, extent.header, beginning))
                         yield item
-                    if self._beginning(extent.header) != beginning:
+                    if self._beginning(source, extent.header) != beginning:
                         raise self._source.corrupt("it begins with another frame now", extent.header.number)
                 if lsn < end:
                     raise self._source.corrupt("there were more entries when this iteration began", None, None, lsn)
@@ -119,9 +119,9 @@ class LogView:
             why = f"entry {first_lsn} comes where {lsn} belongs"
             raise self._source.corrupt(why, extent.header.number, None, lsn)
 
-    def _beginning(self, segment: SegmentHeader) -> bytes:
+    def _beginning(self, source: LogSource, segment: SegmentHeader) -> bytes:
         """Return `beginning_of` this segment. Raise `Corrupt` if it was another when an entry of it was returned."""
-        found, last = beginning_of(self._source, segment), self._last_returned
+        found, last = beginning_of(source, segment), self._last_returned
         if last is not None and last.segment == segment and last.beginning != found:
             raise self._source.corrupt("it begins with another frame now", segment.number)
         return found

@@ -139,8 +139,8 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
     """Create an immutable segment. Return whether it is there with these bytes; False means that another writer's is.
 
     "Exists" can be the answer to an earlier attempt of this call, whose own answer was lost. The segment is therefore
-    read back before it is taken for another writer's: the salt in its header tells whose it is. Raises `NoSpace` if
-    nothing was written, and `Unavailable` if it remains unknown whether the segment is there.
+    read back before it is taken for another writer's: the salt in its header tells whose it is. Raises `NoSpace` or
+    `PermissionError` if nothing was written, and `Unavailable` if it remains unknown whether the segment is there.
     """
     wait, may_arrive_late = iter(RETRY_SECONDS), False
     while True:
@@ -148,7 +148,7 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
         try:
             store.create(number, data)
             return True
-        except NoSpace as error:
+        except (NoSpace, PermissionError) as error:
             if not may_arrive_late:
                 raise
             failure = error  # this attempt wrote nothing; an earlier one may still arrive

@@ -14,6 +14,7 @@ from walogs.engine.readable_segments import with_remaining_segments, with_segmen
 from walogs.engine.recovery import header_in, refuse_unlike_durable_mark
 from walogs.engine.segment_scan import TailScan, first_lsn_in_checkpoint
 from walogs.engine.verdict import durable_mark_problem
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, Unavailable
 from walogs.formats.segment_format import StopReason
 from walogs.protocols import is_appendable, segments_after
@@ -116,6 +117,7 @@ def observe_once(
     numbers = tuple(source.store.segments()) if known is None or from_start else numbers_since(source, known)
     if not numbers:
         raise none_there(source, durable_mark)
+    source = read_ahead(source, numbers[-1:])
     newest = header_in(source, numbers, numbers[-1])
     if known is not None and known.newest.log_id != newest.log_id:
         if not from_start:

@@ -72,14 +72,6 @@ def is_there(source: LogSource, number: int) -> bool:
     return True
 
 
-def size_or_zero(source: LogSource, number: int) -> int:
-    """Return the size of that segment in bytes, or 0 if a checkpoint has just removed it."""
-    try:
-        return source.store.size(number)
-    except SegmentNotFound:
-        return 0
-
-
 def first_lsn_if_intact(source: LogSource, number: int) -> int:
     """Return the first LSN of that segment, or 0 if it was removed or its header is damaged."""
     try:

@@ -21,12 +21,13 @@ from walogs.engine.segments import (
     read_seal,
 )
 from walogs.engine.verdict import durable_mark_problem, end_problem, link_problem
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import SegmentNotFound, WalError
 from walogs.formats.crc32 import crc32
-from walogs.protocols import authenticates, is_appendable
+from walogs.protocols import SizeListingStore, authenticates, is_appendable, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.errors import Corrupt
@@ -42,8 +43,8 @@ class RecoveredLog(NamedTuple):
     newest: SegmentScan
     completed: tuple[CompletedSegment, ...]
     """The older segments down to the first LSN, ascending."""
-    below_first_lsn: tuple[int, ...]
-    """The numbers of the segments below the first LSN, which an interrupted checkpoint has left."""
+    leftovers: tuple[int, ...]
+    """The numbers of the segments below the first LSN that an interrupted checkpoint has left. An open removes them."""
     log_first_lsn: int
     is_first_lsn_rescued: bool
     """Whether the first LSN is known only from a CHECKPOINT frame behind the place where the log will be cut."""
@@ -82,13 +83,17 @@ def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog 
     `UnsupportedFormat`. Raises `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if
     another writer removes a segment meanwhile, in a store that fences: then call this again.
     """
-    numbers = source.store.segments()
+    store = source.store
+    sizes = store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+    numbers = store.segments() if sizes is None else sorted(sizes)
     durable_mark = read_durable_mark(source)
     if not numbers:
         why = durable_mark_problem(durable_mark, None, 0, None)
         if why is not None:
             raise source.corrupt(f"{why}. If the log was removed on purpose, remove its DURABLE file as well")
         return None
+    heads = source.format.traits.header_bytes if verify == "last" else None
+    source = read_ahead(source, numbers[::-1], heads)
     header = header_in(source, numbers, numbers[-1])
     newest = SegmentScan(source, header, source.store.size(header.number))
     rest = TailScan(source, header, newest.end, newest.size)
@@ -101,7 +106,7 @@ def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog 
     return RecoveredLog(
         newest=newest,
         completed=tuple(completed),
-        below_first_lsn=tuple(below),
+        leftovers=find_leftovers(source, below, sizes),
         log_first_lsn=log_first_lsn,
         is_first_lsn_rescued=rest.log_first_lsn > newest.log_first_lsn,
         synced=min(ending.synced, newest.end),
@@ -205,14 +210,16 @@ def is_kept(source: LogSource, header: SegmentHeader) -> bool:
     return header.is_fence and source.store.capabilities.numbers_reused
 
 
-def is_kept_fence(source: LogSource, number: int) -> bool:
-    """Return `is_kept` for a segment whose header has not been read yet."""
+def find_leftovers(source: LogSource, below: Sequence[int], sizes: Mapping[int, int] | None) -> tuple[int, ...]:
+    """Return which of the segments *below* the first LSN are left from an interrupted checkpoint.
+
+    Their headers are not read, since there can be many. In a store where FENCEs stay, every segment that is only a
+    header stays. A few of those are CHECKPOINTs, which harm nothing. *sizes* are those of all segments, if known.
+    """
     if is_appendable(source.store) or not source.store.capabilities.numbers_reused:
-        return False
-    try:
-        return is_kept(source, source.header(number))
-    except SegmentNotFound:
-        return True
+        return tuple(below)
+    known = sizes if sizes is not None else sizes_of(source.store, below)
+    return tuple(number for number in below if known.get(number, 0) > source.format.traits.header_bytes)
 
 
 def gap_before(source: LogSource, successor: SegmentHeader, log_first_lsn: int, older: Sequence[int]) -> Corrupt:

@@ -28,8 +28,9 @@ class Snapshot:
 
     def entries(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         """Yield (LSN, data) for each entry of [start, stop)."""
+        reader = self._reading_ahead(start, stop)
         for extent in self.extents(start, stop):
-            for first_lsn, _, entries in self._reader.entries(extent, start, stop):
+            for first_lsn, _, entries in reader.entries(extent, start, stop):
                 yield from enumerate(entries, first_lsn)
 
     def entry(self, lsn: int) -> bytes | None:
@@ -40,9 +41,18 @@ class Snapshot:
 
     def commits(self, start: int, stop: int) -> Iterator[Commit]:
         """Yield every commit that holds an entry of [start, stop), with all of its LSNs."""
+        reader = self._reading_ahead(start, stop)
         for extent in self.extents(start, stop):
-            for _, _, commit in self._reader.commits(extent, start, stop):
+            for _, _, commit in reader.commits(extent, start, stop):
                 yield commit
+
+    def _reading_ahead(self, start: int, stop: int) -> ExtentReader:
+        """Return a reader that fetches the segments with [start, stop) ahead, if they are immutable."""
+        if self._active is not None:  # only a store that appends has an active segment
+            return self._reader
+        first, after = (position_of(self._completed, lsn, self._count) for lsn in (start, stop))
+        numbers = [segment.header.number for segment in self._completed[first : min(after + 1, self._count)]]
+        return self._reader.reading_ahead(numbers)
 
     def extents(self, start: int, stop: int) -> Iterator[Extent]:
         """Yield the extents that hold [start, stop), in order. Raise `Checkpointed` or `Corrupt` if one is missing."""

@@ -23,10 +23,11 @@ from walogs.engine.new_segments import (
     put_segment,
     uuid_bytes,
 )
-from walogs.engine.recovery import examine, is_kept_fence
+from walogs.engine.recovery import examine
 from walogs.engine.segments import ActiveSegment, completed_by_creation, completed_by_scan
 from walogs.errors import NoSpace, SegmentNotFound, Unavailable
 from walogs.formats import durable_mark as durable_mark_bytes
+from walogs.protocols import segments_after
 
 if TYPE_CHECKING:
     from walogs.engine.ending import Mode
@@ -172,7 +173,7 @@ def take_over(
     is_written = write_durable_mark(store, active, scan.last_lsn, durable=True)
     if not is_written and recovered.claims_clean_close:
         store.drop_durable_mark()  # a "closed" that stays behind would vouch for everything written from now on
-    store.remove(recovered.below_first_lsn)
+    store.remove(recovered.leftovers)
     return Takeover(
         recovered=recovered,
         headers=headers,
@@ -181,7 +182,7 @@ def take_over(
         completed=recovered.completed,
         active=active,
         rewritten_bytes=rewritten_bytes,
-        removed_segments=len(recovered.below_first_lsn),
+        removed_segments=len(recovered.leftovers),
     )
 
 
@@ -254,17 +255,21 @@ def write_durable_mark(
 # Immutable-segment stores
 
 
-def open_immutable(source: LogSource, environment: Environment, verify: Verify, mode: Mode) -> Takeover[None]:
+def open_immutable(
+    source: LogSource, environment: Environment, verify: Verify, mode: Mode, *, change_codec: bool
+) -> Takeover[None]:
     """Recover a log and take it over, or create it, by creating a FENCE above all segments.
 
     If a checkpoint removes what is being read, or another writer comes between, this begins again. It then reads only
-    what is new, so that it overtakes a writer that never pauses. Raises what `examine` raises; `Unavailable` if other
-    writers keep coming between.
+    what is new, so that it overtakes a writer that never pauses. Raises what `examine` raises; `UnsupportedFormat` if
+    the log has another codec and *change_codec* is false; `Unavailable` if other writers keep coming between.
     """
     recovered: RecoveredLog | None = None
     for _ in range(FENCE_ATTEMPTS_MAX):
         try:
             recovered = examine(source, verify, mode, recovered)
+            if recovered is not None and not change_codec:
+                source.refuse_other_codec(recovered.newest.header)
             takeover = take_over_by_fence(source, environment, recovered)
         except SegmentNotFound:
             continue
@@ -304,11 +309,10 @@ def take_over_by_fence(
     )
     if not put_segment(store, environment.sleep, number, form.encode_header(header, source.codec)):
         return None
-    if store.segments()[-1] != number:
+    if segments_after(store, number):
         return None
-    below_first_lsn = recovered.below_first_lsn if recovered is not None else ()
-    leftover = tuple(number for number in below_first_lsn if not is_kept_fence(source, number))
-    store.remove(leftover)
+    leftovers = recovered.leftovers if recovered is not None else ()
+    store.remove(leftovers)
     fence = completed_by_creation(header, entries=0, size=form.traits.header_bytes, link=link)
     return Takeover(
         recovered=recovered,
@@ -318,5 +322,5 @@ def take_over_by_fence(
         completed=(*older, fence),
         active=None,
         rewritten_bytes=0,
-        removed_segments=len(leftover),
+        removed_segments=len(leftovers),
     )

@@ -59,6 +59,14 @@ class WriterState:
         self.completed = list(takeover.completed)
 
     @property
+    def has_leftovers(self) -> bool:
+        """Whether the caller of `checkpoint` has to call `remove_leftovers`. An appendable store needs no such call."""
+        return False
+
+    def remove_leftovers(self) -> None:
+        """Remove some more of the segments that a checkpoint has given up."""
+
+    @property
     def is_poisoned(self) -> bool:
         """Whether the handle refuses to write, because it is not known what is on the disk."""
         return self._in_flight or self._poison is not None

@@ -10,7 +10,7 @@ import os
 import warnings
 import weakref
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from walogs.engine.extent_reader import ExtentReader
@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+BETWEEN_TURNS_SECONDS: Final = 0.001
+"""A checkpoint pauses so long between two calls of the store. A mutex that is taken again at once is seldom handed
+over."""
 
 
 class Limits(NamedTuple):
@@ -189,7 +194,11 @@ class Wal:
         Raise `OSError` if a removal fails: the handle stays usable, and the next checkpoint or open finishes the
         removal. Raise `TypeError` if *lsn* is no whole number: nothing was removed.
         """
-        return self._in_turn(self._writer.checkpoint, check_number(lsn, "lsn"))
+        removed = self._in_turn(self._writer.checkpoint, check_number(lsn, "lsn"))
+        while self._writer.has_leftovers:
+            sleep(BETWEEN_TURNS_SECONDS)
+            self._in_turn(self._writer.remove_leftovers)
+        return removed
 
     # Reading
 
@@ -389,7 +398,7 @@ class Wal:
     def _end(self) -> None:
         if self.closed:
             return
-        self._extent_reader.closed = True
+        self._extent_reader.close()
         runner = self._callback_runners.get(None)
         if runner is not None and runner.has_told_poison:
             self._writer.note_reported()

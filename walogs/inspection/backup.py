@@ -19,14 +19,14 @@ from walogs.engine.extent_finder import completed_extent
 from walogs.engine.extent_reader import Extent
 from walogs.engine.frame_reader import FrameReader
 from walogs.engine.observation import damage_fingerprint, observe
-from walogs.engine.readable_segments import size_or_zero
 from walogs.engine.recovery import intact_end, read_checked_chunks
 from walogs.engine.segments import read_seal
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound, Unavailable
 from walogs.formats import durable_mark as durable_mark_bytes
 from walogs.foundation.local_paths import local_path
 from walogs.inspection.partial import Partial, refuse_occupied
-from walogs.protocols import authenticates, is_appendable
+from walogs.protocols import authenticates, is_appendable, sizes_of
 from walogs.types import BackupReport
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Copy:
     def __init__(
         self, source: LogSource, partial: Partial, bound: ReadableEnd, progress: Callable[[int, int], object] | None
     ) -> None:
-        self._source = source
+        self._source = read_ahead(source, bound.numbers[::-1])
         self._partial = partial
         self._bound = bound
         self._progress = progress
@@ -153,7 +153,9 @@ class Copy:
         self._newest_file: BufferedWriter | None = None
         self._end = NewestEnd(offset=0, log_first_lsn=0, time_ns=0, link=bound.newest.previous_link)
         self._done = 0
-        self._total = bound.end + sum(size_or_zero(source, number) for number in bound.numbers[:-1])
+        self._sizes = sizes_of(source.store, bound.numbers[:-1])
+        """By number, in bytes. For a segment without a SEAL, the size is only an estimate."""
+        self._total = bound.end + sum(self._sizes.values())
 
     def fill(self) -> None:
         """Copy down to the first entry that the log has by then. Raises `Overtaken`, `Corrupt`, `OSError`."""
@@ -215,7 +217,7 @@ class Copy:
                 raise
             flush_and_sync(file)
         size = self._done - before
-        self._total += size - size_or_zero(self._source, number)  # without a SEAL, the size was only an estimate
+        self._total += size - self._sizes.get(number, 0)
         self._copied.append(CopiedSegment(name, successor.first_lsn, size))
         return header
 

@@ -20,6 +20,7 @@ from walogs.engine.observation import look_with_retry, observe
 from walogs.engine.recovery import is_kept
 from walogs.engine.segment_scan import SegmentScan, TailScan
 from walogs.engine.segments import accepted_seal, completed_by_scan, completed_by_seal, find_seal
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt
 from walogs.inspection.lock import lock_holders
 from walogs.inspection.survey import Survey
@@ -205,9 +206,10 @@ def observe_segments(source: LogSource, log_first_lsn: int | None = None) -> Obs
     survey = Survey(source)
     numbers, headers, mark = survey.numbers, survey.intact_headers, survey.durable_mark
     newest, has_mark = headers.get(numbers[-1]), is_appendable(source.store)
-    segments = [completed_facts(source, n, headers.get(n), headers.get(n + 1)) for n in numbers[:-1]]
+    ahead = read_ahead(source, numbers)
+    segments = [completed_facts(ahead, n, headers.get(n), headers.get(n + 1)) for n in numbers[:-1]]
     is_marked = mark is not None and newest is not None and synced_by(mark, newest) > 0
-    last, bytes_end = active_facts(source, numbers[-1], newest, mark.last_lsn if mark is not None and is_marked else 0)
+    last, bytes_end = active_facts(ahead, numbers[-1], newest, mark.last_lsn if mark is not None and is_marked else 0)
     segments.append(last)
     log_first_lsn = survey.first_lsn() if log_first_lsn is None else log_first_lsn
     if not has_mark:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 from walogs.engine.extent_reader import context_of
 from walogs.engine.observation import no_log
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound
 from walogs.formats.segment_format import Malformed
 from walogs.foundation.foreign import error_text
@@ -39,7 +40,7 @@ def intact_commits(
     numbers, headers, listed = survey.numbers, survey.headers, frozenset(survey.numbers)
     if not numbers:
         raise no_log(source)
-    reader = CommitReader(source, entries_in, survey.named_first_lsn())
+    reader = CommitReader(read_ahead(source, numbers), entries_in, survey.named_first_lsn())
     removed = frozenset() if headers.keys() == listed else survey.removed_since()
     if removed:
         reader.log_first_lsn = max(reader.log_first_lsn, current_first_lsn(source))

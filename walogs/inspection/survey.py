@@ -19,6 +19,7 @@ from walogs.engine.observation import no_log
 from walogs.engine.readable_segments import first_lsn_in_segment
 from walogs.engine.segment_scan import SegmentScan, TailScan, first_lsn_in_checkpoint
 from walogs.engine.verdict import DurabilityEvidence, frame_problem
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound
 from walogs.formats.segment_format import Kind, SegmentHeader
 from walogs.inspection.scan import Frame, frames_of, pieces_of
@@ -319,6 +320,7 @@ class Survey:
 def read_intact_headers(source: LogSource, numbers: Sequence[int]) -> dict[int, SegmentHeader]:
     """Return the intact headers by number. Raises `UnsupportedFormat`."""
     headers: dict[int, SegmentHeader] = {}
+    source = read_ahead(source, numbers, source.format.traits.header_bytes)
     for number in numbers:
         with suppress(SegmentNotFound, Corrupt):  # not found: a checkpoint has removed it since it was listed
             headers[number] = source.header(number)

@@ -13,13 +13,12 @@ from walogs.defaults.exchanged import describe_exchange, rename_command, renumbe
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import read_durable_mark
 from walogs.engine.observation import none_there, observe
-from walogs.engine.readable_segments import size_or_zero
-from walogs.engine.recovery import check_completed, examine, is_kept_fence
+from walogs.engine.recovery import check_completed, examine
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound
 from walogs.foundation.lazy import lazy_import
 from walogs.inspection.gaps import contents_of
 from walogs.inspection.survey import EXAMINATIONS_MAX, Survey
-from walogs.protocols import is_appendable
+from walogs.protocols import is_appendable, sizes_of
 from walogs.types import Finding, Verification
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def pulse(source: LogSource) -> object:
     """Return a value that changes with every commit, rotation and checkpoint."""
     store = source.store
     numbers = tuple(store.segments())
-    if not numbers:
+    if not numbers or not is_appendable(store):
         return numbers
     try:
         sizes = [store.size(number) for number in numbers[-2:]]
@@ -105,7 +104,7 @@ def pulse(source: LogSource) -> object:
         bound = observe(source, "written")
     except (Corrupt, SegmentNotFound, LogNotFound):
         return numbers
-    return numbers, sizes, newest, bound.end, store.read_durable_mark() if is_appendable(store) else None
+    return numbers, sizes, newest, bound.end, store.read_durable_mark()
 
 
 def check_contents(
@@ -163,7 +162,7 @@ def report_on(
     return Verification(
         segments=len(numbers),
         entries=last_lsn - first_lsn + 1 if entries is None else entries,
-        bytes=sum(size_or_zero(source, number) for number in numbers),
+        bytes=sum(sizes_of(source.store, numbers).values()),
         first_lsn=first_lsn,
         last_lsn=last_lsn,
         findings=tuple(findings),
@@ -178,7 +177,7 @@ def tail_findings(source: LogSource, examined: RecoveredLog) -> Iterator[Finding
     if examined.verdict == "torn":
         what = "an unfinished write, which was never known to be durable. The next open cuts it"
         yield make_note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
-    for number in (number for number in examined.below_first_lsn if not is_kept_fence(source, number)):
+    for number in examined.leftovers:
         what = "lies below the log's first entry. An interrupted checkpoint left it, and the next open removes it"
         yield make_note("leftover", number, None, f"{source.store.segment_name(number)} {what}.")
 

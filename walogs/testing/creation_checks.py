@@ -29,7 +29,7 @@ class CreationChecks(StorePlaces):
         for number, content in contents.items():
             store.create(number, content)
         changing = bytearray(self.segment(2000))
-        for number, lent in ((11, changing), (12, memoryview(changing)), (13, memoryview(changing)[100:1900])):
+        for number, lent in ((5, changing), (6, memoryview(changing)), (7, memoryview(changing)[100:1900])):
             contents[number] = bytes(lent)
             store.create(number, lent)
         changing[:] = bytes(len(changing))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from walogs.errors import SegmentNotFound
-from walogs.protocols import segments_after
-from walogs.testing.contract import must, must_raise, rests_on, shorten
+from walogs.protocols import segments_after, sizes_of
+from walogs.testing.contract import NotOffered, must, must_raise, rests_on, shorten
 from walogs.testing.store_places import SMALL, StorePlaces, must_hold
 
 __all__ = ["ListingChecks"]
@@ -25,7 +25,20 @@ class ListingChecks(StorePlaces):
         """`SegmentStore.segments`: "Return the numbers of the segments that are there, ascending." Numbers, not names:
         10 comes after 9."""
         store = self.writer(self.place())
-        numbers = [1, 2, 9, 10, 11, 100, 999_999, 1_000_000]
+        numbers = list(range(1, 13))
+        for number in numbers:
+            store.create(number, self.segment(SMALL, number))
+        got = list(store.segments())
+        must(got == numbers, f"it lists {got}, not {numbers}")
+
+    @rests_on("test_the_listing_is_ascending")
+    def test_numbers_with_gaps_are_listed_in_order(self) -> None:
+        """`StoreCapabilities.number_gaps`: "Whether `create` takes every number that is free." 1,000,000 comes after
+        999,999."""
+        store = self.writer(self.place())
+        if not store.capabilities.number_gaps:
+            raise NotOffered("its numbers have no gaps: create() takes the next number only")
+        numbers = [2, 9, 10, 100, 999_999, 1_000_000]
         for number in numbers:
             store.create(number, self.segment(SMALL, number))
         got = list(store.segments())
@@ -83,6 +96,23 @@ class ListingChecks(StorePlaces):
         look("remove([1, 2, 3])")
         writer.create(7, self.segment(SMALL, 7))
         look("create(7)")
+
+    @rests_on("test_what_was_read_before_is_read_anew")
+    def test_sizes_are_those_of_the_segments(self) -> None:
+        """`SizeListingStore.sizes`: "Return the size in bytes of each segment that `segments()` would list now, by its
+        number." For a store with that member; of any other `size()` is asked."""
+        place = self.place()
+        writer, beside = self.writer(place), self.at(place)
+        for number, size in enumerate((512, 700, 20_000), start=1):
+            writer.create(number, self.segment(size))
+            for store in (writer, beside):
+                there = store.segments()
+                got, wanted = sizes_of(store, [*there, number + 1]), {other: store.size(other) for other in there}
+                must(got == wanted, f"after create({number}) the sizes are {got}, not {wanted}")
+        writer.remove([2])
+        for store in (writer, beside):
+            got = sizes_of(store, [1, 2, 3])
+            must(got == {1: 512, 3: 20_000}, f"after remove([2]) the sizes are {got}")
 
     @rests_on("test_removed_numbers_are_as_declared", "test_what_is_not_there_is_missing")
     def test_what_was_read_before_is_read_anew(self) -> None:

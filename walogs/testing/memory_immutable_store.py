@@ -31,7 +31,7 @@ from walogs.testing.faults import Schedule, SimulatedCrash
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import NoReturn
 
     from typing_extensions import Buffer
@@ -140,6 +140,7 @@ class MemoryImmutableStore:
             exists_means_durable=True,
             segment_bytes_max=segment_bytes_max,
             persistence="replicated",  # This is what it models. The cloud is in this process's memory.
+            number_gaps=True,
         )
         self.is_alive = True
         self._is_closed = False
@@ -166,6 +167,26 @@ class MemoryImmutableStore:
         """Return the bytes [start, end) of the segment, up to its size. Raises `SegmentNotFound` or `Unavailable`."""
         with self.cloud.mutex, self._call("read"):
             return self._object(number)[start:end]
+
+    def sizes(self) -> Mapping[int, int]:
+        """Return the number of bytes of each segment. Raises `Unavailable`."""
+        with self.cloud.mutex, self._call("segments"):
+            return {number: len(data) for number, data in self.cloud.objects.items()}
+
+    def segments_after(self, number: int) -> Sequence[int]:
+        """Return the numbers above *number*, ascending. Raises `Unavailable`."""
+        with self.cloud.mutex, self._call("segments"):
+            return sorted(other for other in self.cloud.objects if other > number)
+
+    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
+        """Yield (number, size, the first *end* bytes) of these segments. Each is one read. Raises `Unavailable`."""
+        for number in numbers:
+            try:
+                content = self.read(number)
+            except SegmentNotFound:
+                yield number, 0, None
+            else:
+                yield number, len(content), content[:end]
 
     def acquire(self) -> None:
         """Check that the cloud refuses a second put of one number. This leaves no object behind.

@@ -71,6 +71,7 @@ class MemoryStore:
             exists_means_durable=False,
             segment_bytes_max=segment_bytes_max,
             persistence=models,
+            number_gaps=True,
         )
         self.process = disk.process()
         """The process that carries out the steps. `process.kill()` kills this store and no other."""

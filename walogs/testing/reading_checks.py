@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from walogs.errors import SegmentNotFound
 from walogs.foundation.foreign import describe_error
-from walogs.testing.contract import must, must_not_raise, must_raise, rests_on
+from walogs.protocols import read_many
+from walogs.testing.contract import must, must_not_raise, must_raise, rests_on, shorten
 from walogs.testing.store_places import SMALL, StorePlaces
 
 if TYPE_CHECKING:
@@ -69,6 +70,45 @@ class ReadingChecks(StorePlaces):
             expected = whole[start:end]
             must(len(got) >= len(expected), f"read(1, {start}, {end}) gives {len(got):,} of {len(expected):,} bytes")
             must(got == expected, f"read(1, {start}, {end}) gives other bytes than were created")
+
+    @rests_on("test_a_read_is_never_short", "test_what_is_not_there_is_missing")
+    def test_many_segments_are_read_in_the_order_asked_for(self) -> None:
+        """`ReadAheadStore.read_many`: "Yield (number, size, the bytes [0, *end*) as far as they go) for each of
+        *numbers*, in this order." For a store with that member; any other is asked by `read()`."""
+        place = self.place()
+        writer = self.writer(place)
+        contents = {number: self.segment(400 + 200 * number, number) for number in range(1, 41)}
+        for number, content in contents.items():
+            writer.create(number, content)
+        writer.remove([7])
+        del contents[7]
+        for store in (writer, self.at(place)):
+            for numbers in (range(1, 42), range(41, 0, -1), [3], [7], [], [40, 2, 39, 4]):
+                for end in (None, 512, 100_000):
+                    got = list(read_many(store, numbers, end))
+                    wanted = [
+                        (n, len(contents[n]), contents[n][:end]) if n in contents else (n, 0, None) for n in numbers
+                    ]
+                    must(got == wanted, f"read_many({shorten(numbers)}, {end}) gives something else")
+
+    @rests_on("test_many_segments_are_read_in_the_order_asked_for")
+    def test_a_reading_of_many_segments_can_stop_anywhere(self) -> None:
+        """`ReadAheadStore.read_many`: "The caller can stop at any item", and "Several threads can each have one." """
+        place = self.place()
+        writer = self.writer(place)
+        for number in range(1, 31):
+            writer.create(number, self.segment(SMALL, number))
+        store = self.at(place)
+        first, second = read_many(store, range(1, 31)), read_many(store, range(30, 0, -1))
+        for number in range(1, 6):
+            must(next(first) == (number, SMALL, self.segment(SMALL, number)), f"segment {number}, of two readings")
+            must(next(second)[0] == 31 - number, f"segment {31 - number}, of two readings")
+        first.close()  # type: ignore[attr-defined]
+        del second
+        must(
+            [n for n, _, _ in read_many(store, range(1, 31))] == [*range(1, 31)], "after two readings that were stopped"
+        )
+        store.close()
 
     def test_reading_needs_no_acquire(self) -> None:
         """`SegmentStore`: "`segments`, `size` and `read` change nothing and need no `acquire()`." """

@@ -72,6 +72,8 @@ class StorePlaces(Contract):
         - `EIO`: the change fails and raises `OSError`.
         - `no answer`: the *step*-th `create` of a segment gets no answer before the store's own time-out. The segment
           may be there, or not, or appear later.
+        - `false conflict`: the server says of the *step*-th `create` that the number is taken, and it is not.
+        - `late`: the *step*-th `create` gets no answer, and the segment appears when `disarm` is called.
         - `failed sync`: the *step*-th sync fails. The bytes that it should have made durable may be on the disk or not,
           and they can still be read.
         - `failed read`: the *step*-th reading step fails.

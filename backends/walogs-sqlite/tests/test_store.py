@@ -31,6 +31,7 @@ def test_it_is_a_store_that_only_fences_and_says_so() -> None:
         exists_means_durable=True,
         segment_bytes_max=store.capabilities.segment_bytes_max,
         persistence="disk",
+        number_gaps=True,
     )
     assert os.path.isabs(store.name)
     assert not Path("nowhere.db").exists()

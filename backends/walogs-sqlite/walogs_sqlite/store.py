@@ -51,6 +51,7 @@ class SqliteStore:
             exists_means_durable=True,
             segment_bytes_max=database.segment_bytes_max(),
             persistence="disk",
+            number_gaps=True,
         )
         self._reading = Connection(self.path, partial(database.connect_to_read, self.path, options.busy_seconds))
         self._writing = Connection(self.path, partial(database.connect_to_write, self.path, options.busy_seconds))

@@ -104,7 +104,8 @@ class SegmentStore(Protocol):
     that it has given up. The engine calls only `create` again, a few times within a second. A method raises
     `PermissionError` if the server refuses the credentials: then nothing has changed, and trying again is useless.
 
-    After a fork, the child never uses the store object that it inherited. It reads through an object of its own.
+    After a fork, the child never uses the store object that it inherited. It reads through an object of its own. If a
+    store's client library cannot be used in the child, that object raises `UnsafeStore` at once.
     Nothing that the child does writes through the parent's object or frees the parent's lock, and neither does its exit
     (G18).
     """

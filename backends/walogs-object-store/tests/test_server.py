@@ -1,0 +1,182 @@
+"""The store against a server of S3 (moto), and what the way to it does: lost answers, conflicts, refusals, delays."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import walogs
+from tests.kit.s3_server import Proxy, Script
+from walogs_object_store import ObjectStore
+
+Make = Callable[..., ObjectStore]
+
+
+def entries(store: ObjectStore) -> list[bytes]:
+    return [data for _, data in walogs.reader(store=store)]
+
+
+def test_a_log_in_a_bucket_is_used_like_any_other(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(walogs.LogNotFound):
+        walogs.reader(store=make())
+    with walogs.open(store=make()) as wal:
+        assert wal.append(b"one") == 1
+        assert list(wal.append_batch([b"two", b"three"])) == [2, 3]
+        assert wal.submit(b"four").result(60) == 4
+        assert list(wal) == [(1, b"one"), (2, b"two"), (3, b"three"), (4, b"four")]
+    with walogs.open(store=make()) as wal:
+        assert wal.last_lsn == 4
+        assert wal.append(bytes(5 << 20)) == 5, "more than is fetched ahead"
+        assert wal.checkpoint(1) == 1
+    assert walogs.verify(store=make()).ok
+    assert entries(make()) == [b"two", b"three", b"four", bytes(5 << 20)]
+    assert walogs.backup(None, tmp_path / "copy", store=make()).last_lsn == 5
+    assert [item.lsn for item in walogs.salvage(store=make())] == [2, 3, 4, 5]  # type: ignore[union-attr]
+
+
+def test_a_log_in_a_bucket_is_configured_in_a_file(address: str, proxy: Proxy, tmp_path: Path) -> None:
+    file = tmp_path / "walogs.toml"
+    file.write_text(
+        f'[log.orders]\npath = "{address}"\n[log.orders.store]\nuse = "object-store"\n'
+        f'endpoint = "http://127.0.0.1:{proxy.port}"\ndeadline = "20s"\n'
+    )
+    os.environ["WALOGS_DISABLED_PLUGINS"] = ""
+    try:
+        with walogs.open_config(file, log="orders") as wal:
+            assert wal.append(b"one") == 1
+        with walogs.open_config(file, log="orders") as wal:
+            assert list(wal) == [(1, b"one")]
+    finally:
+        os.environ["WALOGS_DISABLED_PLUGINS"] = "*"
+
+
+@pytest.mark.guarantee("G13")
+def test_the_writer_that_opened_last_fences_the_one_before(make: Make) -> None:
+    with walogs.open(store=make()) as first:
+        first.append(b"first")
+        with walogs.open(store=make()) as second:
+            with pytest.raises(walogs.Fenced):
+                first.append(b"lost")
+            assert second.append(b"second") == 2
+        assert entries(make()) == [b"first", b"second"]
+
+
+@pytest.mark.guarantee("G1", "G19")
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script("lost after", key="3"),
+        Script("lost before", key="3"),
+        Script("lost after", key="3", times=3),
+        Script("409", key="3", times=2),
+        Script("503", key="3", times=3),
+    ],
+    ids=lambda script: f"{script.what} x {script.times}",
+)
+def test_a_commit_survives_what_the_way_does_to_it_and_is_made_once(make: Make, proxy: Proxy, script: Script) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        proxy.scripts.append(script)
+        assert wal.append(b"meanwhile") == 2
+        assert script.times == 0
+        assert wal.append(b"after") == 3
+    assert entries(make()) == [b"before", b"meanwhile", b"after"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("what", ["lost after", "503"])
+def test_reading_survives_what_the_way_does_to_it(make: Make, proxy: Proxy, method: str, what: str) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append_batch([b"one", b"two"])
+    for key in ("", "2"):
+        proxy.scripts = [Script(what, method=method, key=key, times=2)]  # type: ignore[arg-type]
+        assert entries(make()) == [b"one", b"two"]
+        with walogs.open(store=make()) as wal:
+            assert wal.last_lsn == 2
+
+
+@pytest.mark.guarantee("G7")
+@pytest.mark.parametrize("what", ["late", "lost before", "lost after"])
+def test_a_commit_without_an_answer_is_there_or_not_and_never_both(make: Make, proxy: Proxy, what: str) -> None:
+    with walogs.open(store=make(deadline=0.2)) as wal:
+        wal.append(b"before")
+        proxy.scripts.append(Script(what, key="3", times=1000))  # type: ignore[arg-type]
+        with pytest.raises(walogs.OutcomeUnknown) as unknown:
+            wal.append(b"perhaps")
+        assert (unknown.value.first_lsn, unknown.value.last_lsn) == (2, 2)
+        with pytest.raises(walogs.Poisoned):
+            wal.append(b"refused")
+    proxy.scripts.clear()
+    with walogs.open(store=make()) as wal:
+        proxy.deliver()  # its number is taken by the FENCE of this open, or was taken before it
+        there = wal.last_lsn
+        assert there == (2 if what == "lost after" else 1)
+        assert wal.append(b"after") == there + 1
+    perhaps = [b"perhaps"] if there == 2 else []
+    assert entries(make()) == [b"before", *perhaps, b"after"]
+
+
+@pytest.mark.guarantee("G7")
+def test_refused_credentials_write_nothing_and_are_not_tried_again(make: Make, proxy: Proxy) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        proxy.scripts.append(Script("403", key="3"))
+        with pytest.raises(PermissionError, match="refuses the credentials"):
+            wal.append(b"refused")
+        assert wal.append(b"after") == 2
+    assert entries(make()) == [b"before", b"after"]
+
+
+class ForgetsConditions(Proxy):
+    """A server that takes no notice of If-None-Match, as some do."""
+
+    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes):  # type: ignore[no-untyped-def]
+        kept = {name: value for name, value in headers.items() if name.lower() != "if-none-match"}
+        return super().forward(method, path, kept, body)
+
+
+def test_a_server_that_creates_an_object_twice_is_refused(make: Make, proxy: Proxy) -> None:
+    proxy.__class__ = ForgetsConditions
+    for _ in range(2):
+        with pytest.raises(walogs.UnsafeStore, match="created one object twice"):
+            walogs.open(store=make())
+    proxy.__class__ = Proxy
+    assert make().segments() == []
+
+
+def test_a_place_that_is_wrong_says_what_is_wrong(make: Make, address: str, proxy: Proxy) -> None:
+    endpoint = f"http://127.0.0.1:{proxy.port}"
+    nowhere = ObjectStore("s3://no-such-bucket/log", endpoint=endpoint)
+    for call in (lambda: walogs.open(store=nowhere), lambda: walogs.reader(store=nowhere)):
+        with pytest.raises(FileNotFoundError, match="there is no such bucket"):
+            call()
+    with pytest.raises(walogs.Unavailable, match="did not answer within"):
+        walogs.open(store=ObjectStore(address, endpoint="http://127.0.0.1:1", deadline=0.1))
+
+
+@pytest.mark.parametrize("key", ["notes.txt", "7", "00000000000000000001.gz"])
+def test_keys_of_something_else_are_refused(make: Make, server: int, address: str, key: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server, timeout=60)
+    connection.request("PUT", address.replace("s3:/", "") + f"/{key}", body=b"of somebody else")
+    assert connection.getresponse().status == 200
+    connection.close()
+    with pytest.raises(walogs.UnsafeStore, match=key.replace(".", r"\.")):
+        walogs.open(store=make())
+
+
+def test_an_open_sends_few_requests(make: Make, proxy: Proxy) -> None:
+    with walogs.open(store=make()) as wal:
+        for number in range(40):
+            wal.append(b"%d" % number)
+    proxy.log.clear()
+    with walogs.open(store=make()) as wal:
+        assert wal.last_lsn == 40
+    lists = [path for method, path in proxy.log if method == "GET" and "list-type" in path]
+    gets = [path for method, path in proxy.log if method == "GET" and "list-type" not in path]
+    assert len(gets) == len(set(gets)) == 41
+    assert len(lists) <= 3, "one to see whether the place is ours, and two of the engine"
+    assert [method for method, _ in proxy.log].count("HEAD") == 0

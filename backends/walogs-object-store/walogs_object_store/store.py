@@ -1,0 +1,261 @@
+"""`object-store`: a store whose segments are the objects below one prefix of a bucket. Each commit is the next object.
+
+A put creates an object only if its key is absent. If two writers put the same key, the server lets only one of them
+succeed. So the later writer fences the earlier one.
+
+    s3://bucket/prefix/00000000000000000007   segment 7
+    s3://bucket/prefix/.probe                 shows that the server refuses to create an object twice
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import TYPE_CHECKING, Final
+
+import obstore
+
+from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
+from walogs.plugins import StoreCapabilities
+from walogs_object_store.address import connect
+from walogs_object_store.ahead import fetch_in_order
+from walogs_object_store.failures import ABSENT, TAKEN, retry
+from walogs_object_store.forks import refuse_after_fork
+from walogs_object_store.options import DEADLINE_SECONDS, READS_AT_ONCE, ObjectStoreOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self, TypeVar
+
+    from obstore.store import ObjectStore as Client
+    from typing_extensions import Buffer
+
+    T = TypeVar("T")
+
+KEY: Final = re.compile(r"\d{20}")
+ALMOST_A_KEY: Final = re.compile(r"\d+(\..*)?")
+"""The name of a segment that was renamed, copied or packed. Ignoring it could lose entries."""
+PROBE: Final = ".probe"
+SEGMENT_BYTES_MAX: Final = 1 << 30
+"""One put can send 5 GiB. This store is for commits, which are held in memory."""
+AHEAD_BYTES: Final = 4 << 20
+"""Of an object that is fetched ahead, so many bytes at most. The rest of a larger one is fetched in its turn."""
+
+
+class ObjectStore:
+    """A `SegmentStore` below a prefix of a bucket, such as `s3://bucket/prefix`.
+
+    Raises `ValueError` for an address or an option that is not valid. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: str | None = None,
+        region: str | None = None,
+        deadline: float = DEADLINE_SECONDS,
+        reads_at_once: int = READS_AT_ONCE,
+    ) -> None:
+        options = ObjectStoreOptions(
+            endpoint=endpoint, region=region, deadline=deadline, reads_at_once=reads_at_once
+        )
+        name, client = connect(path, options)
+        self._prepare(name, client, options)
+
+    @classmethod
+    def over(cls, client: Client, name: str, options: ObjectStoreOptions | None = None) -> Self:
+        """Return a store of the objects that *client* reaches, a store object of obstore with a prefix.
+
+        Its own attempts must be turned off (`retry_config={"max_retries": 0}`). *name* is used in messages.
+        """
+        store = cls.__new__(cls)
+        store._prepare(name, client, options or ObjectStoreOptions())
+        return store
+
+    def _prepare(self, name: str, client: Client, options: ObjectStoreOptions) -> None:
+        self.name = name
+        self.capabilities = StoreCapabilities(
+            appendable=False,
+            torn_tail=False,
+            exclusion="create_if_absent",
+            numbers_reused=True,
+            exists_means_durable=True,
+            segment_bytes_max=SEGMENT_BYTES_MAX,
+            persistence="replicated",
+            number_gaps=True,
+        )
+        self._client = client
+        self._options = options
+        self._is_acquired = False
+
+    # Reading. It changes nothing.
+
+    def segment_name(self, number: int) -> str:
+        """Return the key of the segment, below the prefix. It has twenty digits, so that lists are in order."""
+        return f"{number:020d}"
+
+    def segments(self) -> Sequence[int]:
+        """Return the numbers of all segments, ascending."""
+        return sorted(self.sizes())
+
+    def segments_after(self, number: int) -> Sequence[int]:
+        """Return the numbers above *number*, ascending. The server lists no other keys."""
+        return sorted(found for found in self._listed(self.segment_name(number)) if found > number)
+
+    def sizes(self) -> Mapping[int, int]:
+        """Return the size of each segment in bytes, by its number."""
+        return self._listed(None)
+
+    def _listed(self, after: str | None) -> dict[int, int]:
+        """Return the sizes of the segments by number: those with a key above *after*, or all.
+
+        Raises `UnsafeStore` for a key that is almost that of a segment.
+        """
+
+        def list_once() -> dict[int, int]:
+            found: dict[int, int] = {}
+            for page in obstore.list(self._client, offset=after, chunk_size=1000):
+                for meta in page:
+                    key = meta["path"]
+                    if KEY.fullmatch(key):
+                        found[int(key)] = meta["size"]
+                    elif ALMOST_A_KEY.fullmatch(key):
+                        raise UnsafeStore(f"{self.name} holds {key!r}, which is almost the key of a segment: remove it")
+            return found
+
+        return self._ask(list_once)
+
+    def size(self, number: int) -> int:
+        """Return the number of bytes in the segment. Raises `SegmentNotFound`."""
+        key = self.segment_name(number)
+        try:
+            return int(self._ask(lambda: obstore.head(self._client, key))["size"])
+        except ABSENT:
+            raise self._missing(number) from None
+
+    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+        """Return the bytes [start, end) of the segment. Raises `SegmentNotFound`."""
+        if start == 0 and (end is None or end > 0):
+            _, data = self._get(number, 0, end)
+            return data
+        size = self.size(number)  # a server refuses a range that begins at the end
+        stop = size if end is None else min(end, size)
+        return self._get(number, start, stop)[1] if start < stop else b""
+
+    def _get(self, number: int, start: int, end: int | None) -> tuple[int, bytes]:
+        """Return (size of the whole object, its bytes [start, end)). *start* is 0 or below the size."""
+        key = self.segment_name(number)
+
+        def get_once() -> tuple[int, bytes]:
+            if start == 0 and end is None:
+                result = obstore.get(self._client, key)
+            elif end is None:
+                result = obstore.get(self._client, key, options={"range": {"offset": start}})
+            else:
+                result = obstore.get(self._client, key, options={"range": (start, end)})
+            return int(result.meta["size"]), bytes(result.bytes())
+
+        try:
+            size, data = self._ask(get_once)
+        except ABSENT:
+            raise self._missing(number) from None
+        wanted = (size if end is None else min(end, size)) - start
+        if len(data) != wanted:
+            raise OSError(errno.EIO, f"the server sent {len(data)} of {wanted} bytes", f"{self.name}/{key}")
+        return size, data
+
+    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
+        """Yield (number, size, the bytes [0, *end*)) of these segments in order, several of them fetched at a time."""
+        first = AHEAD_BYTES if end is None else min(end, AHEAD_BYTES)
+
+        def fetch(number: int) -> tuple[int, bytes | None]:
+            try:
+                return self._get(number, 0, first)
+            except SegmentNotFound:
+                return 0, None
+
+        for number, (size, data) in fetch_in_order(numbers, fetch, at_once=self._options.reads_at_once):
+            stop = size if end is None else min(end, size)
+            if data is not None and len(data) < stop:
+                yield number, size, data + self._get(number, len(data), stop)[1]
+            else:
+                yield number, size, data
+
+    def _missing(self, number: int) -> SegmentNotFound:
+        return SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}")
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        refuse_after_fork(self.name)
+        return retry(self.name, self._options.deadline, call)
+
+    # Writing
+
+    def acquire(self) -> None:
+        """Make sure that the server refuses to create an object twice. Other writers are not kept out; `create` does.
+
+        Raises `UnsafeStore` if it does not refuse, or if the prefix holds keys of something else. Raises `Locked` if
+        this object is acquired already, `PermissionError` and `Unavailable`.
+        """
+        if self._is_acquired:
+            raise Locked(f"{self.name} is open for writing through this very store object. Close that handle first.")
+        self._refuse_foreign_keys()
+        is_new = self._put(PROBE, b"walogs")
+        if is_new and self._put(PROBE, b"walogs again"):
+            self._ask(lambda: obstore.delete(self._client, PROBE))
+            raise UnsafeStore(
+                f"{self.name}: the server created one object twice, although it was asked to create it only if it is"
+                " absent. Two writers would both be told that they won. Use a server with conditional writes."
+            )
+        self._is_acquired = True
+
+    def _refuse_foreign_keys(self) -> None:
+        """Raise `UnsafeStore` if the prefix holds keys, and none of them is of a log."""
+        page = self._ask(lambda: next(iter(obstore.list(self._client, chunk_size=100)), []))
+        keys = [meta["path"] for meta in page]
+        foreign = [key for key in keys if key != PROBE and not KEY.fullmatch(key)]
+        if foreign and len(foreign) == len(keys):
+            why = f"holds other objects, such as {foreign[0]!r}, and no log"
+            raise UnsafeStore(f"{self.name} {why}: use another prefix")
+
+    def create(self, number: int, data: Buffer) -> None:
+        """Put the object if its key is absent. It is durable on return.
+
+        Raises `SegmentExists`, perhaps because an earlier attempt of this call had arrived. Raises `Unavailable` when
+        the deadline is over; the object may be there then, or appear later.
+        """
+        content = bytes(data)
+        if len(content) > self.capabilities.segment_bytes_max:
+            raise NoSpace(errno.EFBIG, f"{self.name} takes {self.capabilities.segment_bytes_max} bytes at a time")
+        if not self._put(self.segment_name(number), content):
+            raise SegmentExists(f"{self.segment_name(number)} is in {self.name} already")
+
+    def _put(self, key: str, data: bytes) -> bool:
+        """Create an object with one put, and return whether it was created. False: the server says that it is there."""
+        try:
+            self._ask(lambda: obstore.put(self._client, key, data, mode="create", use_multipart=False))
+        except TAKEN:
+            return False
+        except ABSENT:
+            raise FileNotFoundError(errno.ENOENT, "there is no such bucket", self.name) from None
+        return True
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Delete these objects, many with one request where the server can. Absent ones are ignored."""
+        keys = [self.segment_name(number) for number in numbers]
+        if not keys:
+            return
+        try:
+            self._ask(lambda: obstore.delete(self._client, keys))
+        except ABSENT:  # it may have stopped at an absent key
+            for key in keys:
+                self._delete(key)
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._ask(lambda: obstore.delete(self._client, key))
+        except ABSENT:
+            pass
+
+    def close(self) -> None:
+        """Let the store object be acquired again. Nothing is held on the server."""
+        self._is_acquired = False

@@ -219,7 +219,7 @@ ITER: Final = Wal.iter
 
 
 def altered(entries: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    lsn, data = entries[-1]
+    lsn, data = entries[-1] if entries else (1, bytes(16))
     return [*entries[:-1], (lsn, data[:-1] + bytes([data[-1] ^ 1]))]
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "SyncPolicy",
     "TailListingStore",
     "Unsynced",
+    "WaitingStore",
 ]
 
 SyncKind: TypeAlias = Literal["data", "full"]
@@ -295,6 +296,23 @@ def segments_after(store: SegmentStore, number: int) -> Sequence[int]:
         return store.segments_after(number)
     numbers = store.segments()
     return numbers[bisect_right(numbers, number) :]
+
+
+@runtime_checkable
+class WaitingStore(Protocol):
+    """A store that can wait for the next segment better than by listing again and again.
+
+    A reader that follows the log uses it. The member is optional: for a store without it, the reader lists the segments
+    every few milliseconds, which is too much for a store behind a network.
+    """
+
+    def wait_beyond(self, number: int, seconds: float) -> bool:
+        """Wait until there may be a segment above *number*, for at most so many *seconds* and the time of one request.
+
+        Return whether there may be one. *number* is the newest that was seen. Send at most one small request a second
+        while nothing comes. This changes nothing and needs no `acquire()`. Several threads can wait at the same time.
+        """
+        ...
 
 
 @runtime_checkable

@@ -138,6 +138,44 @@ def test_the_next_open_after_an_interrupted_checkpoint_reads_no_leftover(cloud: 
         assert [lsn for lsn, _ in wal] == [*range(COUNT - 9, COUNT + 1)]
 
 
+class CountedWaiting(Counted):
+    """It is told of the next segment, as by a push of its server."""
+
+    def __init__(self, cloud: MemoryCloud) -> None:
+        super().__init__(cloud)
+        self.coming: list[Callable[[], object]] = []
+
+    def wait_beyond(self, number: int, seconds: float) -> bool:
+        self.calls["waits"] += 1
+        if self.coming:
+            self.coming.pop(0)()
+            return True
+        return False
+
+
+def test_a_follower_of_a_store_that_waits_asks_for_nothing_in_between(cloud: MemoryCloud) -> None:
+    store = CountedWaiting(cloud)
+    reader = walogs.reader(store=store)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        store.coming = [lambda: wal.append(b"one"), lambda: wal.append_batch([b"two", b"three"])]
+        following = reader.follow(COUNT + 1, timeout=3600)
+        assert [next(following)[1] for _ in range(3)] == [b"one", b"two", b"three"]
+        assert store.calls["waits"] == 2
+        store.calls.clear()
+        store.coming = [lambda: None] * 2 + [lambda: wal.append(b"four")]
+        assert next(following) == (COUNT + 4, b"four")
+        assert store.calls["lists"] <= 4, "one for each look"
+        assert store.calls["alone"] + store.calls["ahead"] <= 16
+
+
+def test_a_follower_that_is_closed_while_the_store_waits_ends(cloud: MemoryCloud) -> None:
+    store = CountedWaiting(cloud)
+    reader = walogs.reader(store=store)
+    store.coming = [reader.close]
+    with pytest.raises(walogs.Closed):
+        list(reader.follow(COUNT + 1))
+
+
 def test_an_append_waits_for_one_call_of_a_checkpoint_and_not_for_all(
     cloud: MemoryCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar, Final
@@ -36,6 +37,22 @@ CLOUD_FAULTS: Final = {
     "late": CloudFault("late"),
     "failed read": CloudFault("unavailable", only={"segments", "size", "read"}),
 }
+
+
+class Waiting(MemoryImmutableStore):
+    """A store that can wait for the next segment."""
+
+    waited = 0
+
+    def wait_beyond(self, number: int, seconds: float) -> bool:
+        self.waited += 1
+        end = time.monotonic() + seconds
+        while not self.segments_after(number):
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, 0.005))
+        return True
 
 
 class OnADisk(StoreContract):

@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import Buffer
 
-from tests.testing.kit_places import InACloud
+from tests.testing.kit_places import InACloud, Waiting
 from walogs.errors import SegmentExists, Unavailable
 from walogs.protocols import StoreCapabilities
 from walogs.testing import MemoryCloud, MemoryImmutableStore
@@ -134,6 +134,13 @@ class ChainThatYieldsWhatComesFirst(MemoryImmutableStore):
 
     def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
         yield from sorted(super().read_many(numbers, end), key=lambda item: item[1])
+
+
+class ChainThatWaitsForOneMore(Waiting):
+    """It waits for the segment after the next."""
+
+    def wait_beyond(self, number: int, seconds: float) -> bool:
+        return super().wait_beyond(number + 1, min(seconds, 0.2))
 
 
 class ChainWithOneReading(MemoryImmutableStore):

@@ -9,7 +9,7 @@ import pytest
 from tests.kit.laboratory import amount
 from tests.testing.broken_stores import BROKEN
 from tests.testing.kit_local import InADirectory, OnALocalDisk
-from tests.testing.kit_places import InACloud, OnADisk
+from tests.testing.kit_places import InACloud, OnADisk, Waiting
 from walogs.testing import StoreContract, conform
 from walogs.testing.append_checks import AppendChecks
 from walogs.testing.segment_checks import SegmentChecks
@@ -38,6 +38,7 @@ def test_every_check_has_a_store_that_fails_by_it() -> None:
 SEARCH = {**StoreContract.machine, "max_examples": 8}
 LOCK, DECLARED = "test_of_two_who_create_one_number_one_wins", "test_what_is_not_declared_raises"
 ANSWER = "test_a_create_without_an_answer_says_so"
+WAIT = "test_waiting_ends_when_the_next_segment_is_there"
 LARGEST, READ = "test_the_largest_segment_is_as_declared", "test_what_can_be_read_is_durable_where_declared"
 
 
@@ -51,8 +52,8 @@ class NumbersOnce(InACloud):
 @pytest.mark.parametrize(
     ("contract", "skipped"),
     [
-        pytest.param(OnADisk, {LOCK, DECLARED, READ, ANSWER}, id="memory"),
-        pytest.param(OnALocalDisk, {LOCK, DECLARED, READ, ANSWER, LARGEST}, id="local on a modelled disk"),
+        pytest.param(OnADisk, {LOCK, DECLARED, READ, ANSWER, WAIT}, id="memory"),
+        pytest.param(OnALocalDisk, {LOCK, DECLARED, READ, ANSWER, WAIT, LARGEST}, id="local on a modelled disk"),
     ],
 )
 def test_a_store_that_can_be_cut_off_filled_and_failed_is_held_to_everything(contract: Any, skipped: set[str]) -> None:
@@ -61,12 +62,19 @@ def test_a_store_that_can_be_cut_off_filled_and_failed_is_held_to_everything(con
     assert {outcome.check for outcome in outcomes if outcome.result == "skipped"} == skipped
 
 
-@pytest.mark.parametrize("contract", [InACloud, NumbersOnce])
+class WaitingInACloud(InACloud):
+    """Its readers wait for the next segment."""
+
+    store_type = Waiting
+
+
+@pytest.mark.parametrize("contract", [InACloud, NumbersOnce, WaitingInACloud])
 def test_an_immutable_store_is_held_to_what_such_stores_owe(contract: Any) -> None:
     outcomes = list(conform(type("Sound", (contract,), {"machine": SEARCH})()))
     assert [outcome for outcome in outcomes if outcome.result == "failed"] == []
     reasons = {outcome.why for outcome in outcomes if outcome.result == "skipped"}
-    assert {reason.partition(":")[0] for reason in reasons} == {
+    waiting = set() if contract is WaitingInACloud else {"it has no wait_beyond()"}
+    assert {reason.partition(":")[0] for reason in reasons} == waiting | {
         "the store is not appendable",
         "its exclusion is not a lock",
         "needs room(place, free)",

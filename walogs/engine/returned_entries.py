@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.engine.observation import beginning_of
+from walogs.engine.whole_segments import read_ahead
 
 if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
@@ -36,6 +37,7 @@ def find_last_kept(source: LogSource, readable: ReadableEnd, last: LastReturned)
         return min(last.lsn, readable.log_first_lsn - 1)
     if number > newest.number:
         return min(last.lsn, readable.last_lsn, last_before_epoch(source, readable, last.segment.epoch + 1))
+    source = read_ahead(source, range(number, min(number + 1, newest.number) + 1))
     header = newest if number == newest.number else source.header(number)
     # The headers are not compared as a whole, because a repair changes the log's first LSN in them.
     is_same = (header.salt, header.first_lsn) == (last.segment.salt, last.segment.first_lsn)

@@ -10,7 +10,7 @@ from walogs.engine.log_view import LogView
 from walogs.errors import SegmentNotFound
 from walogs.foundation.wakeups import held_lock, release
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search, shorten
-from walogs.protocols import is_appendable, segments_after
+from walogs.protocols import WaitingStore, is_appendable, segments_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from walogs.types import Commit
 
 POLL_SECONDS: Final = 0.01
+WAIT_SECONDS: Final = 1.0
+"""A store that can wait is asked to wait so long at a time. A `close()` in another thread is noticed after that."""
 PULSE_BYTES: Final = 64
 """A poll reads at most this many bytes after the end, to see whether something was appended."""
 LOOK_EVERY: Final = 100
@@ -98,7 +100,8 @@ class WalReader:
     def follow(
         self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
     ) -> Iterator[tuple[int, bytes]]:
-        """Iterate as `iter` does, and then over each new entry when it can be read. Look for one every *poll* seconds.
+        """Iterate as `iter` does, and then over each new entry when it can be read. Look for one every *poll* seconds,
+        unless the store can wait for it, as remote stores do.
 
         The iteration ends after *timeout* seconds without a new entry. With None it goes on without limit. Raises what
         `iter` raises. The call raises `ValueError` or `TypeError` for an invalid *timeout* or *poll*.
@@ -169,7 +172,8 @@ class WalReader:
     def _following(self, lsn: int, timeout: float | None, poll: float, cuts: int) -> Iterator[tuple[int, bytes]]:
         since, is_begun = monotonic(), False
         while True:
-            pulse = self._pulse()  # taken first, so that whatever comes after the observation changes it
+            # Taken first, so that whatever comes after the observation changes it.
+            pulse = None if isinstance(self._source.store, WaitingStore) else self._pulse()
             end = self._range(None, None)[1]
             self._view.refuse_cut_since(cuts)
             if lsn < end or not is_begun:
@@ -181,10 +185,23 @@ class WalReader:
                 continue
             if timeout is not None and monotonic() - since >= timeout:
                 return
-            for _ in range(LOOK_EVERY):
-                left = poll if timeout is None else min(poll, since + timeout - monotonic())
-                if self._woken.acquire(timeout=max(left, 0)) or left < poll or self._pulse() != pulse:
-                    break
+            self._wait(pulse, poll, None if timeout is None else since + timeout)
+
+    def _wait(self, pulse: object, poll: float, until: float | None) -> None:
+        """Return when there may be more to read, when the reader is closed, or when the time is over.
+
+        It also returns after LOOK_EVERY attempts to find that out.
+        """
+        store, newest = self._source.store, self._view.readable.newest
+        seconds = WAIT_SECONDS if isinstance(store, WaitingStore) else poll
+        for _ in range(LOOK_EVERY):
+            left = max(seconds if until is None else min(seconds, until - monotonic()), 0)
+            if isinstance(store, WaitingStore):
+                is_over = store.wait_beyond(newest.number, left) or self.closed
+            else:
+                is_over = self._woken.acquire(timeout=left) or self._pulse() != pulse
+            if is_over or left < seconds:
+                return
 
     def _pulse(self) -> object:
         """Return something that changes when there is more to read. It is cheaper than an observation."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from walogs.errors import SegmentNotFound
-from walogs.protocols import segments_after, sizes_of
+from walogs.protocols import WaitingStore, segments_after, sizes_of
 from walogs.testing.contract import NotOffered, must, must_raise, rests_on, shorten
 from walogs.testing.store_places import SMALL, StorePlaces, must_hold
 
@@ -96,6 +97,27 @@ class ListingChecks(StorePlaces):
         look("remove([1, 2, 3])")
         writer.create(7, self.segment(SMALL, 7))
         look("create(7)")
+
+    @rests_on("test_what_is_newer_is_listed")
+    def test_waiting_ends_when_the_next_segment_is_there(self) -> None:
+        """`WaitingStore.wait_beyond`: "Wait until there may be a segment above *number*, for at most so many *seconds*
+        and the time of one request." """
+        place = self.place()
+        writer, beside = self.writer(place), self.at(place)
+        if not isinstance(beside, WaitingStore):
+            raise NotOffered("it has no wait_beyond(): readers list its segments again and again")
+        for number in (1, 2):
+            writer.create(number, self.segment(SMALL, number))
+        must(beside.wait_beyond(1, 300), "segment 2 is there, and wait_beyond(1, 300) says that none is")
+        must(not beside.wait_beyond(2, 0), "wait_beyond(2, 0) says that there is more than segment 2")
+        coming = threading.Timer(0.05, writer.create, (3, self.segment(SMALL, 3)))
+        coming.start()
+        try:
+            must(beside.wait_beyond(2, 300), "segment 3 came, and wait_beyond(2, 300) did not notice")
+        finally:
+            coming.join()
+        writer.remove([3])
+        must(not self.at(place).wait_beyond(3, 0), "nothing is above segment 3")  # type: ignore[attr-defined]
 
     @rests_on("test_what_was_read_before_is_read_anew")
     def test_sizes_are_those_of_the_segments(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -41,6 +42,11 @@ SEGMENT_BYTES_MAX: Final = 1 << 30
 AHEAD_BYTES: Final = 4 << 20
 """Of an object that is fetched ahead, so many bytes at most. The rest of a larger one is fetched in its turn."""
 
+ASK_SECONDS: Final = 0.05
+ASK_SECONDS_MAX: Final = 1.0
+LIST_EVERY: Final = 20
+"""After so many questions for the next object, ask for a list once."""
+
 
 class ObjectStore:
     """A `SegmentStore` below a prefix of a bucket, such as `s3://bucket/prefix`.
@@ -56,9 +62,7 @@ class ObjectStore:
         deadline: float = DEADLINE_SECONDS,
         reads_at_once: int = READS_AT_ONCE,
     ) -> None:
-        options = ObjectStoreOptions(
-            endpoint=endpoint, region=region, deadline=deadline, reads_at_once=reads_at_once
-        )
+        options = ObjectStoreOptions(endpoint=endpoint, region=region, deadline=deadline, reads_at_once=reads_at_once)
         name, client = connect(path, options)
         self._prepare(name, client, options)
 
@@ -87,6 +91,8 @@ class ObjectStore:
         self._client = client
         self._options = options
         self._is_acquired = False
+        self._between_asks = ASK_SECONDS
+        """How many seconds pass between two questions for the next object."""
 
     # Reading. It changes nothing.
 
@@ -101,6 +107,28 @@ class ObjectStore:
     def segments_after(self, number: int) -> Sequence[int]:
         """Return the numbers above *number*, ascending. The server lists no other keys."""
         return sorted(found for found in self._listed(self.segment_name(number)) if found > number)
+
+    def wait_beyond(self, number: int, seconds: float) -> bool:
+        """Wait until there may be a segment above *number*, and return whether there may be one.
+
+        Numbers have no gaps, so the server is asked for the next object alone. If nothing comes, it is asked less and
+        less often, down to once a second.
+        """
+        end, asked = time.monotonic() + seconds, 0
+        while True:
+            asked += 1
+            try:
+                self.size(number + 1)
+                self._between_asks = ASK_SECONDS
+                return True
+            except SegmentNotFound:
+                if asked % LIST_EVERY == 0 and self.segments_after(number):  # a checkpoint has removed the next one
+                    return True
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, self._between_asks))
+            self._between_asks = min(self._between_asks * 1.5, ASK_SECONDS_MAX)
 
     def sizes(self) -> Mapping[int, int]:
         """Return the size of each segment in bytes, by its number."""

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final, Literal
@@ -71,10 +71,28 @@ class Script:
     key: str = ""
     times: int = 1
     """How many requests it concerns."""
+    skip: int = 0
+    """How many such requests come before the first one that it concerns."""
+    within: str = ""
+    """What the path of the request contains."""
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Return whether the request is one of those that it may concern, and count it."""
+        if self.method != method or not path.partition("?")[0].endswith(self.key) or self.within not in path:
+            return False
+        self.skip -= 1
+        if self.skip >= 0 or not self.times:
+            return False
+        self.times -= 1
+        return True
 
 
 class Proxy(ThreadingHTTPServer):
-    """Passes requests on to the server, unless a script says otherwise."""
+    """Passes requests on to the server, unless a script says otherwise.
+
+    It lets one put through at a time. moto looks whether the object is there and creates it in two steps, so that two
+    puts at the same time could both succeed.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -90,14 +108,14 @@ class Proxy(ThreadingHTTPServer):
         self.seconds = 0.0
         """Each request waits so long: the distance to the server."""
         self._mutex = threading.Lock()
+        self._one_put = threading.Lock()
 
     def take(self, method: str, path: str) -> What | None:
         """Return the fault of this request."""
         with self._mutex:
             self.log.append((method, path))
             for script in self.scripts:
-                if script.times and script.method == method and path.partition("?")[0].endswith(script.key):
-                    script.times -= 1
+                if script.concerns(method, path):
                     return script.what
         return None
 
@@ -105,12 +123,10 @@ class Proxy(ThreadingHTTPServer):
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.server_port_beyond, timeout=60)
-        try:
+        with self._one_put if method == "PUT" else nullcontext(), closing(connection):
             connection.request(method, path, body=body or None, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
-        finally:
-            connection.close()
 
     def deliver(self) -> None:
         """Let the late requests arrive."""

@@ -23,6 +23,8 @@ RETRIES: Final = {"max_retries": 0}
 """No attempts of obstore's own: its second attempt can meet the object of its first, and would report that another
 writer has created it. The store tries again itself, and the engine reads the object before it believes that."""
 CONNECT_SECONDS: Final = 5
+ATTEMPTS: Final = 3
+"""One attempt may take the deadline divided by this, so that a server that hangs is asked again in time."""
 
 
 def refuse_address(path: object) -> ValueError:
@@ -50,7 +52,7 @@ def is_prefix(prefix: str) -> bool:
 
 
 def make_client(scheme: str, bucket: str, prefix: str, options: ObjectStoreOptions) -> Client:
-    seconds = f"{max(options.deadline, 1.0):.0f}s"
+    seconds = f"{max(options.deadline / ATTEMPTS, 1.0):.0f}s"
     shared: dict[str, Any] = {
         "prefix": prefix,
         "retry_config": RETRIES,

@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check "moto[s3,server]==5.2.5" werkzeug==3.1.9
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check moto==5.2.5 flask==3.1.3 flask-cors==6.0.5 pyyaml==6.0.4 werkzeug==3.1.9
 
 cat >"$work/race.py" <<'PYTHON'
 import http.client

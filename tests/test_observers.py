@@ -14,7 +14,7 @@ from tests.kit.callers import Callers, step, stepped
 from tests.kit.stores import LogFactory
 from walogs.engine.appendable import AppendableWriter
 from walogs.engine.log_source import LogSource
-from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
+from walogs.testing import FAILED_SYNC, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
 log_factory = stores.log_factory
 
@@ -119,6 +119,28 @@ def test_damage_is_told_by_open_and_by_read(tmp_path: Path) -> None:
     (event,) = seen.of(walogs.events.CorruptionEvent)
     assert event.error.segment == 1  # type: ignore[union-attr]
     file.write_bytes(whole)
+
+
+def test_damage_to_an_immutable_segment_is_told_by_open_and_by_iteration() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        for _ in range(3):
+            wal.append(b"an entry")
+    number = min(number for number, content in cloud.objects.items() if b"an entry" in content)
+    whole = cloud.objects[number]
+    damaged = whole.replace(b"an entry", b"an Entry")
+    seen = Recorder()
+    with walogs.open(store=MemoryImmutableStore(cloud), observers=[seen]) as wal:
+        cloud.objects[number] = damaged
+        with pytest.raises(walogs.Corrupt) as told:
+            list(wal)
+        (event,) = seen.of(walogs.events.CorruptionEvent)
+        assert event.error is told.value  # type: ignore[union-attr]
+    seen = Recorder()
+    with pytest.raises(walogs.Corrupt):
+        walogs.open(store=MemoryImmutableStore(cloud), observers=[seen])
+    (event,) = seen.of(walogs.events.CorruptionEvent)
+    assert event.error.segment == number  # type: ignore[union-attr]
 
 
 @pytest.mark.guarantee("G18")

@@ -47,7 +47,7 @@ def renumber_by_headers(source: LogSource) -> tuple[LogSource, Exchange | None]:
     if exchange is None:
         return source, None
     store = cast("SegmentStore", ByHeaders(source.store, exchange.numbers))
-    return source._replace(store=store), exchange
+    return source.with_store(store), exchange
 
 
 def find_exchange(source: LogSource) -> Exchange | None:

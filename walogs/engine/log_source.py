@@ -76,6 +76,10 @@ class LogSource(NamedTuple):
     Raises `ConfigError`, `PluginError`, `UnsupportedFormat`.
     """
 
+    def with_store(self, store: SegmentStore) -> LogSource:
+        """Return the same log, read through another store object."""
+        return self._replace(store=store)
+
     def codec_of(self, segment: SegmentHeader) -> Codec:
         """Return the codec that a segment was written with. It raises nothing if `header` has read the segment."""
         if self.is_of_our_codec(segment):

@@ -32,7 +32,7 @@ def read_ahead(source: LogSource, numbers: Sequence[int], end: int | None = None
         store = store.origin
     elif is_appendable(store):
         return source
-    return source._replace(store=cast("SegmentStore", WholeSegments(store, numbers, end)))
+    return source.with_store(cast("SegmentStore", WholeSegments(store, numbers, end)))
 
 
 class WholeSegments:

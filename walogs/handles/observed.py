@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.errors import Corrupt
     from walogs.events import Event, Observer
-    from walogs.protocols import AppendableStore, SyncKind
+    from walogs.protocols import AppendableStore, SegmentStore, SyncKind
     from walogs.types import RecoveryReport
 
     Writer: TypeAlias = AppendableWriter | ImmutableSegmentWriter
@@ -76,6 +76,11 @@ class Observers:
 
 class ObservedLogSource(LogSource):
     tell: Callable[[Event], None]
+
+    def with_store(self, store: SegmentStore) -> LogSource:
+        made = ObservedLogSource(*super().with_store(store))
+        made.tell = self.tell
+        return made
 
     def corrupt(self, *args: Any, **kwargs: Any) -> Corrupt:
         return self._told(super().corrupt(*args, **kwargs))

@@ -54,6 +54,15 @@ def test_a_log_in_a_bucket_is_configured_in_a_file(address: str, proxy: Proxy, t
         os.environ["WALOGS_DISABLED_PLUGINS"] = "*"
 
 
+def test_the_environment_can_name_the_server(
+    make: Make, address: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"one")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    assert entries(ObjectStore(address)) == [b"one"]
+
+
 @pytest.mark.guarantee("G13")
 def test_the_writer_that_opened_last_fences_the_one_before(make: Make) -> None:
     with walogs.open(store=make()) as first:

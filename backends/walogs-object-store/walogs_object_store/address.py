@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,12 @@ def is_prefix(prefix: str) -> bool:
     return PREFIX.fullmatch(prefix) is not None and not {".", ".."} & {*prefix.split("/")}
 
 
+def is_unencrypted(endpoint: str | None) -> bool:
+    """Return whether the address of the server, which the environment can also name, is plain http."""
+    named = (endpoint, os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ENDPOINT"))
+    return next((address for address in named if address), "").startswith("http://")
+
+
 def make_client(scheme: str, bucket: str, prefix: str, options: ObjectStoreOptions) -> Client:
     seconds = f"{max(options.deadline / ATTEMPTS, 1.0):.0f}s"
     shared: dict[str, Any] = {
@@ -59,7 +66,7 @@ def make_client(scheme: str, bucket: str, prefix: str, options: ObjectStoreOptio
         "client_options": {
             "timeout": seconds,
             "connect_timeout": f"{CONNECT_SECONDS}s",
-            "allow_http": (options.endpoint or "").startswith("http://"),
+            "allow_http": is_unencrypted(options.endpoint),
         },
     }
     named: dict[str, Any] = {} if options.endpoint is None else {"endpoint": options.endpoint}

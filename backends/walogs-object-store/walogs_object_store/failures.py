@@ -30,7 +30,7 @@ IMPOSSIBLE: Final = (
 )
 NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 """Parts of messages. A list of no bucket is an error that obstore does not tell from others."""
-HOPELESS: Final = re.compile(r"incorrectly configured region|status code: 4(?!08|29)\d\d")
+HOPELESS: Final = re.compile(r"incorrectly configured region|builder error|status code: 4(?!08|29)\d\d")
 """Parts of messages. No later attempt would end differently, unless the server was busy (408, 429)."""
 WAIT_SECONDS: Final = 0.05
 WAIT_SECONDS_MAX: Final = 2.0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.testing.broken_codecs import BROKEN, OfCrc32, OfDeflate, OfSealing
+from tests.testing.one_check import failures, reduced
 from walogs.testing import CodecContract, conform
 from walogs.testing.memory_use import peak_of
 
@@ -29,11 +30,22 @@ WITHOUT_A_KEY = {
 }
 
 
-@pytest.mark.parametrize(("contract", "check"), [pytest.param(*broken, id=broken[0].__name__) for broken in BROKEN])
+EACH_BROKEN = pytest.mark.parametrize(
+    ("contract", "check"), [pytest.param(*broken, id=broken[0].__name__) for broken in BROKEN]
+)
+
+
+@EACH_BROKEN
 def test_a_broken_codec_fails_by_the_check_of_its_rule(contract: type[CodecContract], check: str) -> None:
-    found = {outcome.check: outcome.why for outcome in conform(contract()) if outcome.result == "failed"}
+    found = failures(reduced(contract, check))
     print(found.get(check))
     assert list(found) == [check]
+
+
+@pytest.mark.laboratory
+@EACH_BROKEN
+def test_a_broken_codec_fails_by_no_other_check(contract: type[CodecContract], check: str) -> None:
+    assert list(failures(contract())) == [check]
 
 
 def test_every_check_has_a_codec_that_fails_by_it() -> None:

@@ -10,21 +10,27 @@ from tests.kit.laboratory import amount
 from tests.testing.broken_stores import BROKEN
 from tests.testing.kit_local import InADirectory, OnALocalDisk
 from tests.testing.kit_places import InACloud, OnADisk, Waiting
+from tests.testing.one_check import failures, reduced
 from walogs.testing import StoreContract, conform
 from walogs.testing.append_checks import AppendChecks
 from walogs.testing.segment_checks import SegmentChecks
 
+EACH_BROKEN = pytest.mark.parametrize(
+    ("contract", "check"), [pytest.param(*broken, id=broken[0].__name__) for broken in BROKEN]
+)
 
-def failures(contract: StoreContract) -> dict[str, str]:
-    """Check to why, of those that failed."""
-    return {outcome.check: outcome.why for outcome in conform(contract) if outcome.result == "failed"}
 
-
-@pytest.mark.parametrize(("contract", "check"), [pytest.param(*broken, id=broken[0].__name__) for broken in BROKEN])
+@EACH_BROKEN
 def test_a_broken_store_fails_by_the_check_of_its_rule(contract: type[StoreContract], check: str) -> None:
-    found = failures(contract())
+    found = failures(reduced(contract, check))
     print(found.get(check))
     assert list(found) == [check]
+
+
+@pytest.mark.laboratory
+@EACH_BROKEN
+def test_a_broken_store_fails_by_no_other_check(contract: type[StoreContract], check: str) -> None:
+    assert list(failures(contract())) == [check]
 
 
 def test_every_check_has_a_store_that_fails_by_it() -> None:

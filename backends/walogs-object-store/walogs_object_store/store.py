@@ -93,6 +93,9 @@ class ObjectStore:
         self._is_acquired = False
         self._between_asks = ASK_SECONDS
         """How many seconds pass between two questions for the next object."""
+        self._asked_at = float("-inf")
+        self._asks = 0
+        """The number of questions since an object was there."""
 
     # Reading. It changes nothing.
 
@@ -114,21 +117,29 @@ class ObjectStore:
         Numbers have no gaps, so the server is asked for the next object alone. If nothing comes, it is asked less and
         less often, down to once a second.
         """
-        end, asked = time.monotonic() + seconds, 0
+        end = time.monotonic() + seconds
         while True:
-            asked += 1
-            try:
-                self.size(number + 1)
-                self._between_asks = ASK_SECONDS
-                return True
-            except SegmentNotFound:
-                if asked % LIST_EVERY == 0 and self.segments_after(number):  # a checkpoint has removed the next one
-                    return True
-            left = end - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            pause = self._asked_at + self._between_asks - now
+            if pause > end - now:
+                time.sleep(max(end - now, 0))
                 return False
-            time.sleep(min(left, self._between_asks))
+            time.sleep(max(pause, 0))
+            self._asked_at = time.monotonic()
+            if self._is_there(number + 1):
+                self._asks, self._between_asks = 0, ASK_SECONDS
+                return True
+            self._asks += 1
             self._between_asks = min(self._between_asks * 1.5, ASK_SECONDS_MAX)
+            if self._asks % LIST_EVERY == 0 and self.segments_after(number):  # a checkpoint has removed the next one
+                return True
+
+    def _is_there(self, number: int) -> bool:
+        try:
+            self.size(number)
+        except SegmentNotFound:
+            return False
+        return True
 
     def sizes(self) -> Mapping[int, int]:
         """Return the size of each segment in bytes, by its number."""

@@ -241,6 +241,7 @@ class Callers:
         """Each thread waits for this lock before its first append, until all threads have started."""
         self._over = held_lock()
         """This lock is released when the threads have to stop."""
+        self._is_called_off = False
         self._errors: list[BaseException] = []
 
     def run(self, seconds: float) -> Rate:
@@ -255,6 +256,7 @@ class Callers:
                 try:
                     running.extend(start_thread(self._append, name, threads) for name in range(threads))
                 except BaseException:  # the threads that have started then append nothing
+                    self._is_called_off = True
                     release(self._over)
                     raise
             began = time.perf_counter()
@@ -273,7 +275,7 @@ class Callers:
         try:
             with self._start:
                 pass
-            for number in range(self._each_max if is_going_on() else 0):
+            for number in range(0 if self._is_called_off else self._each_max):  # at least one, however late
                 lsn = append(data(name, number))
                 if lsn <= last_lsn:
                     raise differs("append", f"thread {name} was given LSN {lsn} after {last_lsn}")

@@ -59,9 +59,7 @@ class Observers:
 
     def source(self, source: LogSource) -> LogSource:
         """Return the same log source, which also reports damage to the observers."""
-        made = ObservedLogSource(*source)
-        made.tell = self.tell
-        return made
+        return observe_source(source, self.tell)
 
     def store(self, store: AppendableStore) -> AppendableStore:
         """Return the same store for the writer, which also measures the time of its syncs."""
@@ -78,9 +76,7 @@ class ObservedLogSource(LogSource):
     tell: Callable[[Event], None]
 
     def with_store(self, store: SegmentStore) -> LogSource:
-        made = ObservedLogSource(*super().with_store(store))
-        made.tell = self.tell
-        return made
+        return observe_source(super().with_store(store), self.tell)
 
     def corrupt(self, *args: Any, **kwargs: Any) -> Corrupt:
         return self._told(super().corrupt(*args, **kwargs))
@@ -91,6 +87,13 @@ class ObservedLogSource(LogSource):
     def _told(self, error: Corrupt) -> Corrupt:
         self.tell(CorruptionEvent(self.store.name, error))
         return error
+
+
+def observe_source(source: LogSource, tell: Callable[[Event], None]) -> LogSource:
+    """Return the same log source, which also reports damage through *tell*."""
+    made = ObservedLogSource(*source)
+    made.tell = tell
+    return made
 
 
 class TimedStore:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.kit.callers import Callers
 from tests.testing.broken_policies import BROKEN, OfAPolicy
+from tests.testing.one_check import failures
 from walogs.defaults.sync_policies import FdatasyncPolicy, FsyncPolicy, IntervalPolicy, NoSyncPolicy
 from walogs.protocols import Unsynced
 from walogs.testing import SyncPolicyContract, conform
@@ -16,7 +17,7 @@ from walogs.testing import SyncPolicyContract, conform
 
 @pytest.mark.parametrize(("contract", "check"), [pytest.param(*broken, id=broken[0].__name__) for broken in BROKEN])
 def test_a_broken_policy_fails_by_the_check_of_its_rule(contract: type[SyncPolicyContract], check: str) -> None:
-    found = {outcome.check: outcome.why for outcome in conform(contract()) if outcome.result == "failed"}
+    found = failures(contract())
     print(found.get(check))
     assert list(found) == [check]
 

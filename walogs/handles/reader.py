@@ -175,6 +175,7 @@ class WalReader:
             # Taken first, so that whatever comes after the observation changes it.
             pulse = None if isinstance(self._source.store, WaitingStore) else self._pulse()
             end = self._range(None, None)[1]
+            newest = self._view.readable.newest.number  # what is read below may observe the log once more
             self._view.refuse_cut_since(cuts)
             if lsn < end or not is_begun:
                 self._view.refuse_checkpointed(lsn)
@@ -185,19 +186,21 @@ class WalReader:
                 continue
             if timeout is not None and monotonic() - since >= timeout:
                 return
-            self._wait(pulse, poll, None if timeout is None else since + timeout)
+            self._wait(newest, pulse, poll, None if timeout is None else since + timeout)
 
-    def _wait(self, pulse: object, poll: float, until: float | None) -> None:
+    def _wait(self, newest: int, pulse: object, poll: float, until: float | None) -> None:
         """Return when there may be more to read, when the reader is closed, or when the time is over.
 
-        It also returns after LOOK_EVERY attempts to find that out.
+        *newest* is the number of the newest segment that was observed, and *pulse* what `_pulse` returned before. This
+        also returns after LOOK_EVERY attempts to find out whether there is more.
         """
-        store, newest = self._source.store, self._view.readable.newest
-        seconds = WAIT_SECONDS if isinstance(store, WaitingStore) else poll
+        store = self._source.store
+        waiting = store if isinstance(store, WaitingStore) else None
+        seconds = poll if waiting is None else WAIT_SECONDS
         for _ in range(LOOK_EVERY):
             left = max(seconds if until is None else min(seconds, until - monotonic()), 0)
-            if isinstance(store, WaitingStore):
-                is_over = store.wait_beyond(newest.number, left) or self.closed
+            if waiting is not None:
+                is_over = waiting.wait_beyond(newest, left) or self.closed
             else:
                 is_over = self._woken.acquire(timeout=left) or self._pulse() != pulse
             if is_over or left < seconds:

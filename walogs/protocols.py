@@ -152,13 +152,14 @@ class SegmentStore(Protocol):
     def create(self, number: int, data: Buffer) -> None:
         """Create the segment with exactly these bytes, whole or not at all, and durable with its name on return.
 
-        The first number of a log is 1, and each new segment has the number after the highest. Another number is asked
-        for only if another writer has come between, or after that writer's segments were removed.
+        The first number of a log is 1, and each new segment has the number after the highest. A writer that another one
+        has overtaken asks for a lower number. That number is taken, or a checkpoint has removed its segment since.
+
         Raise `SegmentExists` if the number is taken: nothing has changed. Raise `NoSpace` if there is no space: nothing
         has changed. Raise `PermissionError` if the server refuses: nothing has changed. Raise `Unavailable` if the
-        segment may be there or not. After any other exception, the engine calls
-        `size()`. If that raises `SegmentNotFound`, the segment was not created, and nothing has happened. `UnsafeStore`
-        says that the place is no longer this writer's, and always poisons the log.
+        segment may be there or not. After any other exception, the engine calls `size()`. If that raises
+        `SegmentNotFound`, the segment was not created, and nothing has happened. `UnsafeStore` says that the place is
+        no longer this writer's, and always poisons the log.
         """
         ...
 

@@ -1,4 +1,5 @@
-"""The set-up of every test run: the needs of tests, the number of processes, and the check that no log stays open.
+"""The set-up of every test run: the needs of tests, the number of processes, and the check that no log stays open
+and no thread stays at work.
 
 It stands at the root because the tests of `tests/`, `backends/` and `plugins/` all need it.
 """
@@ -15,7 +16,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.kit import laboratory, requirements, temporary
+from tests.kit import laboratory, requirements, temporary, threads
 from tests.kit.temporary import shared_path
 from walogs.handles import wal as handles
 
@@ -54,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("laboratory" if config.getoption("-m") == "laboratory" else "dev")
     temporary.prefer_memory(config)
+    threads.count_them()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,7 +73,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return processors + 1
 
 
-# Open logs
+# Open logs, and threads
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,18 +86,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a test that leaves a log open when its fixtures are gone.
+    """Fail a test that leaves a log open, or a thread at work, when its fixtures are gone.
 
     The collector would find that log during another test, interrupt it, or have it blamed for the warning. So the log
-    is closed here in any case.
+    is closed here in any case. A thread may log a warning, which would reach another test too.
     """
     yield
     left = {wal: repr(wal) for wal in list(handles.OPEN) if not wal.closed}
     for wal in left:
         with contextlib.suppress(Exception):  # the log may be on a disk that was made to fail
             wal.close()
+    at_work = threads.left_after_waiting()
     if left and item.stash.get(HAS_PASSED, False):
         pytest.fail(f"the test left logs open: {', '.join(left.values())}", pytrace=False)
+    if at_work and item.stash.get(HAS_PASSED, False):
+        pytest.fail(f"the test left threads at work: {', '.join(at_work)}", pytrace=False)
 
 
 # The end of a run

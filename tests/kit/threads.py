@@ -6,17 +6,35 @@ A thread that outlives its test can log a warning while another test reads the l
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from walogs.engine import log_source
 
 SECONDS: Final = 120
 """A thread that has not ended after this long waits for something that does not come."""
+BIRTH_SECONDS: Final = 2
+"""A thread that does not run after this long has died before its first statement, as an exception from outside can make
+it. Nothing reports that."""
 
 _start_new_thread = log_source.start_new_thread
-_at_work: Final[dict[object, str]] = {}
+
+
+@dataclass
+class Started:
+    """A thread that was started."""
+
+    run: str
+    ident: int = 0
+
+
+_at_work: Final[dict[int, Started]] = {}
+"""The threads that have not ended, by the number of their start."""
+_numbers: Final = itertools.count()
 
 
 def count_them() -> None:
@@ -25,27 +43,33 @@ def count_them() -> None:
 
 
 def left_after_waiting() -> list[str]:
-    """Wait until all have ended, and return what those do that have not ended after `SECONDS`."""
-    until = time.monotonic() + SECONDS
-    while _at_work and time.monotonic() < until:
+    """Wait until all have ended, and return what those run that have not ended after `SECONDS`."""
+    began = time.monotonic()
+    while _at_work and time.monotonic() < began + SECONDS:
         time.sleep(0.001)
-    left = list(_at_work.values())
+        if time.monotonic() > began + BIRTH_SECONDS:
+            running = sys._current_frames()
+            for number, started in list(_at_work.items()):
+                if started.ident not in running:
+                    _at_work.pop(number, None)
+    left = [started.run for started in _at_work.values()]
     _at_work.clear()  # the next test is not blamed for them
     return left
 
 
 def _start_counted(run: Callable[[], None], args: tuple[()]) -> int:
-    thread = object()
+    number, started = next(_numbers), Started(repr(run))
 
     def work() -> None:
         try:
             run(*args)
         finally:
-            _at_work.pop(thread, None)
+            _at_work.pop(number, None)
 
-    _at_work[thread] = repr(run)
+    _at_work[number] = started
     try:
-        return _start_new_thread(work, ())
+        started.ident = _start_new_thread(work, ())
     except BaseException:
-        _at_work.pop(thread, None)
+        _at_work.pop(number, None)
         raise
+    return started.ident

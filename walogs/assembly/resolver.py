@@ -25,6 +25,7 @@ PACKAGES: Final[Mapping[tuple[Kind, str], str]] = {
     ("codec", "aead"): "walogs-aead",
     ("codec", "zstd"): "walogs-zstd",
     ("observer", "otel"): "walogs-otel",
+    ("store", "jetstream"): "walogs-jetstream",
     ("store", "object-store"): "walogs-object-store",
     ("store", "sqlite"): "walogs-sqlite",
 }

@@ -66,4 +66,4 @@ def requirement(distribution: str, extra: str, came_from: Mapping[str, Any]) -> 
 
 
 def folder_of(distribution: str) -> str:
-    return "backends" if distribution in ("walogs-object-store", "walogs-sqlite") else "plugins"
+    return "backends" if distribution in ("walogs-jetstream", "walogs-object-store", "walogs-sqlite") else "plugins"

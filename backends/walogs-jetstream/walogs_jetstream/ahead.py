@@ -1,0 +1,125 @@
+"""Read many messages: pushed by the server in order, or several with one wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import nats.errors
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from walogs_jetstream.failures import FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+
+    from walogs_jetstream.address import Address
+    from walogs_jetstream.connection import Connection
+
+PUSHED_BYTES_MAX: Final = 48 << 20
+"""Pushed messages that wait in the client have at most so many bytes. nats-py then drops some and asks again."""
+BATCH_BYTES: Final = 4 << 20
+AT_ONCE: Final = 16
+STALL_SECONDS: Final = 2.0
+"""If no message comes for this long, the stream's leader is asked for the next one."""
+
+
+async def get_message(client: Client, stream: str, number: int) -> bytes | None:
+    """Return the bytes of a message, as the leader of the stream has them. None: it is not there."""
+    try:
+        found = await client.jetstream(timeout=60).get_msg(stream, number)
+    except NotFoundError:
+        return None
+    return found.data or b""
+
+
+def read_in_order(
+    connection: Connection, address: Address, numbers: Sequence[int]
+) -> Iterator[tuple[int, bytes | None]]:
+    """Yield (number, the bytes of the message, or None if it is not there) for each of *numbers*, in this order."""
+    if len(numbers) > 2 and numbers[0] < numbers[1]:
+        pushed = PushedMessages(connection, address)
+        try:
+            for number in numbers:
+                data = pushed.take(number)
+                yield number, data if data is not None else read_some(connection, address, [number])[0]
+        finally:
+            pushed.close()
+        return
+    for at in range(0, len(numbers), AT_ONCE):
+        block = numbers[at : at + AT_ONCE]
+        yield from zip(block, read_some(connection, address, block), strict=True)
+
+
+def read_some(connection: Connection, address: Address, numbers: Sequence[int]) -> list[bytes | None]:
+    """Return the bytes of these messages, all requested at the same time. None: a message is not there."""
+
+    async def read(client: Client) -> list[bytes | None]:
+        return await asyncio.gather(*(get_message(client, address.stream, number) for number in numbers))
+
+    return connection.ask(read)
+
+
+class PushedMessages:
+    """The messages of the stream in ascending order, which the server pushes (an ordered consumer)."""
+
+    def __init__(self, connection: Connection, address: Address) -> None:
+        self._connection = connection
+        self._address = address
+        self._client: Client | None = None
+        """The connection over which the server pushes."""
+        self._subscription: JetStreamContext.PushSubscription | None = None
+        self._held: deque[tuple[int, bytes]] = deque()
+
+    def take(self, number: int) -> bytes | None:
+        """Return the bytes of this message, and give up those before it. None: it was not pushed."""
+        while True:
+            while self._held and self._held[0][0] < number:
+                self._held.popleft()
+            if self._held:
+                first, data = self._held[0]
+                return data if first == number else None
+            self._held.extend(self._connection.ask(lambda client: self._next(client, number)))
+            if not self._held:
+                return None
+
+    async def _next(self, client: Client, number: int) -> list[tuple[int, bytes]]:
+        """Return messages that were pushed, from *number* on or before it. Empty: none came for `STALL_SECONDS`."""
+        if self._subscription is None or self._client is not client:
+            self._subscription = await client.jetstream().subscribe(
+                self._address.subject,
+                stream=self._address.stream,
+                ordered_consumer=True,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                config=ConsumerConfig(opt_start_seq=number),
+                pending_bytes_limit=PUSHED_BYTES_MAX,
+            )
+            self._client = client
+        pushed: list[tuple[int, bytes]] = []
+        size = 0
+        while not pushed or (size < BATCH_BYTES and self._subscription.pending_msgs):
+            try:
+                message = await self._subscription.next_msg(timeout=STALL_SECONDS)
+            except nats.errors.TimeoutError:
+                await self._end()
+                break
+            pushed.append((message.metadata.sequence.stream, message.data))
+            size += len(message.data)
+        return pushed
+
+    async def _end(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(*FAILURES):
+                await subscription.unsubscribe()
+
+    def close(self) -> None:
+        """End the pushing. Nothing is waited for: the server notices it by itself, too."""
+        if self._subscription is not None:
+            self._connection.begin(self._end())

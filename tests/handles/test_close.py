@@ -76,6 +76,16 @@ def test_a_log_that_is_not_closed_warns_and_frees_its_lock(log_factory: LogFacto
         assert list(again) == [(1, b"one")]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_log_that_is_not_closed_frees_its_lock_although_the_warning_is_an_error(log_factory: LogFactory) -> None:
+    held = [log_factory.open()]
+    log_factory.forget()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        forget(held)
+    log_factory.open().close()
+
+
 def forget(held: list[walogs.Wal]) -> None:
     held.clear()
     gc.collect()

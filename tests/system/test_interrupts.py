@@ -233,7 +233,6 @@ def interrupt_open_at(at: int, directory: Path) -> bool:
     was_delivered = interrupted(lambda: handles.append(walogs.open(log.path, max_segment_size=SEGMENT)), at, OURS)
     for handle in handles:
         handle.close()
-    gc.collect()  # what the interrupted open held goes with its frames
     use_elsewhere(log)
     shutil.rmtree(log.path)
     return was_delivered
@@ -246,6 +245,7 @@ def interrupt_in_a_fork(verb: str, step: int) -> None:
     def in_child() -> None:
         warnings.simplefilter("ignore")
         logging.disable()
+        gc.disable()  # a lock is free at once, and not only after a collection
         interrupt_each_point(ATTEMPTS[verb], step, f"{verb}, in our code")
 
     assert forked(in_child, seconds=600) == 0
@@ -254,13 +254,13 @@ def interrupt_in_a_fork(verb: str, step: int) -> None:
 @pytest.mark.guarantee("G13", "G15", "G18")
 @pytest.mark.parametrize("verb", ATTEMPTS)
 def test_an_open_or_close_interrupted_in_our_code_holds_up_nobody(verb: str) -> None:
-    interrupt_in_a_fork(verb, 41 if verb == "open" else 1)
+    interrupt_in_a_fork(verb, 13 if verb == "open" else 1)
 
 
 @pytest.mark.laboratory
 @pytest.mark.guarantee("G13", "G15", "G18")
 def test_an_open_interrupted_at_a_third_of_all_points_in_our_code_holds_up_nobody() -> None:
-    interrupt_in_a_fork("open", amount(13, 3))
+    interrupt_in_a_fork("open", amount(3, 1))
 
 
 # At random moments, for some time: what the points above cannot show is a hang of the others

@@ -103,27 +103,27 @@ def open_resolved(
         if has_lock:
             refuse_other_codec(source, config)  # again, because the writer that held the lock may have rotated since
         writer, report = recover(source, config, policy, observers, environment, started)
-    except BaseException:
+        if observers is not None:
+            writer = observers.writer(writer, store.name, report)
+        limits = Limits(config.max_entry_size, config.max_batch_size)
+        commits = GroupCommit(
+            name=store.name,
+            writer=writer,
+            environment=environment,
+            queued_bytes_max=config.max_queued_size,
+            body_bytes_max=config.max_batch_size,
+        )
+        return Wal(
+            path=None if path is None else os.fspath(path),
+            source=source,
+            writer=writer,
+            commits=commits,
+            limits=limits,
+            report=report,
+        )
+    except BaseException:  # an interrupt can arrive at each of these calls
         store.close()
         raise
-    if observers is not None:
-        writer = observers.writer(writer, store.name, report)
-    limits = Limits(config.max_entry_size, config.max_batch_size)
-    commits = GroupCommit(
-        name=store.name,
-        writer=writer,
-        environment=environment,
-        queued_bytes_max=config.max_queued_size,
-        body_bytes_max=config.max_batch_size,
-    )
-    return Wal(
-        path=None if path is None else os.fspath(path),
-        source=source,
-        writer=writer,
-        commits=commits,
-        limits=limits,
-        report=report,
-    )
 
 
 def recover(

@@ -55,10 +55,12 @@ class LockFile:
             fallback_to_soft=False,
             preserve_lock_file=True,
         )
+        self._held = lock  # first: an interrupt can arrive when the lock has just been taken
         try:
             with standard_descriptors_taken(self._log):
                 lock.acquire()
         except Timeout:
+            self._held = None
             raise self._locked() from None
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.ENOTSUP):
@@ -66,7 +68,6 @@ class LockFile:
                     f"{self._log} is on a file system without locks: two writers would not see each other"
                 ) from error
             raise
-        self._held = lock
         directory.remember_lock()
         sign(directory)
 

@@ -426,9 +426,11 @@ class Wal:
 
     def __del__(self) -> None:
         if not getattr(self, "closed", True) and os.getpid() == self._pid:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
-            self.closed = True
-            self._commits.abandon(self._source.store.close)
+            try:
+                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
+            finally:  # the warning may be an error
+                self.closed = True
+                self._commits.abandon(self._source.store.close)
 
     # Turns
 

@@ -42,6 +42,7 @@ class Server:
     routes: list[int] = field(default_factory=list)
     """The cluster ports of all servers. Empty: it is alone."""
     cluster_port: int = 0
+    jetstream: bool = True
 
     def __post_init__(self) -> None:
         self.port, self.monitoring_port = free_port(), free_port()
@@ -53,11 +54,12 @@ class Server:
 
     def configuration(self) -> str:
         sync = "sync_interval: always" if self.sync_always else ""
+        store = f'jetstream {{ store_dir: "{self.directory / "data"}", max_mem: 64M, max_file: 2G, {sync} }}'
         text = f"""
 server_name: {self.name}
 listen: "127.0.0.1:{self.port}"
 http: "127.0.0.1:{self.monitoring_port}"
-jetstream {{ store_dir: "{self.directory / "data"}", max_mem: 64M, max_file: 2G, {sync} }}
+{store if self.jetstream else ""}
 {self.more}
 """
         if self.routes:
@@ -102,13 +104,18 @@ jetstream {{ store_dir: "{self.directory / "data"}", max_mem: 64M, max_file: 2G,
 
 
 @contextmanager
-def running(directory: Path, count: int = 1, *, sync_always: bool = True, more: str = "") -> Iterator[list[Server]]:
-    """Yield so many servers that answer: one alone, or a cluster."""
-    ports = [free_port() for _ in range(count)] if count > 1 else [0]
+def running(
+    directory: Path, count: int = 1, *, lazy: tuple[str, ...] = (), more: str = "", jetstream: bool = True
+) -> Iterator[list[Server]]:
+    """Yield so many servers that answer, n1 and so on: one alone, or a cluster. Those named *lazy* sync later."""
+    routes = [free_port() for _ in range(count)] if count > 1 else []
+    names = [f"n{number}" for number in range(1, count + 1)]
     servers = [
-        Server(f"n{number}", directory / f"n{number}", sync_always, more, ports if count > 1 else [], port)
-        for number, port in enumerate(ports, start=1)
+        Server(name, directory / name, sync_always=name not in lazy, more=more, routes=routes, jetstream=jetstream)
+        for name in names
     ]
+    for server, port in zip(servers, routes, strict=False):
+        server.cluster_port = port
     try:
         for server in servers:
             server.start()

@@ -19,8 +19,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nats.aio.client import Client
+from nats.errors import ConnectionClosedError
 
 from walogs import Closed, Unavailable, UnsafeStore
+from walogs.plugins import TurnLock
 from walogs_jetstream.failures import FAILURES, final_error, is_answer, shorten
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Connection:
         self._servers = list(address.servers)
         self._next = random.randrange(len(self._servers))
         self._pid = os.getpid()
-        self._gate = threading.RLock()
+        self._gate = TurnLock()
         """A thread holds it while it starts or stops the event loop."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
@@ -56,8 +58,11 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Lock | None = None
         self._stop: weakref.finalize[..., Connection] | None = None
-        self._refusal: Exception | None = None
-        """What the server has last refused without naming the request: it then sends no answer."""
+        self._lost = asyncio.Event()
+        """Set when the connection is lost. nats-py would let the requests that are under way wait."""
+        self._noted: Exception | None = None
+        """What nats-py has last told beside the requests. If a permission is missing, the server sends no answer to the
+        request itself."""
 
     def ask(self, request: Callable[[Client], Coroutine[Any, Any, T]], *, attempt: float = ATTEMPT_SECONDS) -> T:
         """Return what *request* returns. Call it again after a failure of the server or the network.
@@ -72,7 +77,7 @@ class Connection:
             except FAILURES as error:
                 if is_answer(error):
                     raise
-                failed = self._refusal or error
+                failed = self._noted or error
                 final = final_error(self._name, failed)
                 if final is not None:
                     raise final from error
@@ -115,17 +120,18 @@ class Connection:
         async with self._connecting:
             client = self._client
             if client is None or not client.is_connected:
-                self._client, self._refusal = None, None
+                self._client, self._noted = None, None
                 server = self._servers[self._next % len(self._servers)]
                 self._next += 1
-                client = Client()
+                client, self._lost = Client(), asyncio.Event()
                 self._made.add(client)
                 await client.connect(
                     [server],
                     name="walogs",
                     error_cb=self._note,
+                    disconnected_cb=set_later(self._lost),
                     allow_reconnect=False,
-                    max_reconnect_attempts=0,
+                    max_reconnect_attempts=1,  # 0 would mean without end
                     reconnect_time_wait=0,
                     connect_timeout=int(ATTEMPT_SECONDS),
                     **credentials(self._options),
@@ -139,7 +145,7 @@ class Connection:
         try:
             async with asyncio.timeout(seconds):
                 client = await self.client()
-                return await request(client)
+                return await unless_lost(request(client), self._lost)
         except FAILURES as error:
             if client is not None and not is_answer(error) and self._client is client:
                 self._client = None
@@ -152,9 +158,9 @@ class Connection:
                 closing.add_done_callback(self._closing.discard)
 
     async def _note(self, error: Exception) -> None:
-        """Keep an error that the server sent without naming the request."""
+        self._noted = error
         if final_error(self._name, error) is not None:
-            self._refusal = error
+            self._lost.set()
 
     # The event loop
 
@@ -202,6 +208,28 @@ def serve(loop: asyncio.AbstractEventLoop) -> None:
 def stop(loop: asyncio.AbstractEventLoop) -> None:
     with suppress(RuntimeError):  # it is closed
         loop.call_soon_threadsafe(loop.stop)
+
+
+async def unless_lost(request: Coroutine[Any, Any, T], lost: asyncio.Event) -> T:
+    """Return what *request* returns. Raise `ConnectionClosedError` if the connection is lost before that."""
+    answering, losing = asyncio.create_task(request), asyncio.create_task(lost.wait())
+    try:
+        await asyncio.wait((answering, losing), return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        raise ConnectionClosedError
+    finally:
+        answering.cancel()
+        losing.cancel()
+
+
+def set_later(event: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return a callback for nats-py that sets *event*."""
+
+    async def set_it() -> None:
+        event.set()
+
+    return set_it
 
 
 async def close_quietly(client: Client) -> None:

@@ -83,7 +83,7 @@ def asked(addresses: Sequence[str]) -> tuple[dict[str, tuple[bool, set[str]]], l
             name = str(server["server_name"])
             is_lazy = jetstream["config"].get("sync_always") is not True
             meta = jetstream.get("meta_cluster") or {}
-            members = {name, *filter(None, [meta.get("leader")]), *(peer["name"] for peer in meta.get("replicas") or ())}
+            members = {name, meta.get("leader") or name, *(peer["name"] for peer in meta.get("replicas") or ())}
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             silent.append(f"{address} ({error})")
         else:

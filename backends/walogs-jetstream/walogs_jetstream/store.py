@@ -14,7 +14,6 @@ import errno
 import time
 from typing import TYPE_CHECKING, Final
 
-from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 
 from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, Unavailable, UnsafeStore
@@ -36,6 +35,9 @@ if TYPE_CHECKING:
     from nats.js.api import PubAck
     from typing_extensions import Buffer
 
+EXPECTED_STREAM: Final = "Nats-Expected-Stream"
+EXPECTED_LAST: Final = "Nats-Expected-Last-Sequence"
+"""Names of headers. A server ignores a header that is spelled in another way, and one without a value."""
 HEADER_BYTES: Final = 512
 """Space for the headers of a message, which count towards the server's limit."""
 PAYLOAD_BYTES: Final = 1 << 20
@@ -169,7 +171,7 @@ class JetStreamStore:
         content = bytes(data)
         if len(content) > self._segment_bytes_max:
             raise NoSpace(errno.EFBIG, f"{self.name} takes {self._segment_bytes_max} bytes at a time")
-        headers = {Header.EXPECTED_STREAM: self._address.stream, Header.EXPECTED_LAST_SEQUENCE: str(number - 1)}
+        headers = {EXPECTED_STREAM: self._address.stream, EXPECTED_LAST: str(number - 1)}
 
         async def publish(client: Client) -> PubAck:
             return await client.jetstream().publish(self._address.subject, content, headers=headers, timeout=60)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.errors import NoRespondersError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from walogs_jetstream.failures import is_stream_missing
 

@@ -21,6 +21,7 @@ __all__ = [
     "TailState",
     "TruncatedAt",
     "Verification",
+    "WalStats",
 ]
 
 MAX_ENTRY_SIZE: Final = 16 * 1024 * 1024
@@ -46,6 +47,33 @@ class TruncatedAt:
 
 TailState: TypeAlias = Clean | TruncatedAt
 """How the log ended when it was opened."""
+
+
+class WalStats(NamedTuple):
+    """What a handle has committed since it was opened. `Wal.stats` returns it.
+
+    In an immutable-segment store, each commit is one put: a request that costs money and time.
+    """
+
+    commits: int
+    entries: int
+    bytes: int
+    """The bytes of the commits as they are stored: their frames, or their segments in an immutable-segment store."""
+    seconds: float | None
+    """How long the store took for all commits together. None for an appendable store, where measuring would cost each
+    append: give that log an observer."""
+    slowest_seconds: float | None
+    """How long the store took for the slowest commit."""
+
+    @property
+    def entries_per_commit(self) -> float:
+        """How many entries a commit had on average. 0 if there was no commit."""
+        return self.entries / self.commits if self.commits else 0.0
+
+    @property
+    def seconds_per_commit(self) -> float | None:
+        """How long the store took for a commit on average. None if that is unknown, or if there was no commit."""
+        return self.seconds / self.commits if self.seconds is not None and self.commits else None
 
 
 class Commit(NamedTuple):

@@ -22,6 +22,7 @@ from walogs.formats import durable_mark as durable_mark_bytes
 from walogs.formats.segment_format import LARGEST, Seal
 from walogs.foundation.foreign import describe
 from walogs.protocols import SyncDeadline, Unsynced
+from walogs.types import WalStats
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -61,6 +62,10 @@ class AppendableWriter(WriterState):
         self._rotate_at = limits.rotate_at
         self._leftover: tuple[int, ...] = ()
         self._pending = NOTHING_PENDING
+        self._frames_before = -self.active.frames
+        """The frames of this writer in segments that are complete, without its CHECKPOINTs."""
+        self._bytes_before = -self.active.end
+        """The bytes of those frames."""
 
     # Committing
 
@@ -280,6 +285,8 @@ class AppendableWriter(WriterState):
         except BaseException as error:
             self._raise_create_failed(header.number, error)
         self.completed.append(completed_by_rotation(old, 0))
+        self._frames_before += old.frames
+        self._bytes_before += old.end - successor.end
         self.active = successor
         self._in_flight = False
 
@@ -388,11 +395,23 @@ class AppendableWriter(WriterState):
         active.runs.add(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
         active.frames += 1
+        self._frames_before -= 1
+        self._bytes_before -= len(frame)
         active.last_commit_ns = time_ns
         self.log_first_lsn = log_first_lsn
         self._all_durable(active)
 
     # Closing, and what can be read
+
+    def stats(self) -> WalStats:
+        """Return what this writer has committed since it was made. Each commit costs nothing more for it."""
+        return WalStats(
+            commits=self._frames_before + self.active.frames,
+            entries=self.next_lsn - self._first_own_lsn,
+            bytes=self._bytes_before + self.active.end,
+            seconds=None,
+            slowest_seconds=None,
+        )
 
     def close(self) -> None:
         """Sync what is pending, give the window back, and note in the durable mark that the log ends here.

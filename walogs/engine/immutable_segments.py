@@ -21,6 +21,7 @@ from walogs.engine.recovery import is_kept
 from walogs.engine.segments import completed_by_creation, count_superseded
 from walogs.engine.writer import NEXT_MOVE, WriterState
 from walogs.errors import EntryTooLarge, Fenced, NoSpace, UnsafeStore
+from walogs.types import WalStats
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -45,6 +46,7 @@ class ImmutableSegmentWriter(WriterState):
         self.active: ActiveSegment | None = None
         """Always None: no segment is still being written."""
         self._leftover: tuple[int, ...] = ()
+        self._commits = self._commit_bytes = self._commit_ns = self._slowest_ns = 0
 
     def _next_header(self, *, is_checkpoint: bool = False) -> SegmentHeader:
         """Return the header of the next segment."""
@@ -97,10 +99,28 @@ class ImmutableSegmentWriter(WriterState):
         if len(data) > largest:
             message = f"{len(data)} bytes are more than a segment of {store.name} can hold ({largest})"
             raise EntryTooLarge(f"{message}. Nothing was written.", size=len(data), max=largest)
+        began_ns = self._monotonic()
         self._create(header, data, "this append", first_lsn + count - 1)
         self._advance(header, entries=count, link=link, size=len(data))
         self._in_flight = False
+        self._count_commit(len(data), self._monotonic() - began_ns)
         return first_lsn
+
+    def _count_commit(self, size: int, duration_ns: int) -> None:
+        self._commits += 1
+        self._commit_bytes += size
+        self._commit_ns += duration_ns
+        self._slowest_ns = max(self._slowest_ns, duration_ns)
+
+    def stats(self) -> WalStats:
+        """Return what this writer has committed since it was made."""
+        return WalStats(
+            commits=self._commits,
+            entries=self.next_lsn - self._first_own_lsn,
+            bytes=self._commit_bytes,
+            seconds=self._commit_ns / 1e9,
+            slowest_seconds=self._slowest_ns / 1e9,
+        )
 
     def _create(self, header: SegmentHeader, data: bytes, what: str, last_lsn: int) -> None:
         """Create the segment. `_in_flight` stays set, and the caller clears it after it has advanced the state."""

@@ -54,6 +54,7 @@ class WriterState:
         self.shares_commits = True
         """Whether several callers gain from one commit, because each commit is synced."""
         self.next_lsn = takeover.next_lsn
+        self._first_own_lsn = takeover.next_lsn
         self.durable_lsn = takeover.next_lsn - 1
         self.log_first_lsn = takeover.log_first_lsn
         self.completed = list(takeover.completed)

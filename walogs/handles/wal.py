@@ -27,7 +27,7 @@ from walogs.handles.arguments import (
     refuse_search,
     shorten,
 )
-from walogs.types import SegmentSummary
+from walogs.types import SegmentSummary, WalStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -316,6 +316,13 @@ class Wal:
     def closed(self, is_closed: bool) -> None:
         """Say that the log is closed, without closing it: nothing is written or freed. Only tests do this."""
         self._closed = is_closed
+
+    def stats(self) -> WalStats:
+        """Return how many commits, entries and bytes this handle has written, and how long the store took.
+
+        Wait for the commit under way. This also works when the log is closed.
+        """
+        return self._writer.stats() if self.closed else self._in_turn(self._writer.stats)
 
     @property
     def recovery_report(self) -> RecoveryReport:

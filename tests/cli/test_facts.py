@@ -480,6 +480,27 @@ def test_beside_a_busy_writer_cat_and_tail_print_what_is_there(busy: Path, comma
             whole["tail"] += 1
 
 
+def test_tail_says_so_if_a_checkpoint_removes_what_it_was_about_to_print(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had asked for the last LSN first and for the first LSN after that, and printed nothing, with status 0."""
+    honest = walogs.WalReader.last_lsn.fget  # type: ignore[attr-defined]
+    with walogs.open(tmp_path / "log", max_segment_size=1) as wal:
+        wal.append_batch([b"one", b"two"])
+
+        def then_checkpointed(reader: walogs.WalReader) -> int:
+            last_lsn: int = honest(reader)
+            for _ in range(10):
+                wal.append(b"later")
+            wal.checkpoint(10)
+            return last_lsn
+
+        monkeypatch.setattr(walogs.WalReader, "last_lsn", property(then_checkpointed))
+        told = command("tail", tmp_path / "log")
+    assert (told.status, told.out) == (1, b"")
+    assert "was checkpointed" in told.line
+
+
 LOOKING: Final = [
     ("cat",),
     ("cat", "--json"),

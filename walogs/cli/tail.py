@@ -28,7 +28,8 @@ def tail(
     Takes no lock and changes nothing: the log may be open in another process, and be written to.
     """
     with standard_output() as out, open_reader(log.path, log.config, visibility=visibility) as reader:
+        first_lsn = reader.first_lsn  # before the last LSN: a checkpoint in between must not make the range empty
         last_lsn = reader.last_lsn
-        start = max(last_lsn - count + 1, reader.first_lsn)
+        start = max(last_lsn - count + 1, first_lsn)
         print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in reader.iter(start, last_lsn + 1)))
     return DONE

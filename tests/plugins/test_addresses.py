@@ -51,6 +51,61 @@ def test_a_store_that_takes_addresses_gets_them(cloud: Path, tmp_path: Path) -> 
     assert set(tmp_path.iterdir()) == before
 
 
+SCHEMES: Final = """
+    import walogs
+
+    @walogs.plugins.hookimpl
+    def walogs_stores():
+        return [walogs.plugins.StoreSpec(NAME, "cloud_store:Store", schemes=("cloud", "s3"))]
+"""
+
+
+@pytest.fixture
+def by_scheme(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A place where a store is installed that takes the addresses of two schemes."""
+    site.add("walogs-schemes", {"far": "walogs_schemes"}, walogs_schemes=SCHEMES.replace("NAME", '"far"'))
+    monkeypatch.setattr("walogs.assembly.registry.current", site.registry())
+    return site
+
+
+def test_the_store_of_an_address_is_found_by_its_scheme(by_scheme: Site, tmp_path: Path, command: Walogs) -> None:
+    before = set(tmp_path.iterdir())
+    with walogs.open("cloud://bucket/b") as wal:
+        assert wal.append(b"one") == 1
+    for address in ("cloud://bucket/b", Path("cloud://bucket/b")):
+        assert list(walogs.reader(address)) == [(1, b"one")]
+    assert walogs.verify("cloud://bucket/b").ok
+    told = command("cat", "cloud://bucket/b")
+    assert (told.status, told.out) == (0, b"one\n")
+    file = written(tmp_path, '[log.far]\npath = "cloud://bucket/b"\n')
+    with walogs.open_config(file, log="far") as wal:
+        assert wal.last_lsn == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_two_stores_for_one_scheme_are_told_apart_by_name(by_scheme: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SCHEMES.replace("NAME", '"near"').replace('("cloud", "s3")', '("cloud",)')
+    by_scheme.add("walogs-other", {"near": "walogs_other"}, walogs_other=other)
+    monkeypatch.setattr("walogs.assembly.registry.current", by_scheme.registry())
+    with pytest.raises(walogs.ConfigError, match="far and near take addresses as cloud://; name the one you mean"):
+        walogs.open("cloud://bucket/c")
+    walogs.open("cloud://bucket/c", store="near").close()
+
+
+def test_the_package_for_an_address_is_named_if_it_is_not_installed() -> None:
+    for address, package in (("nats://host/orders", "walogs-jetstream"), ("gs://b/orders", "walogs-object-store")):
+        with pytest.raises(walogs.ConfigError, match=f"another store may take it: pip install .*{package}"):
+            walogs.open(address)
+
+
+@pytest.mark.parametrize("schemes", ['"s3"', '["s3"]', '("S3",)', '("file",)', '("c",)', "(7,)"])
+def test_schemes_that_are_none_are_told(site: Site, schemes: str) -> None:
+    plugin = SCHEMES.replace("NAME", '"bad"').replace('("cloud", "s3")', schemes)
+    site.add("walogs-bad", {"bad": "walogs_bad"}, walogs_bad=plugin)
+    with pytest.raises(walogs.PluginError, match="a tuple of schemes"):
+        site.registry().spec("store", "bad")
+
+
 def test_what_lies_elsewhere_cannot_be_measured_beside_it(command: Walogs) -> None:
     told = command("bench", "--log", "far", "--seconds", "5ms")
     assert (told.status, told.out) == (1, b"")

@@ -9,10 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from walogs.assembly import registry
-from walogs.assembly.config import config_error
+from walogs.assembly.config import LOCAL_STORE, config_error
 from walogs.errors import ConfigError, PluginError
 from walogs.foundation.foreign import describe
-from walogs.foundation.local_paths import A_PATH, path_text
+from walogs.foundation.lazy import lazy_import
+from walogs.foundation.local_paths import (
+    A_PATH,
+    local_problem,
+    path_error,
+    path_text,
+    scheme_of,
+    with_both_slashes,
+)
 from walogs.protocols import SegmentStore
 
 if TYPE_CHECKING:
@@ -59,17 +67,35 @@ def problems_of(error: ConfigError | PluginError) -> tuple[str, ...]:
 
 
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:
-    """Return the store of that name at *path*, or the object given. Raise `ConfigError`, `PluginError`."""
+    """Return the store of that name at *path*, or the object given. Raise `ConfigError`, `PluginError`.
+
+    If no store is named and *path* is an address, this is the store that takes such addresses.
+    """
     if isinstance(store, str):
         if path is None:
             raise config_error(f"path=None: the store {store!r} needs one. {A_PATH}")
-        path_text(path)
+        text = path_text(path)
+        scheme = scheme_of(path) if store == LOCAL_STORE else ""
+        if scheme:
+            return store_at(with_both_slashes(text), scheme)
         made: SegmentStore = registry.make("store", store, path)
         return made
     kept: SegmentStore = component("store", store, SegmentStore)
     if path is not None:
         raise config_error(f"path={describe(path)}: with a store object there is no path, since it knows its own place")
     return kept
+
+
+def store_at(address: str, scheme: str) -> SegmentStore:
+    """Return the store that takes addresses of this scheme. Raise `ConfigError` if none does."""
+    name = registry.store_for(scheme)
+    if not name:
+        with lazy_import:
+            from walogs.assembly.resolver import advice_for
+
+        raise path_error("path", address, f"{local_problem(address)}{advice_for(scheme)}")
+    made: SegmentStore = registry.make("store", name, address)
+    return made
 
 
 def component(kind: Kind, value: Any, protocol: type) -> Any:

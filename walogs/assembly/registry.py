@@ -15,6 +15,7 @@ from walogs.assembly.import_strings import import_object
 from walogs.errors import PluginError, Reentered, WalError
 from walogs.foundation.foreign import describe, describe_error, error_text
 from walogs.foundation.lazy import lazy_import
+from walogs.foundation.local_paths import scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -146,6 +147,19 @@ class Registry:
 
         return (*BUILT_IN[kind], *names(kind, self.all_plugins()))
 
+    def store_for(self, scheme: str) -> str:
+        """Return the name of the store that takes addresses of this scheme, or "" if no plugin gives one.
+
+        Loads every plugin. Raises `ConfigError` if there are several.
+        """
+        with lazy_import:
+            from walogs.assembly.resolver import stores_for
+
+        found = stores_for(scheme, self.all_plugins())
+        if len(found) > 1:
+            raise config_error(f"store: {' and '.join(found)} take addresses as {scheme}://; name the one you mean")
+        return found[0] if found else ""
+
     def all_plugins(self) -> tuple[Plugin, ...]:
         """Return every plugin with its problems. All but disabled ones are loaded. No error of a plugin is raised."""
         return self._installation().plugins()
@@ -262,6 +276,16 @@ def make(kind: Kind, name: str, *arguments: object, options: object = None) -> A
 
 def names(kind: Kind) -> tuple[str, ...]:
     return current.names(kind)
+
+
+def store_for(scheme: str) -> str:
+    return current.store_for(scheme)
+
+
+def takes_address(path: object) -> bool:
+    """Return whether *path* is an address, and an installed store takes addresses of its scheme."""
+    scheme = scheme_of(path)
+    return bool(scheme) and bool(current.store_for(scheme))
 
 
 def all_plugins() -> tuple[Plugin, ...]:

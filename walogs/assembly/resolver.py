@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from walogs.assembly import entry_points
 from walogs.assembly.config import config_error
 from walogs.assembly.plugin import Plugin, clash, load
+from walogs.assembly.specs import StoreSpec
 from walogs.foundation.pip_command import pip_install
 from walogs.foundation.suggestions import near
 
@@ -30,6 +31,16 @@ PACKAGES: Final[Mapping[tuple[Kind, str], str]] = {
     ("store", "sqlite"): "walogs-sqlite",
 }
 """The package to install for a name that is known, but not installed."""
+
+
+SCHEMES: Final[Mapping[str, str]] = {
+    "az": "walogs-object-store",
+    "gs": "walogs-object-store",
+    "nats": "walogs-jetstream",
+    "s3": "walogs-object-store",
+    "tls": "walogs-jetstream",
+}
+"""The package to install for an address of a known scheme, if no installed store takes it."""
 
 
 class Installation:
@@ -102,6 +113,18 @@ def names(kind: Kind, plugins: Iterable[Plugin]) -> list[str]:
     """Return the names of the components that working plugins give, sorted and each once."""
     good = [plugin for plugin in plugins if plugin.problem is None]
     return sorted({spec.name for plugin in good for has, spec in plugin.components if has == kind})
+
+
+def stores_for(scheme: str, plugins: Iterable[Plugin]) -> list[str]:
+    """Return the names of the stores of working plugins that take addresses of this scheme, each once."""
+    good = [plugin for plugin in plugins if plugin.problem is None]
+    specs = {spec.name: spec for plugin in good for _, spec in plugin.components if isinstance(spec, StoreSpec)}
+    return sorted(name for name, spec in specs.items() if scheme in spec.schemes)
+
+
+def advice_for(scheme: str) -> str:
+    """Return the end of a message: which package to install for addresses of this scheme. "" if none is known."""
+    return f": {pip_install(SCHEMES[scheme])}" if scheme in SCHEMES else ""
 
 
 def is_clash(kind: Kind, name: str, giving: Sequence[Plugin]) -> bool:

@@ -5,6 +5,7 @@ A record names its factory by an import string, so a plugin can be listed or ref
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -43,6 +44,10 @@ class Spec:
 @dataclass(frozen=True, slots=True)
 class StoreSpec(Spec):
     """A segment store: `factory(path, **options)` returns a `SegmentStore`."""
+
+    schemes: tuple[str, ...] = ()
+    """The schemes of the addresses that it takes as a path, such as `("s3",)`. A log at such an address needs no
+    `store=`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,9 @@ def problems_of(kind: Kind, spec: object) -> Iterator[str]:
         yield f"{what}: options={describe(spec.options)}: 'package.module:Dataclass', as a string, or None"
     if kind == "command" and spec.options is not None:
         yield f"{what}: options={describe(spec.options)}: a command takes its own from the command line"
+    schemes: object = getattr(spec, "schemes", ())  # only a store has them
+    if not (isinstance(schemes, tuple) and all(map(is_scheme, schemes))):
+        yield f"{what}: schemes={describe(schemes)}: a tuple of schemes, such as ('s3',); file is not one"
     if not is_line(spec.summary):
         yield f"{what}: summary={describe(spec.summary)}: one line of text"
 
@@ -121,11 +129,17 @@ def is_name(name: object) -> bool:
     return name[0].isalnum() and name == name.lower() and name.translate(BETWEEN).isalnum()
 
 
+def is_scheme(text: object) -> bool:
+    return isinstance(text, str) and SCHEME.fullmatch(text) is not None and text != "file"
+
+
 def is_line(text: object) -> bool:
     return isinstance(text, str) and text.isprintable()
 
 
 BETWEEN: Final = str.maketrans("", "", "-_.")
+SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+")
+"""The scheme of an address in lower case (RFC 3986). A single letter is a drive."""
 
 
 __all__: Final = [

@@ -165,7 +165,7 @@ def config_of(
         choice = log.components["store"]
         values["store"] = component(file, choice, place)
         place = place if choice.options is None else None
-    if path is not None and values.get("store") == LOCAL_STORE:
+    if path is not None and values.get("store") == LOCAL_STORE and not registry.takes_address(path):
         local_path(path)
     return ConfiguredLog(place, WalConfig(**values))
 

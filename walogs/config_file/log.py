@@ -139,12 +139,13 @@ def path_of(raw: RawValue, directory: str, problems: list[Problem]) -> str | Non
 def refuse_address(log: Log, log_settings: LogSettings, problems: list[Problem]) -> None:
     """Refuse an address as the path of the local store, which would make a directory of that name.
 
-    Other stores may take addresses.
+    If no store is named, an installed store may take addresses of that scheme.
     """
     raw, store = log.values.get("path"), log_settings.components.get("store")
     if raw is None or log_settings.path is None or store is None or store.name != LOCAL_STORE:
         return
-    why = local_problem(cast("str", raw.value))
+    address = cast("str", raw.value)
+    why = "" if registry.takes_address(address) else local_problem(address)
     if why:
         problems.append(raw.problem(why))
         log_settings.path = None

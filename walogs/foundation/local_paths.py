@@ -47,6 +47,15 @@ def local_path(path: object, name: str = "path") -> str:
     return text
 
 
+def scheme_of(path: object) -> str:
+    """Return the scheme of a path that is an address, in lower case. "" for a path, and for `file://`."""
+    if not isinstance(path, str | os.PathLike):
+        return ""
+    address = ADDRESS.match(str(path))
+    scheme = address[1].lower() if address is not None and len(address[1]) > 1 else ""
+    return "" if scheme == "file" else scheme
+
+
 def with_both_slashes(text: str) -> str:
     """Return the text of a pathlib.Path with the slash that pathlib removed from an address. It is the same path."""
     return HALVED.sub(r"\1://", text)

@@ -74,6 +74,7 @@ def test_a_log_in_a_stream_is_configured_in_a_file(
         assert wal.append(b"one") == 1
     with walogs.open_config(file, log="orders") as wal:
         assert list(wal) == [(1, b"one")]
+    assert list(walogs.reader(address)) == [(1, b"one")], "an address needs no name of a store"
 
 
 @pytest.mark.guarantee("G13")

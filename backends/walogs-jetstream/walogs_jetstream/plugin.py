@@ -12,6 +12,7 @@ def walogs_stores() -> list[walogs.plugins.StoreSpec]:
             "jetstream",
             "walogs_jetstream.store:JetStreamStore",
             options="walogs_jetstream.options:JetStreamOptions",
+            schemes=("nats", "tls"),
             summary="A stream of NATS JetStream, a message for each commit",
         )
     ]

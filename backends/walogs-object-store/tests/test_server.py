@@ -61,6 +61,8 @@ def test_the_environment_can_name_the_server(
         wal.append(b"one")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     assert entries(ObjectStore(address)) == [b"one"]
+    monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
+    assert list(walogs.reader(address)) == [(1, b"one")], "an address needs no name of a store"
 
 
 @pytest.mark.guarantee("G13")

@@ -12,6 +12,7 @@ def walogs_stores() -> list[walogs.plugins.StoreSpec]:
             "object-store",
             "walogs_object_store.store:ObjectStore",
             options="walogs_object_store.options:ObjectStoreOptions",
+            schemes=("az", "gs", "s3"),
             summary="A bucket of S3, GCS or Azure, an object for each commit",
         )
     ]

@@ -60,10 +60,11 @@ headers = st.builds(
     previous_link=st.binary(min_size=8, max_size=8),
     created_ns=st.integers(0, 2**63 - 1),
     codec_name=st.text(min_size=1, max_size=15).filter(lambda name: len(name.encode("utf-8", "ignore")) <= 63),
-    codec_parameters=st.binary(max_size=278),
+    codec_parameters=st.binary(max_size=214),
     is_fence=st.booleans(),
     is_checkpoint=st.booleans(),
-).filter(lambda header: encodable(header.codec_name) and header.log_first_lsn <= header.first_lsn)
+    writer_name=st.text(max_size=15).filter(lambda name: len(name.encode("utf-8", "ignore")) <= 63),
+).filter(lambda header: encodable(header.codec_name + header.writer_name) and header.log_first_lsn <= header.first_lsn)
 entries = st.lists(st.binary(max_size=200), min_size=1, max_size=20)
 
 

@@ -32,6 +32,7 @@ from walogs.errors import Corrupt, UnsupportedFormat, WalError
 from walogs.formats.native import CHECK_BYTES_MAX, CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import, log_warning
+from walogs.foundation.process_name import process_name
 from walogs.handles.wal import Limits, Wal
 from walogs.protocols import (
     Codec,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from walogs.handles.reader import WalReader
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep)
+ENVIRONMENT = Environment(clock=time.time_ns, entropy=os.urandom, sleep=time.sleep, writer_name=process_name)
 
 
 def open(

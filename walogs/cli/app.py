@@ -29,6 +29,7 @@ from walogs.cli.status import DONE, USAGE, complain, message_lines, status_of
 from walogs.cli.tail import tail
 from walogs.cli.usage import usage_line
 from walogs.cli.verify import verify
+from walogs.cli.who import who
 from walogs.errors import WalError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ ON_A_LOG: Final[tuple[Callable[..., int], ...]] = (
     salvage,
     tail,
     verify,
+    who,
 )
 """The commands that are about one log, which their first argument names."""
 OTHERS: Final = (bench, completion, configuration.commands, conformance, demo, plugins)

@@ -17,6 +17,7 @@ from walogs.defaults.directory import LOCK
 from walogs.defaults.posix import FILE_MODE, LAST_STANDARD, OURS
 from walogs.errors import Locked, UnsafeStore
 from walogs.foundation.lazy import lazy_import
+from walogs.foundation.process_name import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from walogs.defaults.directory import Directory
 
-HOST: Final = os.uname().nodename.replace(" ", "_") or "localhost"
 UNSIGNED: Final = "another handle or process, which has not written into LOCK yet who it is"
 
 

@@ -60,6 +60,8 @@ class Environment(NamedTuple):
     """Returns nanoseconds since some moment. It never goes back."""
     spawn: Callable[[Callable[[], None]], object] = start_thread
     """Starts a thread that calls the given function. Raises `RuntimeError` if no thread can be started."""
+    writer_name: Callable[[], str] = str
+    """Returns the name of this process, for the headers of its segments."""
 
 
 class LogSource(NamedTuple):

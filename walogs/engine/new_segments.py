@@ -65,6 +65,7 @@ class SegmentHeaders:
         self._source = source
         self._entropy = environment.entropy
         self._writer_id = uuid_bytes(environment.entropy)
+        self._writer_name = environment.writer_name()
         self._epoch = epoch
         self.log_id = log_id
         self.clock = CommitClock(source.store.name, environment)
@@ -104,6 +105,7 @@ class SegmentHeaders:
             codec_parameters=self._source.codec_parameters,
             is_fence=is_fence,
             is_checkpoint=is_checkpoint,
+            writer_name=self._writer_name,
         )
 
 

@@ -6,10 +6,10 @@ Segment header, 512 bytes
      10   2  flags: bit 0 FENCE, bit 1 CHECKPOINT        88   8  created, Unix nanoseconds
      12   4  salt, not 0                           96   4  salt of the previous segment
      16  16  log id                               100  64  codec name: length u8, then UTF-8
-     32  16  writer id                            164 280  codec parameters: length u16, then JSON
-     48   8  segment number                       444  64  the codec's check of bytes 0-443
-     56   8  epoch                                508   4  CRC-32 of bytes 0-507
-     64   8  first LSN this segment will hold
+     32  16  writer id                            164 216  codec parameters: length u16, then JSON
+     48   8  segment number                       380  64  name of the writer: length u8, then UTF-8
+     56   8  epoch                                444  64  the codec's check of bytes 0-443
+     64   8  first LSN this segment will hold     508   4  CRC-32 of bytes 0-507
 
 Frame: 48-byte header, body, zero padding to a multiple of 8
       0   2  magic D7 57                           24   8  link: of the last frame with entries before this one
@@ -62,7 +62,9 @@ HEADER: Final = Struct("<8sHHI16s16sQQQQ8sQI")
 CODEC_NAME_AT: Final = 100
 CODEC_NAME_MAX: Final = 63
 CODEC_PARAMETERS_AT: Final = 164
-CODEC_PARAMETERS_MAX: Final = 278
+CODEC_PARAMETERS_MAX: Final = 214
+WRITER_NAME_AT: Final = 380
+WRITER_NAME_MAX: Final = 63
 PROOF_AT: Final = 444
 CHECK_BYTES_MAX: Final = 64
 """A segment header has room for a check of this many bytes."""
@@ -89,7 +91,8 @@ SEAL_TRAILER: Final = Struct("<I4s")
 SEAL_MARK: Final = b"SEAL"
 
 assert HEADER.size == CODEC_NAME_AT  # The structs fit the tables above, and existing logs.
-assert CODEC_PARAMETERS_AT + 2 + CODEC_PARAMETERS_MAX == PROOF_AT == HEADER_CRC_AT - CHECK_BYTES_MAX
+assert CODEC_PARAMETERS_AT + 2 + CODEC_PARAMETERS_MAX == WRITER_NAME_AT
+assert WRITER_NAME_AT + 1 + WRITER_NAME_MAX == PROOF_AT == HEADER_CRC_AT - CHECK_BYTES_MAX
 assert FRAME.size + U32.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX: Final = 1 << 30
@@ -101,6 +104,17 @@ SEGMENT_BYTES_MAX: Final = (1 << 32) - 2 * SEAL_BYTES_MAX
 """The largest segment, in bytes. Offsets of 4 bytes allow 4 GiB.
 
 The difference is room for CHECKPOINTs, and for the SEAL of a full segment."""
+
+
+def short_text(data: bytes, at: int, bytes_max: int) -> str:
+    """Return the text at *at*: its length in one byte, and then UTF-8. Raise `Malformed`."""
+    size = data[at]
+    if size > bytes_max:
+        raise Malformed("its header holds values that no writer makes")
+    try:
+        return data[at + 1 : at + 1 + size].decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("a name in its header is not UTF-8") from error
 
 
 def offset_table(entries: list[bytes]) -> bytes:
@@ -143,9 +157,11 @@ class NativeFormat:
         return log_id[:LINK_BYTES]
 
     def encode_header(self, header: SegmentHeader, codec: Codec) -> bytes:
-        name, parameters = header.codec_name.encode(), header.codec_parameters
+        name, parameters, writer = header.codec_name.encode(), header.codec_parameters, header.writer_name.encode()
         if not 0 < len(name) <= CODEC_NAME_MAX or len(parameters) > CODEC_PARAMETERS_MAX:
             raise Malformed("the codec's name or parameters do not fit into a segment header")
+        if len(writer) > WRITER_NAME_MAX:
+            raise Malformed("the name of the writer does not fit into a segment header")
         fixed = HEADER.pack(
             MAGIC,
             VERSION,
@@ -163,6 +179,7 @@ class NativeFormat:
         )
         named = fixed + bytes((len(name),)) + name.ljust(CODEC_NAME_MAX, b"\0")
         told = named + pack("<H", len(parameters)) + parameters.ljust(CODEC_PARAMETERS_MAX, b"\0")
+        told += bytes((len(writer),)) + writer.ljust(WRITER_NAME_MAX, b"\0")
         whole = told + codec.check(heading(header.salt), told).ljust(CHECK_BYTES_MAX, b"\0")
         return whole + U32.pack(crc32(whole, 0))
 
@@ -185,17 +202,12 @@ class NativeFormat:
             raise UnsupportedFormat(f"format version {version}; this release reads {VERSION}", found=str(version))
         if flags & ~(FENCE | CHECKPOINT):
             raise UnsupportedFormat(f"header flags {flags:#06x}; this release knows 0x0003", found=f"{flags:#06x}")
-        name_bytes = data[CODEC_NAME_AT]
         (parameter_bytes,) = unpack_from("<H", data, CODEC_PARAMETERS_AT)
         in_order = (
             1 <= log_first_lsn <= first_lsn <= LARGEST and 0 < number < LARGEST and 0 < epoch < LARGEST >= created
         )
-        if not salt or not in_order or name_bytes > CODEC_NAME_MAX or parameter_bytes > CODEC_PARAMETERS_MAX:
+        if not salt or not in_order or parameter_bytes > CODEC_PARAMETERS_MAX:
             raise Malformed("its header holds values that no writer makes")
-        try:
-            name = data[CODEC_NAME_AT + 1 : CODEC_NAME_AT + 1 + name_bytes].decode()
-        except UnicodeDecodeError as error:
-            raise Malformed("its codec's name is not UTF-8") from error
         parameters = data[CODEC_PARAMETERS_AT + 2 : CODEC_PARAMETERS_AT + 2 + parameter_bytes]
         return SegmentHeader(
             number=number,
@@ -208,10 +220,11 @@ class NativeFormat:
             previous_salt=previous,
             previous_link=link,
             created_ns=created,
-            codec_name=name,
+            codec_name=short_text(data, CODEC_NAME_AT, CODEC_NAME_MAX),
             codec_parameters=parameters,
             is_fence=bool(flags & FENCE),
             is_checkpoint=bool(flags & CHECKPOINT),
+            writer_name=short_text(data, WRITER_NAME_AT, WRITER_NAME_MAX),
         )
 
     # Writing frames

@@ -88,6 +88,8 @@ class SegmentHeader:
     """The segment was created to fence an older writer. It holds no frame."""
     is_checkpoint: bool = False
     """The segment is a checkpoint in an immutable-segment store. It holds no frame."""
+    writer_name: str = ""
+    """Which process made it: its id and its host, as `4242@app-1`. At most 63 bytes of UTF-8, for people only."""
 
 
 class FrameHeader(NamedTuple):

@@ -19,6 +19,7 @@ from benchmarks.measure import FULL, QUICK, Row, Scale, table
 from benchmarks.memory import memory
 from benchmarks.peers import peers
 from benchmarks.reading import open_log, read, walk
+from benchmarks.remote import remote
 from benchmarks.starting import import_walogs
 
 BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
@@ -33,6 +34,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
     "follow": follow,
     "inspect": inspect,
     "peers": peers,
+    "remote": remote,
 }
 
 

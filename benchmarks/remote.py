@@ -16,7 +16,7 @@ from statistics import median
 from typing import Final
 
 import walogs
-from benchmarks.measure import Row, Scale, at_least, at_most
+from benchmarks.measure import Limit, Row, Scale, at_least, at_most
 from benchmarks.payloads import BATCH, ENTRY_BYTES, check_entries, payloads
 from walogs.cli.bench.entries import Check, Entries
 from walogs.cli.bench.rows import Callers
@@ -76,6 +76,11 @@ def read_at_once(store: MemoryImmutableStore, numbers: Sequence[int]) -> Iterato
             yield ahead.popleft().result()
 
 
+def times(name: str, figure: float, limit: Limit | None, beside: str = "") -> Row:
+    """Return the row of a ratio."""
+    return Row(name=name, figure=figure, unit="×", limit=limit, beside=beside)
+
+
 def remote(scale: Scale, place: Path) -> Iterator[Row]:
     """Measure throughput at 60 ms a put, reading at 20 ms a request, and an append beside a large checkpoint."""
     yield from many_callers(scale)
@@ -89,14 +94,14 @@ def remote(scale: Scale, place: Path) -> Iterator[Row]:
 def many_callers(scale: Scale) -> Iterator[Row]:
     seconds = 10 * scale.turn_seconds
     one = by_threads(1, seconds)
-    yield Row("remote: one caller, of one put after the other", one * PUT_SECONDS, "×", at_least(0.95))
+    yield times("remote: one caller, of one put after the other", one * PUT_SECONDS, at_least(0.95))
     for threads, wanted in THREADS.items():
         rate = by_threads(threads, seconds)
         beside = f"{rate * PUT_SECONDS / threads:.2f} of every caller in every put"
-        yield Row(f"remote: {threads:,} callers ÷ one", rate / one, "×", at_least(wanted), beside)
+        yield times(f"remote: {threads:,} callers ÷ one", rate / one, at_least(wanted), beside)
     rate = by_futures(seconds)
     name = f"remote: one thread, {IN_FLIGHT:,} submitted, of all in every put"
-    yield Row(name, rate * PUT_SECONDS / IN_FLIGHT, "×", at_least(0.6), f"{rate:,.0f} entries/s")
+    yield times(name, rate * PUT_SECONDS / IN_FLIGHT, at_least(0.6), f"{rate:,.0f} entries/s")
 
 
 def by_threads(threads: int, seconds: float) -> float:
@@ -169,9 +174,9 @@ def reading(scale: Scale) -> Iterator[Row]:
     alone, opening, replaying, beside = (median(column) for column in zip(*turns, strict=True))
     size = f"{len(numbers):,} segments, {entries:,} entries"
     name = f"remote: one request after the other ÷ open ({AT_ONCE} at a time)"
-    yield Row(name, one_by_one / opening, "×", None, size)
-    yield Row(f"remote: bare, {AT_ONCE} reads at a time ÷ replay", alone / replaying, "×", at_least(0.8), size)
-    yield Row(f"remote: bare, {AT_ONCE} reads at a time ÷ a reader beside", alone / beside, "×", None, size)
+    yield times(name, one_by_one / opening, None, size)
+    yield times(f"remote: bare, {AT_ONCE} reads at a time ÷ replay", alone / replaying, at_least(0.8), size)
+    yield times(f"remote: bare, {AT_ONCE} reads at a time ÷ a reader beside", alone / beside, None, size)
 
 
 def far(cloud: MemoryCloud) -> DistantStore:
@@ -221,6 +226,5 @@ def beside_a_checkpoint(scale: Scale) -> Row:
             check_entries("remote checkpoint", [], 1)
     worst = max(took, default=alone)
     beside = f"{segments:,} segments removed; worst {worst / alone:.2f} ×"
-    return Row(
-        "remote: an append beside a checkpoint ÷ alone", median(took or [alone]) / alone, "×", at_most(2), beside
-    )
+    ratio = median(took or [alone]) / alone
+    return times("remote: an append beside a checkpoint ÷ alone", ratio, at_most(2), beside)

@@ -88,3 +88,26 @@ def test_who_opens_beside_a_writer_that_never_pauses_overtakes_it(verify: Litera
     for more in (2, 3):
         with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
             assert wal.append(b"again") == len(entries) + more
+
+
+@pytest.mark.guarantee("G6", "G11")
+@pytest.mark.parametrize("numbers_reused", [True, False])
+def test_a_fenced_writer_reads_what_another_has_checkpointed(numbers_reused: bool) -> None:
+    """It is no damage: the first LSN moved on, and this writer was not told."""
+    cloud = MemoryCloud(numbers_reused=numbers_reused)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as fenced:
+        for number in range(10):
+            fenced.append(b"%d" % number)
+        reading = iter(fenced)
+        assert next(reading) == (1, b"0")
+        with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+            wal.checkpoint(8)
+        with pytest.raises(walogs.Checkpointed) as told:
+            list(reading)
+        assert told.value.first_lsn == 9
+        with pytest.raises(walogs.Checkpointed):
+            fenced.read(3)
+        assert fenced.read(9) == b"8"
+        del cloud.objects[max(cloud.objects) - 2]
+        with pytest.raises(walogs.Corrupt):
+            fenced.read(10)

@@ -7,6 +7,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
 
+LOOKS_MAX: Final = 10
+"""Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
 SEAL_KEPT: Final = 16
 """Keep the run indexes of this many sealed segments, so that reading single entries reads each SEAL only once."""
 
@@ -125,9 +128,12 @@ class ExtentReader:
         """Return the error for entries whose segment is not there. *number* is None if that is unknown.
 
         A checkpoint makes the new first LSN known before it removes a segment. So an entry at or above the first LSN
-        was not checkpointed: it is lost.
+        was not checkpointed: it is lost. In a store without a lock, the checkpoint may be that of another writer, which
+        has fenced this one.
         """
         log_first_lsn, name = self._log_first_lsn(), self._source.store.name
+        if lsn >= log_first_lsn and self._source.store.capabilities.exclusion != "lock":
+            log_first_lsn = max(log_first_lsn, first_lsn_now(self._source))
         if lsn < log_first_lsn:
             message = f"entry {lsn} was checkpointed while it was being read; {name} begins at {log_first_lsn}"
             return Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
@@ -252,6 +258,17 @@ class ExtentReader:
         if said is not None and not run.intact.link.startswith(said):
             why = "what follows it was written after another frame: it is of another history"
             raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+
+
+def first_lsn_now(source: LogSource) -> int:
+    """Return the log's first LSN as the newest immutable segment names it. 1 if there is no segment."""
+    for _ in range(LOOKS_MAX):
+        numbers = source.store.segments()
+        if not numbers:
+            break
+        with suppress(SegmentNotFound):  # it was removed since it was listed
+            return source.header(numbers[-1]).log_first_lsn
+    return 1
 
 
 def context_of(source: LogSource, segment: SegmentHeader, header: FrameHeader) -> FrameContext:

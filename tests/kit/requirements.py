@@ -12,7 +12,23 @@ import pytest
 VARIABLE: Final = "WALOGS_REQUIRE"
 """The environment variable with the names, separated by commas, whose absence is a failure instead of a skip."""
 
-NAMES: Final = frozenset({"btrfs", "cargo", "fuse", "git", "loop", "moto", "nats", "pythons", "root", "strace", "xfs"})
+NAMES: Final = frozenset(
+    {
+        "btrfs",
+        "cargo",
+        "fuse",
+        "git",
+        "loop",
+        "moto",
+        "nats",
+        "pythons",
+        "rclone",
+        "root",
+        "seaweedfs",
+        "strace",
+        "xfs",
+    }
+)
 """All names there are. A name that is not among them is mistyped, and an error."""
 
 

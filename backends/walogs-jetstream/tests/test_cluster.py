@@ -23,6 +23,8 @@ from walogs_jetstream import JetStreamStore
 
 KILLS: Final = laboratory.amount(10, 30)
 APPENDERS: Final = 4
+MORE: Final = 500
+"""So many entries are acknowledged between two kills."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_nothing_acknowledged_is_lost_when_servers_are_killed(servers: list[Serv
             thread.start()
         victims = []
         for number in range(KILLS):
-            wait_for_more(acknowledged, 20)
+            wait_for_more(acknowledged, MORE)
             leader = leader_of(servers, "killed")
             others = [server for server in servers if server.name != leader]
             victim = rng.choice(others) if number % 2 else next(s for s in servers if s.name == leader)
@@ -101,7 +103,7 @@ def test_nothing_acknowledged_is_lost_when_servers_are_killed(servers: list[Serv
             time.sleep(rng.uniform(0, 0.5))
             victim.start()
             victim.wait()
-        wait_for_more(acknowledged, 20)
+        wait_for_more(acknowledged, MORE)
         ends.set()
         for thread in threads:
             thread.join()

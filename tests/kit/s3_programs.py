@@ -45,8 +45,8 @@ def program(name: str) -> str | None:
 class Server:
     """A server that can be killed and started again."""
 
-    def __init__(self, name: str, arguments: list[str], port: int, directory: Path) -> None:
-        found = program(name)
+    def __init__(self, command: str, arguments: list[str], *, port: int, directory: Path) -> None:
+        found = program(command)
         assert found is not None
         self._command = [found, *arguments]
         self._directory = directory
@@ -124,9 +124,24 @@ def seaweedfs(directory: Path) -> Server:
         f"-s3.config={directory / 'identity.json'}",
         "-s3.iam=false",
     ]
-    server = Server("weed", arguments, port, directory)
+    server = Server("weed", arguments, port=port, directory=directory)
     server.filer_port = ports[2]
     return server
+
+
+def make_bucket(server: Server, bucket: str) -> None:
+    """Make a bucket in SeaweedFS, and wait until it keeps an object."""
+    until = time.monotonic() + SECONDS
+    place = f"http://127.0.0.1:{server.filer_port}/buckets/{bucket}/"
+    while True:
+        with suppress(OSError):
+            urllib.request.urlopen(urllib.request.Request(place, method="POST"), timeout=5).close()
+            body = urllib.request.Request(f"{place}there", data=b"yes", method="PUT")
+            urllib.request.urlopen(body, timeout=5).close()
+            urllib.request.urlopen(urllib.request.Request(f"{place}there", method="DELETE"), timeout=5).close()
+            return
+        assert time.monotonic() < until, "the server keeps nothing"
+        time.sleep(0.2)
 
 
 def rclone(directory: Path) -> Server:
@@ -135,7 +150,7 @@ def rclone(directory: Path) -> Server:
     (directory / "data").mkdir()
     key = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
     arguments = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", key, str(directory / "data")]
-    return Server("rclone", arguments, port, directory)
+    return Server("rclone", arguments, port=port, directory=directory)
 
 
 def free_pair() -> int:

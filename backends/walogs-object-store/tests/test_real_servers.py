@@ -5,12 +5,10 @@ The killing prints what it tried: how many entries were acknowledged, lost and t
 
 from __future__ import annotations
 
-import http.client
 import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,23 +37,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def seaweedfs(tmp_path: Path) -> Iterator[Server]:
     require("seaweedfs", s3_programs.program("weed") is not None, "uv run --group remote pytest")
     with s3_programs.running(s3_programs.seaweedfs(tmp_path)) as server:
-        make_bucket(server, "walogs")
+        s3_programs.make_bucket(server, "walogs")
         yield server
-
-
-def make_bucket(server: Server, bucket: str) -> None:
-    """Make a bucket, and wait until the server can keep something in it."""
-    until = time.monotonic() + s3_programs.SECONDS
-    while True:
-        with suppress(OSError, http.client.HTTPException, walogs.StoreError):
-            with closing(http.client.HTTPConnection("127.0.0.1", server.filer_port, timeout=5)) as connection:
-                connection.request("POST", f"/buckets/{bucket}/")
-                connection.getresponse().close()
-            store = store_on(server, "first", deadline=1.0)
-            store.acquire()
-            return
-        assert time.monotonic() < until, "the server keeps nothing"
-        time.sleep(0.2)
 
 
 def store_on(server: Server, prefix: str, deadline: float = 600.0) -> ObjectStore:

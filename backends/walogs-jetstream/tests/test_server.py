@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 import walogs
+from tests.house.source import ROOT
 from tests.kit import nats_servers
 from tests.kit.nats_proxy import Proxy, Script
 from tests.kit.nats_servers import Server
@@ -352,3 +355,38 @@ def test_an_open_sends_few_requests(make: Make, proxy: Proxy) -> None:
     assert len([words for words in sent if words[2:4] == ["STREAM", "INFO"]]) <= 4
     assert len([words for words in sent if words[2:4] == ["CONSUMER", "CREATE"]]) <= 2
     assert len([words for words in sent if words[2:5] == ["STREAM", "MSG", "GET"]]) <= 50
+
+
+DROPPED = """
+import gc, sys, threading, walogs
+from walogs_jetstream import JetStreamStore
+
+address, monitoring = sys.argv[1:]
+try:
+    walogs.open(store=JetStreamStore(address, replicas=3, monitoring=(monitoring,)))
+except walogs.UnsafeStore:
+    pass
+store = JetStreamStore(address, replicas=1, monitoring=(monitoring,))
+assert list(store.segments()) == []
+del store
+gc.collect()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(60)
+        assert not thread.is_alive(), thread
+with walogs.open(store=JetStreamStore(address, replicas=1, monitoring=(monitoring,))) as wal:
+    wal.append(b"one")
+print(threading.active_count())
+"""
+
+
+def test_a_store_that_is_refused_or_dropped_leaves_no_thread_and_no_connection(address: str, server: Server) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", DROPPED, address, server.monitoring],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (ran.stdout, ran.stderr) == ("1\n", "")

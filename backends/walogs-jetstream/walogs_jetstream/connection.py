@@ -52,6 +52,8 @@ class Connection:
         self._gate = TurnLock()
         """A thread holds it while it starts or stops the event loop."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        """The thread of the event loop."""
         self._client: Client | None = None
         self._made: set[Client] = set()
         """The connections that are not closed yet."""
@@ -128,7 +130,7 @@ class Connection:
                 await client.connect(
                     [server],
                     name="walogs",
-                    error_cb=self._note,
+                    error_cb=note_weakly(self),
                     disconnected_cb=set_later(self._lost),
                     allow_reconnect=False,
                     max_reconnect_attempts=1,  # 0 would mean without end
@@ -157,7 +159,8 @@ class Connection:
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
 
-    async def _note(self, error: Exception) -> None:
+    def note(self, error: Exception) -> None:
+        """Keep what nats-py tells beside the requests. If it is final, end the requests that are under way."""
         self._noted = error
         if final_error(self._name, error) is not None:
             self._lost.set()
@@ -173,7 +176,10 @@ class Connection:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
                 self._connecting = asyncio.Lock()
-                threading.Thread(target=serve, args=(loop,), name="walogs-jetstream", daemon=True).start()
+                self._thread = threading.Thread(
+                    target=serve, args=(loop, self._made), name="walogs-jetstream", daemon=True
+                )
+                self._thread.start()
                 self._loop = loop
                 self._stop = weakref.finalize(self, stop, loop)
             return self._loop
@@ -183,22 +189,22 @@ class Connection:
         if os.getpid() != self._pid:
             return
         with self._gate:
-            loop, client, end = self._loop, self._client, self._stop
-            if loop is None or end is None:
+            thread, end = self._thread, self._stop
+            if thread is None or end is None:
                 return
-            if client is not None:
-                self._client = None
-                with suppress(Exception):
-                    asyncio.run_coroutine_threadsafe(close_quietly(client), loop).result(2 * CLOSE_SECONDS)
-            self._loop = None
+            self._loop = self._thread = self._client = None
             end()
+            thread.join(2 * CLOSE_SECONDS)
 
 
-def serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run the event loop until it is stopped, then end what is left on it."""
+def serve(loop: asyncio.AbstractEventLoop, made: set[Client]) -> None:
+    """Run the event loop until it is stopped, then close the connections that are open, and end what is left on it."""
     try:
         loop.run_forever()
     finally:
+        for client in list(made):
+            loop.run_until_complete(close_quietly(client))
+        made.clear()
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
@@ -221,6 +227,18 @@ async def unless_lost(request: Coroutine[Any, Any, T], lost: asyncio.Event) -> T
     finally:
         answering.cancel()
         losing.cancel()
+
+
+def note_weakly(connection: Connection) -> Callable[[Exception], Coroutine[Any, Any, None]]:
+    """Return a callback for nats-py. It does not keep a connection alive that nothing else refers to."""
+    reference = weakref.ref(connection)
+
+    async def note(error: Exception) -> None:
+        found = reference()
+        if found is not None:
+            found.note(error)
+
+    return note
 
 
 def set_later(event: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -137,6 +137,14 @@ class JetStreamStore:
         """
         if self._is_acquired:
             raise Locked(f"{self.name} is open for writing through this very store object. Close that handle first.")
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._is_acquired = True
+
+    def _prepare(self) -> None:
         if self._options.fsync == "required":
             refuse_lazy_servers(self.name, self._options.monitoring, self._options.deadline)
         found = self._stream.information()
@@ -148,7 +156,6 @@ class JetStreamStore:
             what = f"the stream {self._address.stream} is not configured for a log"
             raise UnsafeStore(f"{self.name}: {what}: {'; '.join(problems)}. Nothing was written.")
         self._segment_bytes_max = self._limit(found["config"]) - HEADER_BYTES
-        self._is_acquired = True
 
     def _limit(self, configuration: dict[str, int]) -> int:
         """Return how many bytes a message can have, with its headers."""

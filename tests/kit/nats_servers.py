@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ class Server:
     """The cluster ports of all servers. Empty: it is alone."""
     cluster_port: int = 0
     jetstream: bool = True
+    data: Path | None = None
+    """Where it keeps its messages. None: in its directory."""
 
     def __post_init__(self) -> None:
         self.port, self.monitoring_port = free_port(), free_port()
@@ -54,7 +56,9 @@ class Server:
 
     def configuration(self) -> str:
         sync = "sync_interval: always" if self.sync_always else ""
-        store = f'jetstream {{ store_dir: "{self.directory / "data"}", max_mem: 64M, max_file: 2G, {sync} }}'
+        store = (
+            f'jetstream {{ store_dir: "{self.data or self.directory / "data"}", max_mem: 64M, max_file: 2G, {sync} }}'
+        )
         text = f"""
 server_name: {self.name}
 listen: "127.0.0.1:{self.port}"
@@ -105,9 +109,18 @@ http: "127.0.0.1:{self.monitoring_port}"
 
 @contextmanager
 def running(
-    directory: Path, count: int = 1, *, lazy: tuple[str, ...] = (), more: str = "", jetstream: bool = True
+    directory: Path,
+    count: int = 1,
+    *,
+    lazy: tuple[str, ...] = (),
+    more: str = "",
+    jetstream: bool = True,
+    data: Sequence[Path] = (),
 ) -> Iterator[list[Server]]:
-    """Yield so many servers that answer, n1 and so on: one alone, or a cluster. Those named *lazy* sync later."""
+    """Yield so many servers that answer, n1 and so on: one alone, or a cluster. Those named *lazy* sync later.
+
+    *data* are the directories in which they keep their messages.
+    """
     routes = [free_port() for _ in range(count)] if count > 1 else []
     names = [f"n{number}" for number in range(1, count + 1)]
     servers = [
@@ -116,6 +129,8 @@ def running(
     ]
     for server, port in zip(servers, routes, strict=False):
         server.cluster_port = port
+    for server, place in zip(servers, data, strict=False):
+        server.data = place
     try:
         for server in servers:
             server.start()

@@ -27,6 +27,7 @@ from walogs_jetstream.failures import FAILURES, final_error, is_answer, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from typing import NoReturn
 
     from walogs_jetstream.address import Address
     from walogs_jetstream.options import JetStreamOptions
@@ -52,6 +53,8 @@ class Connection:
         self._gate = TurnLock()
         """A thread holds it while it starts or stops the event loop."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closings = 0
+        """How often the connection was closed. A call that was under way then is not tried again."""
         self._thread: threading.Thread | None = None
         """The thread of the event loop."""
         self._client: Client | None = None
@@ -72,7 +75,7 @@ class Connection:
         Raises what `is_answer` names. Raises `PermissionError`, `NoSpace`, `UnsafeStore` for what no later attempt
         changes, and `Unavailable` when the deadline is over.
         """
-        end, wait = time.monotonic() + self._options.deadline, WAIT_SECONDS
+        end, wait, closings = time.monotonic() + self._options.deadline, WAIT_SECONDS, self._closings
         while True:
             try:
                 return self.run(self._attempt(request, min(attempt, max(end - time.monotonic(), 0.1))))
@@ -87,6 +90,8 @@ class Connection:
                     seconds = f"{self._options.deadline:g} seconds"
                     raise Unavailable(f"{self._name} did not answer within {seconds}: {shorten(failed)}") from error
             time.sleep(wait * random.uniform(0.5, 1.0))
+            if self._closings != closings:
+                self._raise_closed()
             wait = min(2 * wait, WAIT_SECONDS_MAX)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -100,10 +105,13 @@ class Connection:
         try:
             return future.result()
         except CancelledError:
-            raise Closed(f"{self._name} was closed by another thread during this call") from None
+            self._raise_closed()
         except BaseException:
             future.cancel()
             raise
+
+    def _raise_closed(self) -> NoReturn:
+        raise Closed(f"{self._name} was closed by another thread during this call")
 
     def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine* on the event loop, and wait for nothing. If there is no event loop, drop it."""
@@ -188,6 +196,7 @@ class Connection:
         """End the connection and the event loop. The next request makes new ones."""
         if os.getpid() != self._pid:
             return
+        self._closings += 1
         with self._gate:
             thread, end = self._thread, self._stop
             if thread is None or end is None:

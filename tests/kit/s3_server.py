@@ -23,7 +23,15 @@ STARTS_WITHIN_SECONDS: Final = 120
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers, body."""
-What = Literal["lost after", "lost before", "409", "503", "late", "403"]
+What = Literal["lost after", "lost before", "late", "403", "409", "503", "expired", "skewed"]
+ERRORS: Final = {
+    "403": (403, "AccessDenied"),
+    "409": (409, "ConditionalRequestConflict"),
+    "503": (503, "SlowDown"),
+    "expired": (400, "ExpiredToken"),
+    "skewed": (403, "RequestTimeTooSkewed"),
+}
+"""Status and code of the faults that are answers."""
 
 
 def free_port() -> int:
@@ -148,9 +156,9 @@ class Passing(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
         time.sleep(self.server.seconds)
         what = self.server.take(self.command, self.path)
-        if what in ("409", "503", "403"):
-            code = {"409": "ConditionalRequestConflict", "503": "SlowDown", "403": "AccessDenied"}[what]
-            self.reply(int(what), [], f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
+        if what in ERRORS:
+            status, code = ERRORS[what]
+            self.reply(status, [], f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
         elif what == "late":
             self.server.late.append((self.command, self.path, headers, body))
             self.close_connection = True

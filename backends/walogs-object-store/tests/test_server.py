@@ -136,10 +136,11 @@ def test_a_commit_without_an_answer_is_there_or_not_and_never_both(
 
 
 @pytest.mark.guarantee("G7")
-def test_refused_credentials_write_nothing_and_are_not_tried_again(make: Make, proxy: Proxy) -> None:
+@pytest.mark.parametrize("what", ["403", "expired", "skewed"])
+def test_refused_credentials_write_nothing_and_are_not_tried_again(make: Make, proxy: Proxy, what: str) -> None:
     with walogs.open(store=make()) as wal:
         wal.append(b"before")
-        proxy.scripts.append(Script("403", key="3"))
+        proxy.scripts.append(Script(what, key="3"))  # type: ignore[arg-type]
         with pytest.raises(PermissionError, match="refuses the credentials"):
             wal.append(b"refused")
         assert wal.append(b"after") == 2

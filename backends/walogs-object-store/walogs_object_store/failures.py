@@ -30,6 +30,8 @@ IMPOSSIBLE: Final = (
 )
 NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 """Parts of messages. A list of no bucket is an error that obstore does not tell from others."""
+BAD_CREDENTIALS: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed")
+"""Codes in messages. S3 says some of them with status 400, which obstore does not tell from others."""
 HOPELESS: Final = re.compile(r"incorrectly configured region|builder error|status code: 4(?!08|29)\d\d")
 """Parts of messages. No later attempt would end differently, unless the server was busy (408, 429)."""
 WAIT_SECONDS: Final = 0.05
@@ -56,6 +58,9 @@ def retry(name: str, seconds: float, call: Callable[[], T]) -> T:
             raise UnsafeStore(f"{name}: {shorten(error)}") from error
         except (obstore_errors.BaseError, OSError) as error:
             why = shorten(error)
+            if any(sign in why for sign in BAD_CREDENTIALS):
+                why = f"the server refuses the credentials: {why}"
+                raise PermissionError(errno.EACCES, why, name) from error
             if any(sign in why for sign in NO_BUCKET):
                 raise FileNotFoundError(errno.ENOENT, "there is no such bucket", name) from error
             if HOPELESS.search(why):

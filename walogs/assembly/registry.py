@@ -56,6 +56,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "salvage": ("walogs.cli.salvage:salvage", None, ""),
         "tail": ("walogs.cli.tail:tail", None, ""),
         "verify": ("walogs.cli.verify:verify", None, ""),
+        "who": ("walogs.cli.who:who", None, "Show which process writes a log"),
     },
     "observer": {},
 }

@@ -6,6 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +152,97 @@ def test_a_commit_without_an_answer_is_there_or_not_and_never_both(make: Make, p
         assert wal.append(b"after") == there + 1
     perhaps = [b"perhaps"] if there == 2 else []
     assert entries(make()) == [b"before", *perhaps, b"after"]
+
+
+@pytest.mark.guarantee("G7")
+def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_written(make: Make, proxy: Proxy) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        proxy.scripts = [Script("lost after"), Script("full", times=100)]
+        with pytest.raises(walogs.OutcomeUnknown):
+            wal.append(b"there")
+    proxy.scripts = []
+    assert entries(make()) == [b"before", b"there"]
+
+
+def test_a_store_that_is_closed_during_calls_of_other_threads(make: Make) -> None:
+    """Each call returns or raises `Closed`, and none waits for ever."""
+    walogs.open(store=make()).close()
+    store, ends, outcomes = make(), threading.Event(), Counter[str]()
+
+    def call() -> None:
+        while not ends.is_set():
+            try:
+                store.segments()
+            except walogs.Closed:
+                outcomes["closed"] += 1
+            else:
+                outcomes["good"] += 1
+
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for closings in range(20):
+        while outcomes["good"] <= closings:
+            time.sleep(0.001)
+        store.close()
+    ends.set()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+
+
+def test_a_permission_that_one_thread_lacks_does_no_harm_to_another(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = """authorization { users: [
+        {user: writer, password: secret, permissions: {publish: {deny: "$JS.API.CONSUMER.>"}}}
+    ] }"""
+    monkeypatch.setenv("NATS_USER", "writer")
+    monkeypatch.setenv("NATS_PASSWORD", "secret")
+    with nats_servers.running(tmp_path, more=users) as (guarded,):
+        store = make(f"nats://127.0.0.1:{guarded.port}/orders", monitoring=(guarded.monitoring,))
+        ends, refused = threading.Event(), Counter[str]()
+
+        def wait() -> None:
+            while not ends.is_set():
+                try:
+                    store.wait_beyond(10**6, 0.1)
+                except PermissionError:
+                    refused["times"] += 1
+
+        with walogs.open(store=store) as wal:
+            thread = threading.Thread(target=wait)
+            thread.start()
+            number = 0
+            while number < 50 or not refused["times"]:
+                number += 1
+                assert wal.append(b"%d" % number) == number
+            ends.set()
+            thread.join()
+
+
+def test_a_stream_whose_messages_are_all_gone_is_not_taken_for_a_new_log(
+    make: Make, address: str, server: Server
+) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"one")
+    on(server, lambda js: js.purge_stream(stream_of(address)))
+    with pytest.raises(walogs.UnsafeStore, match=r"ended at message 2, and all messages were removed"):
+        walogs.open(store=make())
+
+
+def test_many_numbers_of_which_many_are_gone(make: Make, address: str, server: Server) -> None:
+    with walogs.open(store=make()) as wal:
+        for number in range(8):
+            wal.append(b"%d" % number)
+        wal.checkpoint(3)
+        there = make().segments()
+        found = list(make().read_many(range(1, 30)))
+        assert [number for number, _, data in found if data is not None] == list(there)
+        assert [number for number, _, _ in found] == [*range(1, 30)]
+    on(server, lambda js: js.delete_stream(stream_of(address)))
+    assert list(make().read_many(range(1, 5))) == [(number, 0, None) for number in range(1, 5)]
 
 
 @pytest.mark.guarantee("G7")

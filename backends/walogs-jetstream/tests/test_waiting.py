@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
+
+import nats
 
 import walogs
 from tests.kit.nats_proxy import Proxy
+from tests.kit.nats_servers import Server
 from walogs_jetstream import JetStreamStore
 from walogs_jetstream import watch as module
 
 Make = Callable[..., JetStreamStore]
+
+
+def on(server: Server, what: Callable[[Any], Any]) -> None:
+    async def run() -> None:
+        client = await nats.connect(f"nats://127.0.0.1:{server.port}")
+        await what(client.jetstream(timeout=60))
+        await client.close()
+
+    asyncio.run(run())
 
 
 def test_a_follower_that_waits_sends_nothing(make: Make, proxy: Proxy) -> None:
@@ -74,3 +88,34 @@ def test_following_beside_the_writer(make: Make) -> None:
         wal.append(b"end")
         thread.join()
     assert seen == [*(b"%d" % number for number in range(30)), b"end"]
+
+
+def test_waits_for_older_numbers_and_after_a_close(make: Make) -> None:
+    with walogs.open(store=make()) as wal:
+        for number in range(5):
+            wal.append(b"%d" % number)
+        beside = make()
+        newest = beside.segments()[-1]
+        for _ in range(3):
+            assert not beside.wait_beyond(newest, 0.05)
+            assert beside.wait_beyond(newest - 3, 60), "it was there before the first wait"
+            beside.close()
+
+
+def test_what_is_told_and_not_found_is_asked_again(make: Make, address: str, server: Server) -> None:
+    """The stream was deleted and made again, and is shorter now. A wait must not end at once for ever."""
+    with walogs.open(store=make()) as wal:
+        for number in range(5):
+            wal.append(b"%d" % number)
+        beside = make()
+        assert not beside.wait_beyond(beside.segments()[-1], 0)
+        on(server, lambda js: js.delete_stream(address.rpartition("/")[2]))
+    walogs.open(store=make()).close()
+    assert [beside.wait_beyond(1, 0.01) for _ in range(4)].count(True) <= 1
+
+
+def test_a_wait_that_is_longer_than_the_deadline_is_no_failure(make: Make) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"one")
+        beside = make(deadline=0.5)
+        assert not beside.wait_beyond(beside.segments()[-1], 1.5)

@@ -43,17 +43,22 @@ def read_in_order(
     connection: Connection, address: Address, numbers: Sequence[int]
 ) -> Iterator[tuple[int, bytes | None]]:
     """Yield (number, the bytes of the message, or None if it is not there) for each of *numbers*, in this order."""
+    left = numbers
     if len(numbers) > 2 and numbers[0] < numbers[1]:
         pushed = PushedMessages(connection, address)
         try:
-            for number in numbers:
+            for at, number in enumerate(numbers):
                 data = pushed.take(number)
+                if data is None and pushed.is_over:
+                    left = numbers[at:]
+                    break
                 yield number, data if data is not None else read_some(connection, address, [number])[0]
+            else:
+                return
         finally:
             pushed.close()
-        return
-    for at in range(0, len(numbers), AT_ONCE):
-        block = numbers[at : at + AT_ONCE]
+    for at in range(0, len(left), AT_ONCE):
+        block = left[at : at + AT_ONCE]
         yield from zip(block, read_some(connection, address, block), strict=True)
 
 
@@ -63,7 +68,7 @@ def read_some(connection: Connection, address: Address, numbers: Sequence[int]) 
     async def read(client: Client) -> list[bytes | None]:
         return await asyncio.gather(*(get_message(client, address.stream, number) for number in numbers))
 
-    return connection.ask(read)
+    return connection.ask(read, about=f"STREAM.MSG.GET.{address.stream}")
 
 
 class PushedMessages:
@@ -76,6 +81,8 @@ class PushedMessages:
         """The connection over which the server pushes."""
         self._subscription: JetStreamContext.PushSubscription | None = None
         self._held: deque[tuple[int, bytes]] = deque()
+        self.is_over = False
+        """The server pushed nothing for `STALL_SECONDS`, or has no stream. Nothing more is taken from here."""
 
     def take(self, number: int) -> bytes | None:
         """Return the bytes of this message, and give up those before it. None: it was not pushed."""
@@ -85,8 +92,12 @@ class PushedMessages:
             if self._held:
                 first, data = self._held[0]
                 return data if first == number else None
-            self._held.extend(self._connection.ask(lambda client: self._next(client, number)))
+            if not self.is_over:
+                with suppress(NotFoundError):  # there is no such stream
+                    more = self._connection.ask(lambda client: self._next(client, number), about="CONSUMER.")
+                    self._held.extend(more)
             if not self._held:
+                self.is_over = True
                 return None
 
     async def _next(self, client: Client, number: int) -> list[tuple[int, bytes]]:

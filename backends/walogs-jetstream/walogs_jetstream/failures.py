@@ -56,9 +56,14 @@ def final_error(name: str, error: BaseException) -> OSError | WalError | None:
         if error.err_code in IMPOSSIBLE:
             return UnsafeStore(f"{name}: the server refuses: {error.description} ({error.err_code})")
         return None
-    if any(sign in why.lower() for sign in REFUSED):
+    if is_refusal(error):
         return PermissionError(errno.EACCES, f"the server refuses the credentials: {why}", name)
     return None
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the server refuses the credentials, or a subject for want of a permission."""
+    return any(sign in str(error).lower() for sign in REFUSED)
 
 
 def shorten(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, Unavailable,
 from walogs.plugins import StoreCapabilities
 from walogs_jetstream.address import parse_address
 from walogs_jetstream.ahead import read_in_order, read_some
-from walogs_jetstream.connection import ATTEMPT_SECONDS, Connection
+from walogs_jetstream.connection import Connection
 from walogs_jetstream.failures import CONFLICTS, NO_SUCH_SEQUENCE
 from walogs_jetstream.fsync import refuse_lazy_servers
 from walogs_jetstream.options import DEADLINE_SECONDS, REPLICAS, JetStreamOptions
@@ -67,7 +67,8 @@ class JetStreamStore:
         self.name = f"{','.join(self._address.servers)}/{self._address.stream}"
         self._connection = Connection(self.name, self._address, self._options)
         self._stream = Stream(self._connection, self._address)
-        self._watch = Watch(self._address)
+        self._watch: Watch | None = None
+        """What the present connection was told of the end of the stream."""
         self._segment_bytes_max = PAYLOAD_BYTES - HEADER_BYTES
         self._is_acquired = False
 
@@ -103,10 +104,15 @@ class JetStreamStore:
 
         The server pushes the news. If it pushes nothing, it is asked every few seconds.
         """
+
+        async def wait(client: Client) -> bool:
+            watch = self._watch
+            if watch is None or watch.client is not client:
+                self._watch = watch = Watch(self._address, client)
+            return await watch.wait_beyond(number, seconds)
+
         try:
-            return self._connection.ask(
-                lambda client: self._watch.wait_beyond(client, number, seconds), attempt=seconds + ATTEMPT_SECONDS
-            )
+            return self._connection.ask(wait, about="CONSUMER.", waits=seconds)
         except NotFoundError:  # no such stream
             time.sleep(min(seconds, 1.0))
             return False
@@ -151,6 +157,12 @@ class JetStreamStore:
         if found is None:
             self._stream.make(self._options.replicas)
             found = self._stream.information() or {}
+        state = found["state"]
+        if state["last_seq"] and not state["messages"]:
+            raise UnsafeStore(
+                f"{self.name}: the stream ended at message {state['last_seq']}, and all messages were removed. What was"
+                " in the log is lost. Nothing was written. Use another stream, or restore this one."
+            )
         problems = list(self._stream.problems(found["config"], self._options.replicas))
         if problems:
             what = f"the stream {self._address.stream} is not configured for a log"
@@ -164,7 +176,7 @@ class JetStreamStore:
             return client.max_payload
 
         of_the_stream = configuration.get("max_msg_size", -1)
-        of_the_server = self._connection.ask(ask)
+        of_the_server = self._connection.ask(ask, about=self._address.subject)
         return of_the_server if of_the_stream in (-1, 0) else min(of_the_server, of_the_stream)
 
     def create(self, number: int, data: Buffer) -> None:
@@ -186,7 +198,7 @@ class JetStreamStore:
         end = time.monotonic() + self._options.deadline
         while True:
             try:
-                stored = self._connection.ask(publish)
+                stored = self._connection.ask(publish, about=self._address.subject, may_change=True)
             except APIError as error:
                 if error.err_code not in CONFLICTS:
                     raise
@@ -219,16 +231,16 @@ class JetStreamStore:
         kept = next((number for number in there if number not in wanted), 0)
         name = self._address.stream
         if kept and there[0] < kept:
-            self._connection.ask(lambda client: request(client, f"STREAM.PURGE.{name}", {"seq": kept}))
+            purge = f"STREAM.PURGE.{name}"
+            self._connection.ask(lambda client: request(client, purge, {"seq": kept}), about=purge)
         for number in sorted(wanted):
             if number > kept and number in there:
                 self._delete(number)
 
     def _delete(self, number: int) -> None:
+        what = f"STREAM.MSG.DELETE.{self._address.stream}"
         try:
-            self._connection.ask(
-                lambda client: request(client, f"STREAM.MSG.DELETE.{self._address.stream}", {"seq": number})
-            )
+            self._connection.ask(lambda client: request(client, what, {"seq": number}), about=what)
         except NotFoundError:
             pass
         except APIError as error:
@@ -237,5 +249,5 @@ class JetStreamStore:
 
     def close(self) -> None:
         """End the connection. The next call makes a new one."""
-        self._is_acquired = False
+        self._is_acquired, self._watch = False, None
         self._connection.close()

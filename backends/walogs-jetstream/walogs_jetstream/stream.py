@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 REQUEST_SECONDS: Final = 60.0
 """More than any attempt takes: the attempt ends the request."""
 
+MESSAGE_BYTES_MIN: Final = 4096
+"""A stream must take messages of this size. A segment without entries has 512 bytes, and the headers of a message about
+100."""
 REQUIRED: Final = {
     "storage": ("file",),
     "discard": ("new",),
     "retention": ("limits",),
     "max_age": (0, None),
+    "max_consumers": (-1, 0, None),
     "max_msgs_per_subject": (-1, 0, None),
     "persist_mode": ("default", "", None),
     "sealed": (False, None),
@@ -77,7 +81,7 @@ class Stream:
             return found
 
         try:
-            return self._connection.ask(ask)
+            return self._connection.ask(ask, about=f"STREAM.INFO.{name}")
         except NotFoundError as error:
             if not is_stream_missing(error):
                 raise
@@ -109,7 +113,8 @@ class Stream:
             "retention": "limits",
             "num_replicas": replicas,
         }
-        self._connection.ask(lambda client: request(client, f"STREAM.CREATE.{name}", wanted))
+        what = f"STREAM.CREATE.{name}"
+        self._connection.ask(lambda client: request(client, what, wanted), about=what)
 
     def problems(self, configuration: Mapping[str, Any], replicas: int) -> Iterator[str]:
         """Yield everything in the configuration of the stream that could lose entries."""
@@ -118,6 +123,8 @@ class Stream:
                 yield f"{key} is {configuration[key]!r}, not {allowed[0]!r}"
         if configuration.get("subjects") != [self._address.subject]:
             yield f"its subjects are {configuration.get('subjects')}, not [{self._address.subject!r}]"
+        if 0 < configuration.get("max_msg_size", -1) < MESSAGE_BYTES_MIN:
+            yield f"max_msg_size is {configuration['max_msg_size']}, less than {MESSAGE_BYTES_MIN} bytes"
         found = configuration.get("num_replicas") or 1
         if found < replicas:
             yield f"it is on {found} server(s), and the option replicas asks for {replicas}"

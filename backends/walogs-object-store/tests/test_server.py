@@ -118,7 +118,9 @@ def test_a_commit_without_an_answer_is_there_or_not_and_never_both(
     with walogs.open(store=make()) as wal, monkeypatch.context() as patch:
         wal.append(b"before")
         # Only now, so that no request that is answered can come too late on a slow machine.
-        patch.setattr(store_module, "retry", lambda name, _, call: retry(name, 0.2, call))
+        patch.setattr(
+            store_module, "retry", lambda name, _, call, may_change: retry(name, 0.2, call, may_change=may_change)
+        )
         proxy.scripts.append(Script(what, key="3", times=1000))  # type: ignore[arg-type]
         with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append(b"perhaps")
@@ -145,6 +147,20 @@ def test_refused_credentials_write_nothing_and_are_not_tried_again(make: Make, p
             wal.append(b"refused")
         assert wal.append(b"after") == 2
     assert entries(make()) == [b"before", b"after"]
+
+
+@pytest.mark.guarantee("G7")
+@pytest.mark.parametrize("what", ["403", "expired"])
+def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_written(
+    make: Make, proxy: Proxy, what: str
+) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        proxy.scripts = [Script("lost after", key="3"), Script(what, key="3", times=100)]  # type: ignore[arg-type]
+        with pytest.raises(walogs.OutcomeUnknown):
+            wal.append(b"there")
+    proxy.scripts = []
+    assert entries(make()) == [b"before", b"there"]
 
 
 class ForgetsConditions(Proxy):

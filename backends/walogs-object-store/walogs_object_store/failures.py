@@ -39,36 +39,48 @@ WAIT_SECONDS_MAX: Final = 2.0
 MESSAGE_CHARACTERS: Final = 400
 
 
-def retry(name: str, seconds: float, call: Callable[[], T]) -> T:
+def retry(name: str, seconds: float, call: Callable[[], T], *, may_change: bool = False) -> T:
     """Return what *call* returns. Call it again after a failure of the server or the network, for so many seconds.
 
+    *may_change* says that an attempt without an answer may have changed something.
+
     Raises the errors of ABSENT and TAKEN as they are. Raises `PermissionError`, `FileNotFoundError` for a bucket that
-    is not there, `UnsafeStore` for what no later attempt changes, and `Unavailable` when the time is over.
+    is not there, and `UnsafeStore` for what no later attempt changes. Raises `Unavailable` when the time is over, or if
+    an earlier attempt may have changed something.
     """
-    end, wait = time.monotonic() + seconds, WAIT_SECONDS
+    end, wait, may_have_changed = time.monotonic() + seconds, WAIT_SECONDS, False
     while True:
         try:
             return call()
-        except (*ABSENT, *TAKEN):
+        except TAKEN:
             raise
-        except REFUSED as error:
-            why = f"the server refuses the credentials: {shorten(error)}"
-            raise PermissionError(errno.EACCES, why, name) from error
-        except IMPOSSIBLE as error:
-            raise UnsafeStore(f"{name}: {shorten(error)}") from error
         except (obstore_errors.BaseError, OSError) as error:
-            why = shorten(error)
-            if any(sign in why for sign in BAD_CREDENTIALS):
-                why = f"the server refuses the credentials: {why}"
-                raise PermissionError(errno.EACCES, why, name) from error
-            if any(sign in why for sign in NO_BUCKET):
-                raise FileNotFoundError(errno.ENOENT, "there is no such bucket", name) from error
-            if HOPELESS.search(why):
-                raise UnsafeStore(f"{name}: {why}") from error
+            why, final = shorten(error), final_error(name, error)
+            if final is error:
+                raise
+            if final is not None and not may_have_changed:
+                raise final from error
+            if final is not None:
+                raise Unavailable(f"{name}: an earlier attempt had no answer, and now: {why}") from error
             if time.monotonic() + wait > end:
                 raise Unavailable(f"{name} did not answer within {seconds:g} seconds: {why}") from error
+            may_have_changed = may_change
         time.sleep(wait * random.uniform(0.5, 1.0))
         wait = min(2 * wait, WAIT_SECONDS_MAX)
+
+
+def final_error(name: str, error: Exception) -> Exception | None:
+    """Return what to raise if no later attempt would end differently: those of ABSENT as they are. None: try again."""
+    why = shorten(error)
+    if isinstance(error, ABSENT):
+        return error
+    if isinstance(error, REFUSED) or any(sign in why for sign in BAD_CREDENTIALS):
+        return PermissionError(errno.EACCES, f"the server refuses the credentials: {why}", name)
+    if any(sign in why for sign in NO_BUCKET):
+        return FileNotFoundError(errno.ENOENT, "there is no such bucket", name)
+    if isinstance(error, IMPOSSIBLE) or HOPELESS.search(why):
+        return UnsafeStore(f"{name}: {why}")
+    return None
 
 
 def shorten(error: BaseException) -> str:

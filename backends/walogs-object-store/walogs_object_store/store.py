@@ -223,9 +223,9 @@ class ObjectStore:
     def _missing(self, number: int) -> SegmentNotFound:
         return SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}")
 
-    def _ask(self, call: Callable[[], T]) -> T:
+    def _ask(self, call: Callable[[], T], *, may_change: bool = False) -> T:
         refuse_after_fork(self.name)
-        return retry(self.name, self._options.deadline, call)
+        return retry(self.name, self._options.deadline, call, may_change=may_change)
 
     # Writing
 
@@ -271,7 +271,7 @@ class ObjectStore:
     def _put(self, key: str, data: bytes) -> bool:
         """Create an object with one put, and return whether it was created. False: the server says that it is there."""
         try:
-            self._ask(lambda: obstore.put(self._client, key, data, mode="create", use_multipart=False))
+            self._ask(lambda: obstore.put(self._client, key, data, mode="create", use_multipart=False), may_change=True)
         except TAKEN:
             return False
         except ABSENT:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
+import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ import pytest
 from tests.kit.callers import Callers, nothing_collected, reached, until
 from walogs.foundation.turns import TurnLock
 
-pytestmark = pytest.mark.timeout(120, method="thread")  # the other method has the timer that these tests set
+pytestmark = pytest.mark.timeout(300, method="thread")  # the other method raises in the middle of a turn
 INTERRUPTS: Final = 3000
 """Each use must be interrupted this often. Where a lock leaks (Python 3.14, `with` on a lock), one in three leaks."""
 SET_INTERRUPTS: Final = 300
@@ -40,8 +43,7 @@ def interrupts() -> Iterator[Callable[[Callable[[], object], Callable[[], None]]
     def interrupted(call: Callable[[], object], then: Callable[[], None]) -> None:
         nonlocal is_armed
         seen = 0
-        signal.setitimer(signal.ITIMER_REAL, EVERY_SECONDS, EVERY_SECONDS)
-        with nothing_collected():
+        with signals_to_this_thread(), nothing_collected():
             while seen < INTERRUPTS:
                 try:
                     is_armed = True
@@ -51,16 +53,38 @@ def interrupts() -> Iterator[Callable[[Callable[[], object], Callable[[], None]]
                     is_armed = False
                     seen += 1
                 then()
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
+    before = signal.signal(signal.SIGUSR2, interrupt)
     try:
         yield interrupted
     finally:
         is_armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.raise_signal(signal.SIGALRM)  # the handler runs now, also for a signal that another thread has received
-        signal.signal(signal.SIGALRM, before)
+        signal.raise_signal(signal.SIGUSR2)  # the handler runs now, also for a signal that has arrived before
+        signal.signal(signal.SIGUSR2, before)
+
+
+SENDER = """
+import ctypes, sys, time
+process, thread, number, seconds = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+send = ctypes.CDLL(None).tgkill
+while send(process, thread, number) == 0:
+    time.sleep(seconds)
+"""
+
+
+@contextlib.contextmanager
+def signals_to_this_thread() -> Iterator[None]:
+    """Have another process send signals to this thread, and to no other one of this process.
+
+    The kernel gives the signal of a timer to any thread. Python then notes it some time later, perhaps when its handler
+    is gone.
+    """
+    arguments = [os.getpid(), threading.get_native_id(), int(signal.SIGUSR2), EVERY_SECONDS]
+    with subprocess.Popen([sys.executable, "-c", SENDER, *map(str, arguments)]) as sender:
+        try:
+            yield
+        finally:
+            sender.kill()
 
 
 @pytest.fixture

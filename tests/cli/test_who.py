@@ -83,6 +83,17 @@ def test_an_immutable_segment_store_names_its_last_writer(commits: int) -> None:
     assert store.reads <= 9, "a binary search"
 
 
+def test_a_checkpoint_that_removes_the_fence_takes_the_time_of_the_open_with_it() -> None:
+    cloud = MemoryCloud(numbers_reused=False)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        wal.append(b"one")
+        wal.append(b"two")
+        assert find_owner(source_of(None, WalConfig(store=MemoryImmutableStore(cloud)))).since_ns is not None
+        wal.checkpoint(1)
+        owner = find_owner(source_of(None, WalConfig(store=MemoryImmutableStore(cloud))))
+        assert (owner.name, owner.since_ns) == (process_name(), None)
+
+
 class Counting(MemoryImmutableStore):
     reads = 0
 

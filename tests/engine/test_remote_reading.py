@@ -239,3 +239,24 @@ def test_a_store_whose_place_is_lost_poisons_the_log_at_a_checkpoint(cloud: Memo
             wal.checkpoint(COUNT)
         with pytest.raises(walogs.Poisoned):
             wal.append(b"refused")
+
+
+class GivesUpLate(MemoryImmutableStore):
+    """A store that has tried again itself for a long time when it gives up."""
+
+    creates = 0
+
+    def create(self, number: int, data: Any) -> None:
+        self.creates += 1
+        if self.creates > 1:
+            raise walogs.Unavailable("no answer until the deadline")
+        super().create(number, data)
+
+
+def test_a_store_that_has_tried_until_its_deadline_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = GivesUpLate(MemoryCloud())
+    with walogs.open(store=store) as wal:
+        monkeypatch.setattr("walogs.engine.new_segments.STORE_RETRIED_SECONDS", -1.0)
+        with pytest.raises(walogs.OutcomeUnknown):
+            wal.append(b"one")
+    assert store.creates == 2

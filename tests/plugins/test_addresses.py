@@ -72,7 +72,7 @@ def test_the_store_of_an_address_is_found_by_its_scheme(by_scheme: Site, tmp_pat
     before = set(tmp_path.iterdir())
     with walogs.open("cloud://bucket/b") as wal:
         assert wal.append(b"one") == 1
-    for address in ("cloud://bucket/b", Path("cloud://bucket/b")):
+    for address in ("cloud://bucket/b", "CLOUD://bucket/b", Path("cloud://bucket/b")):
         assert list(walogs.reader(address)) == [(1, b"one")]
     assert walogs.verify("cloud://bucket/b").ok
     told = command("cat", "cloud://bucket/b")

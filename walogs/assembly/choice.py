@@ -94,7 +94,7 @@ def store_at(address: str, scheme: str) -> SegmentStore:
             from walogs.assembly.resolver import advice_for
 
         raise path_error("path", address, f"{local_problem(address)}{advice_for(scheme)}")
-    made: SegmentStore = registry.make("store", name, address)
+    made: SegmentStore = registry.make("store", name, scheme + address[len(scheme) :])  # the scheme in lower case
     return made
 
 

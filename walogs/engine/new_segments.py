@@ -5,6 +5,7 @@ Two parts of the engine make segments: the takeover (the first segment of a log,
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from walogs.engine.segments import ActiveSegment
@@ -26,6 +27,8 @@ RESERVE: Final = 4096
 STEP_BACK_MAX_NS: Final = 3600 * 10**9
 """If a clock goes back by more than this, its earlier time was wrong, and the new time is used."""
 RETRY_SECONDS: Final = (0.01, 0.04, 0.16, 0.64)
+STORE_RETRIED_SECONDS: Final = 5.0
+"""A store that gives up after so long has tried again itself, until its own deadline. It is not asked once more."""
 """The waits between attempts to create the same immutable segment."""
 
 
@@ -147,6 +150,7 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
     wait, may_arrive_late = iter(RETRY_SECONDS), False
     while True:
         failure: Exception
+        began = time.monotonic()
         try:
             store.create(number, data)
             return True
@@ -165,7 +169,8 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
             else:
                 return is_ours
         seconds = next(wait, None)
-        if seconds is None:
+        has_retried = isinstance(failure, Unavailable) and time.monotonic() - began > STORE_RETRIED_SECONDS
+        if seconds is None or has_retried:
             name, why = store.segment_name(number), error_text(failure)
             raise Unavailable(f"{store.name} did not say whether it has {name}: {why}")
         sleep(seconds)

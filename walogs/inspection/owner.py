@@ -70,7 +70,9 @@ def find_owner(source: LogSource) -> Owner:
                 name, since_ns, is_open = signed(source.store)
             else:
                 at = bisect_left(numbers, newest.epoch, key=lambda number: header_in(source, numbers, number).epoch)
-                name, since_ns, is_open = newest.writer_name, header_in(source, numbers, numbers[at]).created_ns, None
+                first = header_in(source, numbers, numbers[at])
+                since_ns = first.created_ns if first.is_fence else None  # a checkpoint can remove the FENCE
+                name, is_open = newest.writer_name, None
         except SegmentNotFound:
             continue
         return Owner(

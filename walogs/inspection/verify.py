@@ -178,7 +178,7 @@ def tail_findings(source: LogSource, examined: RecoveredLog) -> Iterator[Finding
         what = "an unfinished write, which was never known to be durable. The next open cuts it"
         yield make_note("torn", newest.header.number, newest.end, f"{name} ends at byte {newest.end} with {what}.")
     for number in examined.leftovers:
-        what = "lies below the log's first entry. An interrupted checkpoint left it, and the next open removes it"
+        what = "lies below the log's first entry, and the next open removes it"
         yield make_note("leftover", number, None, f"{source.store.segment_name(number)} {what}.")
 
 

@@ -120,7 +120,7 @@ class Stream:
         """Yield everything in the configuration of the stream that could lose entries."""
         for key, allowed in REQUIRED.items():
             if configuration.get(key) not in allowed:
-                yield f"{key} is {configuration[key]!r}, not {allowed[0]!r}"
+                yield f"{key} is {configuration.get(key)!r}, not {allowed[0]!r}"
         if configuration.get("subjects") != [self._address.subject]:
             yield f"its subjects are {configuration.get('subjects')}, not [{self._address.subject!r}]"
         if 0 < configuration.get("max_msg_size", -1) < MESSAGE_BYTES_MIN:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5
 CLOSE_SECONDS: Final = 5.0
+ENDINGS_MAX: Final = 10
 
 
 class NatsLoop:
@@ -74,9 +75,13 @@ class NatsLoop:
         finally:
             for client in list(self._made):
                 self.loop.run_until_complete(close_quietly(client))
-            for task in asyncio.all_tasks(self.loop):
-                task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0))
+            for _ in range(ENDINGS_MAX):  # a task that is cancelled can begin another one, which closes a connection
+                tasks = asyncio.all_tasks(self.loop)
+                if not tasks:
+                    break
+                for task in tasks - self._closing:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=CLOSE_SECONDS / ENDINGS_MAX))
             self.loop.close()
 
     # On the loop

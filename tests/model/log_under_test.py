@@ -60,6 +60,8 @@ class LogUnderTest(RuleBasedStateMachine):
         self.now_ns = 0
         self.submitted: list[tuple[Future[int], bytes]] = []
         """The submitted entries whose outcome is not known yet, in the order of submission."""
+        self.still_there_from = 1
+        """Entries from here on can be there: a checkpoint that fails when it removes segments leaves them."""
 
     def check_invariants(self, *args: Any, **kwargs: Any) -> None:
         self.count("steps")
@@ -133,6 +135,7 @@ class LogUnderTest(RuleBasedStateMachine):
             self.reopen()
             return
         self.oracle.check_opened(self.wal.first_lsn, self.wal.next_lsn, got)
+        self.still_there_from = self.wal.first_lsn
         assert self.wal.durable_lsn == self.wal.last_lsn
         assert report.entries == len(got)
 
@@ -335,13 +338,14 @@ class LogUnderTest(RuleBasedStateMachine):
     def checkpoint_at(self, lsn: int) -> None:
         assert self.wal is not None
         before = self.oracle.first_lsn
+        self.still_there_from = min(self.still_there_from, before)
         self.oracle.first_lsn_max = max(self.oracle.first_lsn_max, min(lsn + 1, self.oracle.next_lsn))
         done = self.attempt("checkpoint", [], lambda wal: (wal.checkpoint(lsn), 1))
         if self.wal is not None:
             assert before <= self.wal.first_lsn <= max(before, lsn + 1)
             self.oracle.first_lsn = self.wal.first_lsn
             if done is not None:
-                self.oracle.first_lsn_max = self.wal.first_lsn
+                self.oracle.first_lsn_max = self.still_there_from = self.wal.first_lsn
 
     @precondition(lambda self: self.wal is not None)
     @rule(seed=seeds)

@@ -157,10 +157,12 @@ class LogMachine(FailingLog):
                 if meanwhile is None:
                     with contextlib.suppress(OSError, walogs.Unavailable, SimulatedCrash):
                         lsns += [lsn for lsn, _ in reading]
-                        # The outcome of a checkpoint may be unknown. The reader, which looks from the durable mark on,
-                        # then still returns what is there; the backup, which reads every frame, sees the checkpoint.
+                        # A checkpoint may have failed, at the latest when it removed segments. The reader, which looks
+                        # from the durable mark on, then still returns what is there; the backup, which reads every
+                        # frame, sees the checkpoint.
                         first_lsn = lsns[0] if lsns else report.first_lsn
-                        assert self.oracle.first_lsn <= first_lsn <= report.first_lsn <= self.oracle.first_lsn_max
+                        assert self.oracle.first_lsn <= report.first_lsn <= self.oracle.first_lsn_max
+                        assert self.still_there_from <= first_lsn <= report.first_lsn
                         assert lsns == list(range(first_lsn, report.last_lsn + 1))
                         self.count("backup beside a reader")
         except (OSError, walogs.Unavailable, SimulatedCrash):

@@ -112,3 +112,20 @@ def test_at_length(world: str) -> None:
         world
     ]
     run(machine_of(world), amount(sample, everything), steps=50)
+
+
+def test_a_reader_may_begin_before_a_checkpoint_that_failed_to_remove_segments() -> None:
+    """A history that the machine found: the checkpoint is durable, its removal fails, and the process dies."""
+    state = machine_of("local")()
+    try:
+        state.begin(seed=0, segment=1, sync="fdatasync", verify="full")
+        for _ in range(6):
+            state.append_a_log_inside_the_log()
+        state.checkpoint(seed=0)
+        state.arm("EMFILE", 12, 0)
+        state.look(seed=0)
+        state.arm("EIO", 2, 0)
+        state.back_up(seed=32257, when="after a checkpoint")
+        assert state.counts["checkpoint: refused"] == state.counts["backup beside a reader"] == 1
+    finally:
+        state.teardown()

@@ -6,7 +6,6 @@ The killing prints what it tried: how many entries were acknowledged, lost and t
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 import walogs
 from tests.kit import laboratory, nats_servers
+from tests.kit.load import Load
 from tests.kit.nats_servers import Server
 from tests.kit.requirements import require
 from tests.system.children import seed_of
@@ -70,31 +70,13 @@ def test_a_log_opens_while_one_of_three_servers_is_down(
 @pytest.mark.timeout(1800)
 def test_nothing_acknowledged_is_lost_when_servers_are_killed(servers: list[Server]) -> None:
     seed = seed_of("killing servers")
-    rng = random.Random(seed)
-    acknowledged: dict[int, bytes] = {}
-    unknown: list[bytes] = []
-    ends = threading.Event()
-    with walogs.open(store=store_on(servers, "killed")) as wal:
-
-        def append(name: int) -> None:
-            count = 0
-            while not ends.is_set():
-                data = b"%d %d %d" % (name, count, seed)
-                try:
-                    lsn = wal.append(data)
-                except walogs.OutcomeUnknown:
-                    unknown.append(data)
-                    raise
-                assert lsn not in acknowledged, f"LSN {lsn} was given twice"
-                acknowledged[lsn] = data
-                count += 1
-
-        threads = [threading.Thread(target=append, args=(name,)) for name in range(APPENDERS)]
-        for thread in threads:
-            thread.start()
-        victims = []
+    rng, victims = random.Random(seed), []
+    with (
+        walogs.open(store=store_on(servers, "killed")) as wal,
+        Load(wal, seed=seed, threads=APPENDERS) as load,
+    ):
         for number in range(KILLS):
-            wait_for_more(acknowledged, MORE)
+            load.wait_for_more(MORE)
             leader = leader_of(servers, "killed")
             others = [server for server in servers if server.name != leader]
             victim = rng.choice(others) if number % 2 else next(s for s in servers if s.name == leader)
@@ -103,28 +85,9 @@ def test_nothing_acknowledged_is_lost_when_servers_are_killed(servers: list[Serv
             time.sleep(rng.uniform(0, 0.5))
             victim.start()
             victim.wait()
-        wait_for_more(acknowledged, MORE)
-        ends.set()
-        for thread in threads:
-            thread.join()
+        load.wait_for_more(MORE)
     with walogs.open(store=store_on(servers, "killed")) as wal:
-        there = dict(wal)
-    lost = {lsn for lsn, data in acknowledged.items() if there.get(lsn) != data}
-    twice = len(there) - len(set(there.values()))
-    print(
-        f"{KILLS} kills ({victims.count('leader')} of leaders), {len(acknowledged)} acknowledged, {len(unknown)}"
-        f" unknown, {len(lost)} lost, {twice} twice; seed {seed}"
-    )
-    assert not lost
-    assert not twice
-    assert len(there) >= len(acknowledged)
-
-
-def wait_for_more(acknowledged: dict[int, bytes], count: int) -> None:
-    until, wanted = time.monotonic() + 600, len(acknowledged) + count
-    while len(acknowledged) < wanted:
-        assert time.monotonic() < until, "no entry was acknowledged for ten minutes"
-        time.sleep(0.01)
+        load.judge(dict(wal), f"{KILLS} kills, {victims.count('leader')} of leaders")
 
 
 def leader_of(servers: list[Server], stream: str) -> str:

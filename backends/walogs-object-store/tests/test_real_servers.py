@@ -6,7 +6,6 @@ The killing prints what it tried: how many entries were acknowledged, lost and t
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 import walogs
 from tests.kit import laboratory, s3_programs, s3_server
+from tests.kit.load import Load
 from tests.kit.requirements import require
 from tests.kit.s3_programs import Server
 from tests.system.children import seed_of
@@ -50,46 +50,19 @@ def store_on(server: Server, prefix: str, deadline: float = 600.0) -> ObjectStor
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(seaweedfs: Server) -> None:
     seed = seed_of("killing SeaweedFS")
     rng = random.Random(seed)
-    acknowledged: dict[int, bytes] = {}
-    ends = threading.Event()
-    with walogs.open(store=store_on(seaweedfs, "killed")) as wal:
-
-        def append(name: int) -> None:
-            count = 0
-            while not ends.is_set():
-                data = b"%d %d %d" % (name, count, seed)
-                lsn = wal.append(data)
-                assert lsn not in acknowledged, f"LSN {lsn} was given twice"
-                acknowledged[lsn] = data
-                count += 1
-
-        threads = [threading.Thread(target=append, args=(name,)) for name in range(APPENDERS)]
-        for thread in threads:
-            thread.start()
+    with (
+        walogs.open(store=store_on(seaweedfs, "killed")) as wal,
+        Load(wal, seed=seed, threads=APPENDERS) as load,
+    ):
         for _ in range(KILLS):
-            wait_for_more(acknowledged, MORE)
+            load.wait_for_more(MORE)
             seaweedfs.kill()
             time.sleep(rng.uniform(0, 0.5))
             seaweedfs.start()
             seaweedfs.wait()
-        wait_for_more(acknowledged, MORE)
-        ends.set()
-        for thread in threads:
-            thread.join()
+        load.wait_for_more(MORE)
     with walogs.open(store=store_on(seaweedfs, "killed")) as wal:
-        there = dict(wal)
-    lost = {lsn for lsn, data in acknowledged.items() if there.get(lsn) != data}
-    twice = len(there) - len(set(there.values()))
-    print(f"{KILLS} kills, {len(acknowledged)} acknowledged, {len(lost)} lost, {twice} twice; seed {seed}")
-    assert not lost
-    assert not twice
-
-
-def wait_for_more(acknowledged: dict[int, bytes], count: int) -> None:
-    until, wanted = time.monotonic() + 600, len(acknowledged) + count
-    while len(acknowledged) < wanted:
-        assert time.monotonic() < until, "no entry was acknowledged for ten minutes"
-        time.sleep(0.01)
+        load.judge(dict(wal), f"{KILLS} kills")
 
 
 def test_two_writers_on_a_real_server(seaweedfs: Server) -> None:

@@ -17,7 +17,6 @@ from walogs import NoSpace, UnsafeStore
 if TYPE_CHECKING:
     from walogs import WalError
 
-NO_MESSAGE: Final = 10037
 NO_SUCH_SEQUENCE: Final = 10043
 NO_STREAM: Final = 10059
 CONFLICTS: Final = (10071, 10164)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -115,7 +114,7 @@ class NatsLoop:
                     await client.connect(
                         [next(self._servers)],
                         name="walogs",
-                        error_cb=note_into(self),
+                        error_cb=self._note,
                         disconnected_cb=set_later(self._lost),
                         allow_reconnect=False,
                         max_reconnect_attempts=1,  # 0 would mean without end
@@ -156,25 +155,13 @@ class NatsLoop:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    def note(self, error: Exception) -> None:
+    async def _note(self, error: Exception) -> None:
         """Keep what nats-py tells beside the requests, and wake the requests that it may concern."""
         self.noted = error
         if is_refusal(error):
             self._violations.append(error)
             told, self._told = self._told, asyncio.Event()
             told.set()
-
-
-def note_into(loop: NatsLoop) -> Callable[[Exception], Coroutine[Any, Any, None]]:
-    """Return a callback for nats-py. It does not keep the loop alive."""
-    reference = weakref.ref(loop)
-
-    async def note(error: Exception) -> None:
-        found = reference()
-        if found is not None:
-            found.note(error)
-
-    return note
 
 
 def set_later(event: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import nats
+import pytest
 
 import walogs
 from tests.kit.nats_proxy import Proxy
@@ -27,7 +29,8 @@ def on(server: Server, what: Callable[[Any], Any]) -> None:
     asyncio.run(run())
 
 
-def test_a_follower_that_waits_sends_nothing(make: Make, proxy: Proxy) -> None:
+def test_a_follower_that_waits_sends_nothing(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_SECONDS", 3600.0)  # on a slow machine, a wait could last until it asks
     with walogs.open(store=make()) as wal:
         wal.append(b"one")
         beside = make()
@@ -54,7 +57,7 @@ def test_several_threads_wait_at_once(make: Make) -> None:
         assert found == [True] * 4
 
 
-def test_a_consumer_that_is_lost_is_noticed(make: Make, proxy: Proxy, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_consumer_that_is_lost_is_noticed(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_SECONDS", 0.2)
     with walogs.open(store=make()) as wal:
         beside = make()
@@ -117,5 +120,7 @@ def test_what_is_told_and_not_found_is_asked_again(make: Make, address: str, ser
 def test_a_wait_that_is_longer_than_the_deadline_is_no_failure(make: Make) -> None:
     with walogs.open(store=make()) as wal:
         wal.append(b"one")
-        beside = make(deadline=0.5)
-        assert not beside.wait_beyond(beside.segments()[-1], 1.5)
+        beside = make()
+        newest = beside.segments()[-1]
+        beside._connection._options = replace(beside._connection._options, deadline=2.0)
+        assert not beside.wait_beyond(newest, 4.0)

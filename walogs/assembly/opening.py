@@ -24,6 +24,7 @@ from walogs.assembly.config import (
 )
 from walogs.engine.appendable import AppendableWriter
 from walogs.engine.commit import GroupCommit
+from walogs.engine.commit_pace import CommitPace
 from walogs.engine.immutable_segments import ImmutableSegmentWriter
 from walogs.engine.log_source import Environment, LogSource
 from walogs.engine.recovery import peek_header
@@ -113,6 +114,7 @@ def open_resolved(
             environment=environment,
             queued_bytes_max=config.max_queued_size,
             body_bytes_max=config.max_batch_size,
+            pace=pace_of(store, policy, environment, config.max_batch_size),
         )
         return Wal(
             path=None if path is None else os.fspath(path),
@@ -153,6 +155,15 @@ def recover(
         takeover=takeover,
     )
     return appendable, report_takeover(source, takeover, time.monotonic() - started)
+
+
+def pace_of(
+    store: SegmentStore, policy: SyncPolicy, environment: Environment, body_bytes_max: int
+) -> CommitPace | None:
+    """Return what delays the commits of an immutable-segment store, or None if the policy asks for each at once."""
+    if is_appendable(store) or policy.durability != "eventually":
+        return None
+    return CommitPace(policy, body_bytes_max, environment.monotonic)
 
 
 def resolve_all(

@@ -64,10 +64,13 @@ class IntervalPolicy:
     """Appends return once they are written; a sync follows at most *time* seconds after the first of them, or at once
     when *bytes* of frames or *entries* are waiting for one (None: no such bound).
 
-    A power cut loses only the newest entries (G2): at most those of the last *time* seconds and of the time that one
-    sync takes, fewer than *entries*, and in frames of fewer than *bytes*. A process that is killed loses nothing.
-    `durable_lsn` says what is durable. A sync that fails poisons the log, and is logged as a warning. The next verb
-    that writes raises; if there is none, `close` does.
+    In a store of immutable segments, such as a bucket, each commit is a request. There a commit waits for more entries
+    by the same bounds, and an append waits for its commit: when it returns, its entry is durable (G1).
+
+    In every other store, a power cut loses only the newest entries (G2): at most those of the last *time* seconds and
+    of the time that one sync takes, fewer than *entries*, and in frames of fewer than *bytes*. A process that is killed
+    loses nothing. `durable_lsn` says what is durable. A sync that fails poisons the log, and is logged as a warning.
+    The next verb that writes raises; if there is none, `close` does.
     """
 
     name: str = "interval"

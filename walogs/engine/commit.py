@@ -12,6 +12,7 @@ by themselves again.
 | `commit_queue.py` | Appends keep their order, and room is granted in this order. |
 | `shared_commits.py` | Each append of a commit gets its own outcome, even after an interrupt. |
 | `writer_turns.py` | One thread at a time uses the writer. |
+| `commit_pace.py` | Commits that cost a request wait for more entries, but never longer than the policy says. |
 | `commit_thread.py` | Work that no caller does is done, and delayed syncs are made in time. |
 | this file | Every caller is answered, also when the log is closed, dropped or left open at exit. |
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from walogs.engine.appendable import AppendableWriter
+    from walogs.engine.commit_pace import CommitPace
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import Environment
     from walogs.engine.pending_append import SettableFuture
@@ -71,12 +73,15 @@ class GroupCommit:
         environment: Environment,
         queued_bytes_max: int,
         body_bytes_max: int,
+        pace: CommitPace | None = None,
     ) -> None:
+        """*pace* delays commits, so that they share a request. None commits at once."""
         self._writer = writer
         self.spawn = environment.spawn
         self._followers: deque[threading.Lock] = deque()
         """A lock for each thread that waits for the next entry of the log."""
-        self._queue = queue = CommitQueue(queued_bytes_max)
+        self._pace = pace
+        self._queue = queue = CommitQueue(queued_bytes_max, is_paced=pace is not None)
         self._shared = shared = SharedCommits(
             name=name,
             writer=writer,
@@ -87,7 +92,7 @@ class GroupCommit:
         )
         self.turns = WriterTurns(name=name, writer=writer, queue=queue, shared=shared, followers=self._followers)
         self._thread = CommitThread(
-            writer=writer, queue=queue, shared=shared, turns=self.turns, environment=environment
+            writer=writer, queue=queue, shared=shared, turns=self.turns, environment=environment, pace=pace
         )
 
     # What callers do
@@ -113,6 +118,7 @@ class GroupCommit:
                 self._commit_all_here()
             elif not self._queue.has_room(pending):
                 self._queue.ask_for_room(pending)
+                self._thread.wake()  # a full queue is committed at once
                 self._await(pending, lambda: self._queue.has_room(pending))
         except BaseException:
             future.cancel()  # the caller never receives it
@@ -155,6 +161,8 @@ class GroupCommit:
         """
         self.turns.refuse_if_closed()
         self.turns.refuse_within_turn()
+        if self._pace is not None:
+            pending.queued_ns = self._pace.monotonic()
         self._queue.put(pending)
         self._thread.start_and_wake()
 

@@ -38,8 +38,10 @@ COMMIT_APPENDS_MAX: Final = 65_536
 class CommitQueue:
     """The pending appends of one log."""
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, *, is_paced: bool = False) -> None:
+        """*is_paced* says that commits wait for more entries, so that every caller has to use the queue."""
         self._bytes_max = bytes_max
+        self._is_paced = is_paced
         self.gate = TurnLock()
         """A thread holds it for a moment, while it puts an append into the queue."""
         self.appends: deque[PendingAppend] = deque()
@@ -54,7 +56,7 @@ class CommitQueue:
         """Settled appends that have left the queue, and whose futures do not have their results yet."""
         self.waiting_for_room: deque[PendingAppend] = deque()
         """Appends whose callers wait until the queue has room for them."""
-        self.is_contended = False
+        self.is_contended = is_paced
         """Whether callers use the queue at present. Otherwise each commits by itself."""
         self._unshared_commits = 0
         """How many commits of the queue in a row had one append each."""
@@ -133,7 +135,7 @@ class CommitQueue:
     def count_commit(self, count: int) -> None:
         """Note that a commit of so many appends was made, and decide whether callers still need to use the queue."""
         self._unshared_commits = self._unshared_commits + 1 if count == 1 and not self.appends else 0
-        self.is_contended = self._unshared_commits < UNSHARED_COMMITS_MAX
+        self.is_contended = self._is_paced or self._unshared_commits < UNSHARED_COMMITS_MAX
 
     def remove_settled(self) -> None:
         """Remove the settled appends from the head of the queue. Wake their callers, and those that now have room."""

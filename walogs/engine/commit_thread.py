@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from walogs.engine.appendable import AppendableWriter
+    from walogs.engine.commit_pace import CommitPace
     from walogs.engine.commit_queue import CommitQueue
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import Environment
@@ -43,11 +44,13 @@ class CommitThread:
         shared: SharedCommits,
         turns: WriterTurns,
         environment: Environment,
+        pace: CommitPace | None,
     ) -> None:
         self._writer = writer
         self._queue = queue
         self._shared = shared
         self._turns = turns
+        self._pace = pace
         self._monotonic = environment.monotonic
         self._spawn = environment.spawn
         self.service = Service(environment.spawn, self._serve, self.has_work)
@@ -139,7 +142,7 @@ class CommitThread:
         """Do the next piece of work. Return False if there is none."""
         if self._queue.unresolved:
             self._queue.resolve_futures()
-        elif self._queue.appends:
+        elif self._queue.appends and not self._commit_wait_ns():
             self._gather()
             self._turns.run(self._shared.commit_next)
         elif self._is_sync_due():
@@ -163,10 +166,22 @@ class CommitThread:
         """Sleep until there is work. The deadline is published first, so that an append in another thread sees whether
         it must wake this thread for an earlier one."""
         self.deadline_ns = deadline = self._writer.sync_by_ns
+        if self._queue.appends:
+            deadline = self._monotonic() + self._commit_wait_ns()
         if deadline is None:
             self._wake.acquire()
         else:
             self._wake.acquire(timeout=min(max(deadline - self._monotonic(), 0) / 1e9, threading.TIMEOUT_MAX))
+
+    def _commit_wait_ns(self) -> int:
+        """Return how long the queued appends wait before they are committed, in nanoseconds.
+
+        They do not wait if the log is closed or poisoned, or if a caller waits for room in the queue.
+        """
+        if self._pace is None or self._turns.is_closed or self._writer.is_poisoned or self._queue.waiting_for_room:
+            return 0
+        appends = list(self._queue.appends)
+        return self._pace.wait_ns(appends) if appends else 0
 
     def _is_sync_due(self) -> bool:
         deadline = self._writer.sync_by_ns

@@ -48,6 +48,7 @@ class PendingAppend:
         "owner",
         "position",
         "queued_bytes",
+        "queued_ns",
         "size",
         "waiting",
     )
@@ -56,6 +57,8 @@ class PendingAppend:
         self.entries = entries
         self.size = size
         self.queued_bytes = size + PENDING_APPEND_BYTES
+        self.queued_ns = 0
+        """When it was queued, on the monotonic clock, if a `CommitPace` asks for that."""
         self.owner = owner
         """The identifier of the thread that made it."""
         self.future = future

@@ -255,7 +255,7 @@ def queue_of(*sizes: int, bytes_max: int = 1 << 20) -> CommitQueue:
     """A queue of appends with one entry each, of so many bytes."""
     queue = CommitQueue(bytes_max)
     for size in sizes:
-        queue.put(PendingAppend([bytes(size)], size, owner=size))
+        queue.put([PendingAppend([bytes(size)], size, owner=size)])
     return queue
 
 

@@ -225,7 +225,7 @@ def test_a_handler_that_closes_in_an_appends_turn_does_not_let_it_write_afterwar
             told.append(error)
 
     def append() -> None:
-        wal._commits._queue.put(PendingAppend([b"other"], 5, -1))
+        wal._commits._queue.put([PendingAppend([b"other"], 5, -1)])
         wal._commits._queue.is_contended = False  # a lone commit ended while the queue was put to
         entered("has_appends_of", lambda: wal.append(b"mine"), handled, time=2)
 

@@ -50,14 +50,14 @@ from walogs.engine.writer_turns import WriterTurns
 from walogs.foundation.wakeups import discard, held_lock, release_all
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.commit_pace import CommitPace
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import Environment
     from walogs.engine.pending_append import SettableFuture
+    from walogs.foundation.wakeups import Wakeable
 
 T = TypeVar("T")
 
@@ -78,8 +78,8 @@ class GroupCommit:
         """*pace* delays commits, so that they share a request. None commits at once."""
         self._writer = writer
         self.spawn = environment.spawn
-        self._followers: deque[threading.Lock] = deque()
-        """A lock for each thread that waits for the next entry of the log."""
+        self._followers: deque[Wakeable] = deque()
+        """A lock for each thread that waits for the next entry of the log, or what wakes a task that waits for it."""
         self._pace = pace
         self._queue = queue = CommitQueue(queued_bytes_max, is_paced=pace is not None)
         self._shared = shared = SharedCommits(
@@ -124,6 +124,29 @@ class GroupCommit:
             future.cancel()  # the caller never receives it
             raise
 
+    def start(self) -> bool:
+        """Start the commit thread, which otherwise starts when a caller first needs it. Return False if it cannot."""
+        return self._thread.start_and_wake()
+
+    def submit_all(self, appends: Sequence[PendingAppend]) -> None:
+        """Queue these appends together. Each has a future, and the caller has seen to it that there is room.
+
+        This waits neither for room nor for a commit. Raise `Closed`, `Reentered`, or `RuntimeError` if no commit thread
+        can be started: nothing was queued.
+        """
+        self.turns.refuse_if_closed()
+        self.turns.refuse_within_turn()
+        if not self.start():
+            raise RuntimeError("the commit thread cannot be started: the system starts no more threads")
+        if self._pace is not None:
+            now_ns = self._pace.monotonic()
+            for pending in appends:
+                pending.queued_ns = now_ns
+        self._queue.put(appends)
+        self._thread.wake()
+        if not self._thread.is_started():  # the log was closed meanwhile, and they are refused here
+            self._commit_all_here()
+
     def run_after_queue(self, verb: Callable[[], T]) -> T:
         """Run *verb* in a turn, after each append that was queued before has been settled."""
 
@@ -142,14 +165,25 @@ class GroupCommit:
         Return False after *seconds*.
         """
         woken = held_lock()
-        self._followers.append(woken)
         try:
-            if self._writer.next_lsn > lsn or self.turns.is_closed or self._writer.is_poisoned:
+            if self.wake_beyond(lsn, woken):
                 return True
             timeout = -1 if seconds is None else min(seconds, TIMEOUT_MAX)
             return woken.acquire(timeout=timeout) or self._writer.next_lsn > lsn
         finally:
-            discard(self._followers, woken)
+            self.forget_follower(woken)
+
+    def wake_beyond(self, lsn: int, woken: Wakeable) -> bool:
+        """Have *woken* released once: when the log's next LSN is above *lsn*, or the log is closed or poisoned.
+
+        Return whether that is so already. Call `forget_follower` afterwards.
+        """
+        self._followers.append(woken)
+        return self._writer.next_lsn > lsn or self.turns.is_closed or self._writer.is_poisoned
+
+    def forget_follower(self, woken: Wakeable) -> None:
+        """Forget what was passed to `wake_beyond`."""
+        discard(self._followers, woken)
 
     # How they use the queue
 
@@ -163,7 +197,7 @@ class GroupCommit:
         self.turns.refuse_within_turn()
         if self._pace is not None:
             pending.queued_ns = self._pace.monotonic()
-        self._queue.put(pending)
+        self._queue.put((pending,))
         self._thread.start_and_wake()
 
     def _await(self, pending: PendingAppend, is_so: Callable[[], bool]) -> None:

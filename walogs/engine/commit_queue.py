@@ -23,7 +23,7 @@ from walogs.foundation.turns import TurnLock
 from walogs.foundation.wakeups import discard, first_of, held_lock, release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from walogs.engine.pending_append import PendingAppend
 
@@ -64,18 +64,19 @@ class CommitQueue:
     def __len__(self) -> int:
         return len(self.appends)
 
-    def put(self, pending: PendingAppend) -> None:
-        """Add an append at the end of the queue.
+    def put(self, appends: Sequence[PendingAppend]) -> None:
+        """Add appends at the end of the queue, in this order and with nothing between them.
 
-        Its bytes are counted first. If an interrupt leaves them counted although the append is not queued, the next
+        Their bytes are counted first. If an interrupt leaves them counted although they are not queued, the next
         append that finds the queue empty corrects the count.
         """
         with self.gate:
             if not self.appends:
                 self._queued_total = self._settled_total
-            self._queued_total += pending.queued_bytes
-            pending.position = self._queued_total
-            self.appends.append(pending)
+            for pending in appends:
+                self._queued_total += pending.queued_bytes
+                pending.position = self._queued_total
+            self.appends.extend(appends)
         self.is_contended = True
 
     def has_appends_of(self, owner: int) -> bool:
@@ -154,8 +155,19 @@ class CommitQueue:
             waiting.popleft()
 
     def resolve_futures(self) -> None:
-        """Give each settled future its result. Two threads may do this at once: a future ignores a second result."""
-        while (pending := first_of(self.unresolved)) is not None:
-            if pending.future is not None:
-                pending.future.resolve(pending.first_lsn, pending.error)
-            discard(self.unresolved, pending)
+        """Give each settled future its result, and then wake their callers.
+
+        Two threads may do this at once: a future ignores a second result. After an interrupt, the futures that have
+        their results are not forgotten: their callers are woken too.
+        """
+        wake_ups: dict[Callable[[], None], None] = {}
+        try:
+            while (pending := first_of(self.unresolved)) is not None:
+                if pending.future is not None:
+                    wake_up = pending.future.resolve(pending.first_lsn, pending.error)
+                    if wake_up is not None:
+                        wake_ups[wake_up] = None
+                discard(self.unresolved, pending)
+        finally:
+            for wake_up in wake_ups:
+                wake_up()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from walogs.foundation.wakeups import held_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from walogs.errors import WalError
 
 PENDING_APPEND_BYTES: Final = 3072
@@ -29,8 +31,12 @@ class SettableFuture(Protocol):
 
     def cancel(self) -> bool: ...
 
-    def resolve(self, lsn: int, error: BaseException | None) -> None:
-        """Set the outcome. A second call changes nothing. This runs no user code."""
+    def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], None] | None:
+        """Set the outcome. A second call changes nothing. This runs no user code.
+
+        Return what wakes the caller, or None if it is awake. The wake-up is called once for all futures of a commit
+        that return the same one.
+        """
         ...
 
 

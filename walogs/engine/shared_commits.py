@@ -22,7 +22,6 @@ from walogs.errors import Closed, OutcomeUnknown, WalError
 from walogs.foundation.wakeups import release_all
 
 if TYPE_CHECKING:
-    import threading
     from collections import deque
     from collections.abc import Callable
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from walogs.engine.commit_queue import CommitQueue
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.pending_append import PendingAppend
+    from walogs.foundation.wakeups import Wakeable
 
 
 class SharedCommits:
@@ -41,7 +41,7 @@ class SharedCommits:
         name: str,
         writer: AppendableWriter | ImmutableSegmentWriter,
         queue: CommitQueue,
-        followers: deque[threading.Lock],
+        followers: deque[Wakeable],
         monotonic: Callable[[], int],
         body_bytes_max: int,
     ) -> None:

@@ -20,7 +20,6 @@ from walogs.foundation.turns import TurnLock
 from walogs.foundation.wakeups import release_all
 
 if TYPE_CHECKING:
-    import threading
     from collections import deque
     from collections.abc import Callable
     from typing import NoReturn
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from walogs.engine.commit_queue import CommitQueue
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.shared_commits import SharedCommits
+    from walogs.foundation.wakeups import Wakeable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class WriterTurns:
         writer: AppendableWriter | ImmutableSegmentWriter,
         queue: CommitQueue,
         shared: SharedCommits,
-        followers: deque[threading.Lock],
+        followers: deque[Wakeable],
     ) -> None:
         self._name = name
         self._writer = writer

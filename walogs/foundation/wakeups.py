@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections import deque
 
 T = TypeVar("T")
+
+
+class Wakeable(Protocol):
+    """What `release` needs of a lock. A task of an event loop waits for an object with these two methods."""
+
+    def locked(self) -> bool:
+        """Return whether it was not released yet."""
+        ...
+
+    def release(self) -> None:
+        """Wake the one that waits. A second call may raise `RuntimeError`."""
+        ...
 
 
 def held_lock() -> threading.Lock:
@@ -18,7 +30,7 @@ def held_lock() -> threading.Lock:
     return lock
 
 
-def release(lock: threading.Lock) -> None:
+def release(lock: Wakeable) -> None:
     """Wake the thread that waits, or will wait, for this lock. A second call changes nothing."""
     if lock.locked():
         try:
@@ -27,7 +39,7 @@ def release(lock: threading.Lock) -> None:
             return
 
 
-def release_all(waiting: deque[threading.Lock]) -> None:
+def release_all(waiting: deque[Wakeable]) -> None:
     """Release and remove each lock. Each is released first, so that an interrupt in between forgets no thread."""
     while (lock := first_of(waiting)) is not None:
         release(lock)

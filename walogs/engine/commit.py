@@ -80,6 +80,7 @@ class GroupCommit:
         self.spawn = environment.spawn
         self._followers: deque[Wakeable] = deque()
         """A lock for each thread that waits for the next entry of the log, or what wakes a task that waits for it."""
+        self.queued_bytes_max = queued_bytes_max
         self._pace = pace
         self._queue = queue = CommitQueue(queued_bytes_max, is_paced=pace is not None)
         self._shared = shared = SharedCommits(

@@ -108,12 +108,18 @@ def to_seconds(value: object, name: str, example: str) -> float:
 def copy_entry(data: Buffer, place: int | None = None) -> bytes:
     """Return a copy of the data. No other thread can change it between its check and its write.
 
+    Raise what `view_entry` raises.
+    """
+    return bytes(data) if type(data) is bytearray else view_entry(data, place).tobytes()
+
+
+def view_entry(data: Buffer, place: int | None = None) -> memoryview:
+    """Return a view of the data, which is not copied.
+
     *place* is the index of the entry in its batch, for messages. Messages never show the data, because it may be a
     secret. Raise `TypeError`, `BufferError` or `ValueError` for data that cannot be an entry. A ctypes union that holds
     pointers passes this check, because its buffer format is that of plain bytes.
     """
-    if type(data) is bytearray:
-        return bytes(data)
     try:
         view = memoryview(data)
     except TypeError:
@@ -126,7 +132,7 @@ def copy_entry(data: Buffer, place: int | None = None) -> bytes:
         raise BufferError(f"{message}: encode what they point to")
     if not view.c_contiguous:
         raise BufferError(f"{place_of(place)} is not C-contiguous: append a copy of it, as bytes(data)")
-    return view.tobytes()
+    return view
 
 
 def way_to_bytes(data: object, place: int | None) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
-from walogs.errors import SegmentNotFound
 from walogs.foundation.wakeups import held_lock, release
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search, shorten
-from walogs.protocols import WaitingStore, is_appendable, segments_after
+from walogs.handles.following import ReaderFollowing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.01
 WAIT_SECONDS: Final = 1.0
 """A store that can wait is asked to wait so long at a time. A `close()` in another thread is noticed after that."""
-PULSE_BYTES: Final = 64
-"""A poll reads at most this many bytes after the end, to see whether something was appended."""
 LOOK_EVERY: Final = 100
 """After this many polls without a change, `follow` observes the whole log. If the durable mark cannot be written, polls
 see nothing."""
@@ -107,8 +104,8 @@ class WalReader:
         `iter` raises. The call raises `ValueError` or `TypeError` for an invalid *timeout* or *poll*.
         """
         seconds, between = check_timeout(timeout), check_poll(poll)
-        first, _ = self._range(*check_range(start, None))
-        return self._following(first, seconds, between, self._view.cuts)
+        begin, _ = check_range(start, None)
+        return self._entries_of(self._follow_from(begin), seconds, between)
 
     @property
     def first_lsn(self) -> int:
@@ -169,50 +166,37 @@ class WalReader:
             yield from enumerate(entries, lsn)
             lsn += len(entries)
 
-    def _following(self, lsn: int, timeout: float | None, poll: float, cuts: int) -> Iterator[tuple[int, bytes]]:
-        since, is_begun = monotonic(), False
+    def _follow_from(self, start: int | None) -> ReaderFollowing:
+        """Observe the log, and return what follows it from *start*. Raise what `iter` raises."""
+        first, _ = self._range(start, None)
+        return ReaderFollowing(self._source, self._view, self.visibility, first)
+
+    def _entries_of(
+        self, following: ReaderFollowing, timeout: float | None, poll: float
+    ) -> Iterator[tuple[int, bytes]]:
+        since = monotonic()
         while True:
-            # Taken first, so that whatever comes after the observation changes it.
-            pulse = None if isinstance(self._source.store, WaitingStore) else self._pulse()
-            end = self._range(None, None)[1]
-            newest = self._view.readable.newest.number  # what is read below may observe the log once more
-            self._view.refuse_cut_since(cuts)
-            if lsn < end or not is_begun:
-                self._view.refuse_checkpointed(lsn)
-                yield from self._entries(lsn, end, cuts, to_end=True)
-                is_begun = True
-            if lsn < end:
-                lsn, since = end, monotonic()
+            before = following.lsn
+            yield from following.new_entries()
+            if following.lsn > before:
+                since = monotonic()
                 continue
             if timeout is not None and monotonic() - since >= timeout:
                 return
-            self._wait(newest, pulse, poll, None if timeout is None else since + timeout)
+            self._wait(following, poll, None if timeout is None else since + timeout)
 
-    def _wait(self, newest: int, pulse: object, poll: float, until: float | None) -> None:
+    def _wait(self, following: ReaderFollowing, poll: float, until: float | None) -> None:
         """Return when there may be more to read, when the reader is closed, or when the time is over.
 
-        *newest* is the number of the newest segment that was observed, and *pulse* what `_pulse` returned before. This
-        also returns after LOOK_EVERY attempts to find out whether there is more.
+        This also returns after LOOK_EVERY attempts to find out whether there is more.
         """
-        store = self._source.store
-        waiting = store if isinstance(store, WaitingStore) else None
+        waiting = following.waiting_store
         seconds = poll if waiting is None else WAIT_SECONDS
         for _ in range(LOOK_EVERY):
             left = max(seconds if until is None else min(seconds, until - monotonic()), 0)
             if waiting is not None:
-                is_over = waiting.wait_beyond(newest, left) or self.closed
+                is_over = waiting.wait_beyond(following.newest, left) or self.closed
             else:
-                is_over = self._woken.acquire(timeout=left) or self._pulse() != pulse
+                is_over = self._woken.acquire(timeout=left) or following.may_have_more()
             if is_over or left < seconds:
                 return
-
-    def _pulse(self) -> object:
-        """Return something that changes when there is more to read. It is cheaper than an observation."""
-        store, readable = self._source.store, self._view.readable
-        try:
-            if not is_appendable(store):
-                return segments_after(store, readable.newest.number)
-            durable_mark = store.read_durable_mark() if self.visibility == "durable" else None
-            return durable_mark or store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES)
-        except (SegmentNotFound, OSError):
-            return object()  # differs from every pulse, so that the log is observed

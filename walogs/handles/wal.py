@@ -30,7 +30,7 @@ from walogs.handles.arguments import (
 from walogs.types import SegmentSummary, WalStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from walogs.engine.commit import GroupCommit
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import LogSource
+    from walogs.engine.pending_append import PendingAppend
     from walogs.engine.segments import ActiveSegment, CompletedSegment
     from walogs.handles.futures import CallbackRunner
     from walogs.types import Commit, RecoveryReport, TailState
@@ -90,6 +91,8 @@ class Wal:
         same time agree on one. A lock would not do: a signal handler could submit in the thread that holds it."""
         self._pid = os.getpid()
         self._closed = False
+        self._has_told_poison = False
+        """A task has raised an error that says that the log is poisoned. So `close` need not report it."""
         OPEN.add(self)
 
     # Writing
@@ -138,6 +141,30 @@ class Wal:
         self._commits.submit([entry], size, future)
         return future
 
+    def _check_entry_size(self, size: int) -> None:
+        """Raise `EntryTooLarge` if an entry has too many bytes."""
+        if size > self._limits.entry:
+            self._refuse_size("an entry", size, self._limits.entry)
+
+    def _check_batch_size(self, batch: list[bytes]) -> int:
+        """Return the bytes of a batch. Raise `EntryTooLarge` if the batch, or an entry of it, has too many."""
+        total = sum(map(len, batch))
+        if total > self._limits.entry and (largest := max(sizes := [*map(len, batch)])) > self._limits.entry:
+            self._refuse_size(f"entry {sizes.index(largest)} of the batch", largest, self._limits.entry)
+        whole = self._source.format.body_bytes(len(batch), total)
+        if len(batch) > 1 and whole > self._limits.batch:
+            self._refuse_size("a batch", whole, self._limits.batch)
+        return total
+
+    def _submit_all(self, appends: Sequence[PendingAppend]) -> None:
+        """Queue these appends together, for `walogs.aio`. Wait for nothing.
+
+        Raise `Closed`, or `RuntimeError` if the system starts no more threads: nothing was queued.
+        """
+        if os.getpid() != self._pid:
+            self._refuse_child()
+        self._commits.submit_all(appends)
+
     def _first_callback_runner(self) -> CallbackRunner:
         with lazy_import:
             from walogs.handles.futures import CallbackRunner  # only callers of `submit` pay the 10 ms of this import
@@ -151,12 +178,7 @@ class Wal:
         what `append` raises.
         """
         batch = copy_batch(entries)
-        total = sum(map(len, batch))
-        if total > self._limits.entry and (largest := max(sizes := [*map(len, batch)])) > self._limits.entry:
-            self._refuse_size(f"entry {sizes.index(largest)} of the batch", largest, self._limits.entry)
-        whole = self._source.format.body_bytes(len(batch), total)
-        if len(batch) > 1 and whole > self._limits.batch:
-            self._refuse_size("a batch", whole, self._limits.batch)
+        total = self._check_batch_size(batch)
         if not batch:
             next_lsn = self._in_turn(lambda: self._writer.next_lsn)
             return range(next_lsn, next_lsn)
@@ -249,11 +271,19 @@ class Wal:
                 self._refuse_child()
             if not self._commits.wait_beyond(first, left):
                 return
-            found, is_poisoned = self._in_turn(lambda: (self._readable(), self._writer.is_poisoned))
-            snapshot, log_first_lsn, end = found
-            self._refuse_checkpointed(first, log_first_lsn)
-            if end <= first and is_poisoned:
-                raise Poisoned(f"{self._source.store.name} is poisoned: nothing more will come. Open the log again.")
+            snapshot, end = self._readable_from(first)
+
+    def _readable_from(self, first: int) -> tuple[Snapshot, int]:
+        """Return a snapshot that holds the entries from *first* on, and the LSN after its last entry.
+
+        Raise `Checkpointed`, or `Poisoned` if there is no such entry and none can come.
+        """
+        found, is_poisoned = self._in_turn(lambda: (self._readable(), self._writer.is_poisoned))
+        snapshot, log_first_lsn, end = found
+        self._refuse_checkpointed(first, log_first_lsn)
+        if end <= first and is_poisoned:
+            raise Poisoned(f"{self._source.store.name} is poisoned: nothing more will come. Open the log again.")
+        return snapshot, end
 
     def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> Iterator[Commit]:
         """Return an iterator over the commits with an entry of [start, stop): the time and the LSNs of each.
@@ -407,7 +437,7 @@ class Wal:
             return
         self._extent_reader.close()
         runner = self._callback_runners.get(None)
-        if runner is not None and runner.has_told_poison:
+        if self._has_told_poison or (runner is not None and runner.has_told_poison):
             self._writer.note_reported()
         try:
             self._writer.close()

@@ -1,0 +1,196 @@
+"""What differs between asyncio and trio: how a task is suspended, how another thread wakes it, what a cancellation is.
+
+An `EventLoop` object belongs to one event loop. A task that waits is suspended in `wait`, and `Outcome.settle` wakes it.
+Both run on the loop's thread. Another thread has the loop call a function by `call_from_thread`.
+
+**Cancellation.** A trio task that was cancelled is cancelled again at each of its awaits, until it leaves the cancelled
+scope. The same is true for a scope of anyio under asyncio. `task.cancel()` of asyncio raises `CancelledError` once only:
+whoever swallows it has lost the cancellation. `is_repeated` tells which of the two it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+from anyio import CancelScope, current_effective_deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+T = TypeVar("T")
+
+
+class Outcome(Generic[T]):
+    """The outcome of something that a task waits for."""
+
+    __slots__ = ("error", "is_done", "loop", "value", "waiting")
+
+    def __init__(self, loop: EventLoop) -> None:
+        self.loop = loop
+        self.is_done = False
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self.waiting: Any = None
+        """What wakes the task that waits for this outcome. None while no task waits."""
+
+    def settle(self) -> None:
+        """Wake the task that waits. `value` or `error` was set before. A second call does nothing."""
+        self.is_done = True
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            self.loop.wake(waiting)
+
+    def result(self) -> T:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.value)
+
+
+class EventLoop(Protocol):
+    """One event loop, of asyncio or trio."""
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Have the loop call this in its next turn. Call this on the loop's thread only."""
+        ...
+
+    def call_from_thread(self, call: Callable[[], None]) -> None:
+        """Have the loop call this soon. Do nothing if the loop has ended. Any thread may call this."""
+        ...
+
+    def is_closed(self) -> bool:
+        """Return whether the loop has ended for good."""
+        ...
+
+    async def wait(self, outcome: Outcome[Any]) -> None:
+        """Suspend the current task until the outcome is there. Raise the loop's cancellation."""
+        ...
+
+    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
+        """Suspend the current task until the outcome is there, however often the task is cancelled."""
+        ...
+
+    def wake(self, waiting: Any) -> None:
+        """Wake the task that `wait` has suspended."""
+        ...
+
+    def is_repeated(self) -> bool:
+        """Return whether the cancellation that was just raised will be raised again at the task's next await."""
+        ...
+
+    def cancellation(self) -> type[BaseException]:
+        """Return the class of the loop's cancellation."""
+        ...
+
+
+class AsyncioLoop:
+    """The running loop of asyncio, of whatever make."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.call_soon = self._loop.call_soon
+
+    def call_from_thread(self, call: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop was closed, and no task of it will run again
+            return
+
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
+    async def wait(self, outcome: Outcome[Any]) -> None:
+        if not outcome.is_done:
+            outcome.waiting = future = self._loop.create_future()
+            try:
+                await future
+            finally:
+                outcome.waiting = None
+
+    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
+        with CancelScope(shield=True):
+            while not outcome.is_done:
+                try:
+                    await self.wait(outcome)
+                except asyncio.CancelledError:  # `task.cancel()` is not held back by a shield; the caller raises it
+                    continue
+
+    def wake(self, waiting: asyncio.Future[None]) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    def is_repeated(self) -> bool:
+        return current_effective_deadline() == -math.inf
+
+    def cancellation(self) -> type[BaseException]:
+        return asyncio.CancelledError
+
+
+class TrioLoop:
+    """The running loop of trio."""
+
+    def __init__(self) -> None:
+        import trio
+
+        self._trio = trio
+        self._token = trio.lowlevel.current_trio_token()
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self._token.run_sync_soon(call)
+
+    def call_from_thread(self, call: Callable[[], None]) -> None:
+        try:
+            self._token.run_sync_soon(call)
+        except self._trio.RunFinishedError:
+            return
+
+    def is_closed(self) -> bool:
+        try:
+            self._token.run_sync_soon(int)
+        except self._trio.RunFinishedError:
+            return True
+        return False
+
+    async def wait(self, outcome: Outcome[Any]) -> None:
+        if outcome.is_done:
+            return
+        lowlevel = self._trio.lowlevel
+        outcome.waiting = lowlevel.current_task()
+
+        def abort(_: object) -> Any:
+            outcome.waiting = None
+            return lowlevel.Abort.SUCCEEDED
+
+        await lowlevel.wait_task_rescheduled(abort)
+
+    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
+        with CancelScope(shield=True):
+            await self.wait(outcome)
+
+    def wake(self, waiting: Any) -> None:
+        self._trio.lowlevel.reschedule(waiting)
+
+    def is_repeated(self) -> bool:
+        return True
+
+    def cancellation(self) -> type[BaseException]:
+        return cast("type[BaseException]", self._trio.Cancelled)
+
+
+def running_loop() -> Hashable:
+    """Return what identifies the event loop of the calling task. Raise `RuntimeError` if there is none."""
+    return cast("Hashable", sys.modules["trio"].lowlevel.current_trio_token()) if is_trio() else asyncio.get_running_loop()
+
+
+def event_loop() -> EventLoop:
+    """Return an object for the event loop of the calling task. Raise `RuntimeError` if there is none."""
+    return TrioLoop() if is_trio() else AsyncioLoop()
+
+
+def is_trio() -> bool:
+    """Return whether the caller is a task of trio. trio may run inside a loop of asyncio."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())

@@ -1,0 +1,190 @@
+"""`AsyncWalReader` reads a log beside its writer, for tasks of asyncio and trio. It takes no lock and changes nothing
+(G14)."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from anyio import sleep
+
+from walogs.aio.calls import ThreadCalls
+from walogs.aio.streams import EntryStream, Reading, read_chunk
+from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search
+from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import NoReturn, Self, SupportsIndex
+
+    from walogs.aio.streams import Chunk
+    from walogs.engine.observation import Visibility
+    from walogs.handles.following import ReaderFollowing
+    from walogs.handles.reader import WalReader
+    from walogs.types import Commit
+
+WAITING_THREADS: Final = 4
+"""How many `follow`s of one reader can wait for a store at a time, such as one behind a network."""
+
+
+class AsyncWalReader:
+    """A handle that reads a log beside its one writer, or without one, for tasks. `walogs.aio.reader` makes it.
+
+    Its verbs are those of `walogs.WalReader`, and they promise and raise the same. Several tasks of several event loops
+    can use it at the same time: one after the other, each of them observes the log on a thread of the reader. It cannot
+    be pickled.
+    """
+
+    def __init__(self, reader: WalReader, calls: ThreadCalls) -> None:
+        self._reader = reader
+        self._calls = calls
+        self._waits = ThreadCalls(WAITING_THREADS, str(reader.path))
+
+    # Reading
+
+    def iter(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> EntryStream:
+        """Return an asynchronous iterator over (LSN, data) from *start* up to *stop*, which is exclusive.
+
+        With None, *start* is the first LSN of the log, and *stop* is after the last entry that can be read at the first
+        step of the iteration. Threads read at most two chunks of 1 MiB or 1,000 entries ahead.
+
+        Raise `IndexError` for LSN 0 and below, and `TypeError` for a value that is no whole number. The iteration
+        raises what `WalReader.iter` raises.
+        """
+        begin, limit = check_range(start, stop)
+        return EntryStream(self._calls, Reading(lambda: self._reader.iter(begin, limit)).read)
+
+    def __aiter__(self) -> EntryStream:
+        return self.iter()
+
+    def __contains__(self, _: object) -> NoReturn:
+        refuse_search(self)
+
+    async def read(self, lsn: SupportsIndex) -> bytes:
+        """Return the data of one entry. Raise what `WalReader.read` raises."""
+        wanted = check_lsn(lsn, "lsn")
+        return await self._calls.run(lambda: self._reader.read(wanted))
+
+    async def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> list[Commit]:
+        """Return the commits that hold an entry of [start, stop). Raise what `WalReader.commits` raises."""
+        begin, limit = check_range(start, stop)
+        return await self._calls.run(lambda: list(self._reader.commits(begin, limit)))
+
+    def follow(
+        self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
+    ) -> EntryStream:
+        """Return an asynchronous iterator like `iter`, which then returns each new entry when it can be read.
+
+        It looks for one every *poll* seconds, unless the store can wait for it, as remote stores do. The iteration ends
+        after *timeout* seconds without a new entry. With None it goes on without limit. Raise what `WalReader.follow`
+        raises.
+        """
+        seconds, between = check_timeout(timeout), check_poll(poll)
+        begin, _ = check_range(start, None)
+        following = _Following(self._reader, self._calls, self._waits, begin, between)
+        return EntryStream(self._calls, following.read, following.wait, seconds)
+
+    # What it is
+
+    @property
+    def sync_handle(self) -> WalReader:
+        """The handle for threads. Only one thread at a time may use it, so do not use both."""
+        return self._reader
+
+    @property
+    def path(self) -> str | None:
+        """See `WalReader.path`."""
+        return self._reader.path
+
+    @property
+    def visibility(self) -> Visibility:
+        """`durable` or `written`."""
+        return self._reader.visibility
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._reader.closed
+
+    async def first_lsn(self) -> int:
+        """Return the first LSN that can be read now. It is `last_lsn` + 1 if no entry can be read."""
+        return await self._calls.run(lambda: self._reader.first_lsn)
+
+    async def last_lsn(self) -> int:
+        """Return the LSN of the last readable entry, even if it was checkpointed. It is 0 for a fresh log."""
+        return await self._calls.run(lambda: self._reader.last_lsn)
+
+    def __repr__(self) -> str:
+        return f"<walogs.aio.AsyncWalReader of {self._reader!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncWalReader cannot be pickled: make one in the other process")
+
+    # Closing
+
+    async def close(self) -> None:
+        """Close the reader. Its iterations then raise `Closed`. A second call does nothing. This does not wait."""
+        self._reader.close()
+        self._calls.close()
+        self._waits.close()
+
+    async def __aenter__(self) -> Self:
+        self._reader.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Following:
+    """The chunks of a log as it grows, as far as a reader sees it."""
+
+    def __init__(
+        self, reader: WalReader, calls: ThreadCalls, waits: ThreadCalls, start: int | None, poll: float
+    ) -> None:
+        self._reader = reader
+        self._calls = calls
+        self._waits = waits
+        self._start = start
+        self._poll = poll
+        self._following: ReaderFollowing | None = None
+        self._entries: Iterator[tuple[int, bytes]] | None = None
+
+    def read(self) -> Chunk:
+        """Read the next chunk, on a thread. The last chunk ends where the log could be read when it was observed."""
+        if self._following is None:
+            self._following = self._reader._follow_from(self._start)
+        if self._entries is None:
+            self._entries = self._following.new_entries()
+        chunk = read_chunk(self._entries)
+        if chunk.is_last:
+            self._entries = None
+        return chunk
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait until there may be more to read, or the reader is closed. Return False after *seconds*.
+
+        This also returns after LOOK_EVERY attempts to find out whether there is more.
+        """
+        following = self._following
+        if following is None:
+            return True
+        until = None if seconds is None else monotonic() + seconds
+        store = following.waiting_store
+        each = self._poll if store is None else WAIT_SECONDS
+        for _ in range(LOOK_EVERY):
+            left = max(each if until is None else min(each, until - monotonic()), 0)
+            if store is not None:
+                is_over = await self._waits.run(partial(store.wait_beyond, following.newest, left))
+            else:
+                await sleep(left)
+                is_over = await self._calls.run(following.may_have_more)
+            if is_over or self._reader.closed:
+                return True
+            if left < each:
+                return False
+        return True

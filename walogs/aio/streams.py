@@ -1,0 +1,150 @@
+"""Iterate over entries in a task. Threads read them ahead, in chunks.
+
+A stream reads its next chunk while the task works on the present one. So it holds at most two chunks, and a task that is
+slow holds nobody up. If a task is cancelled while it waits for a chunk, the chunk is not lost: the next call gets it.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from anyio import ResourceGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from walogs.aio.calls import ThreadCalls
+    from walogs.aio.loops import Outcome
+
+CHUNK_BYTES: Final = 1 << 20
+"""A chunk ends after the entry with which it reaches this size."""
+CHUNK_ENTRIES: Final = 1000
+
+
+class Chunk(NamedTuple):
+    """Entries that were read together."""
+
+    entries: list[tuple[int, bytes]]
+    error: BaseException | None
+    """What ended the iteration after these entries, or None."""
+    is_last: bool
+    """Whether there is nothing after these entries at present."""
+
+
+def read_chunk(entries: Iterator[tuple[int, bytes]]) -> Chunk:
+    """Read the next chunk of an iterator."""
+    chunk: list[tuple[int, bytes]] = []
+    size = 0
+    try:
+        for entry in entries:
+            chunk.append(entry)
+            size += len(entry[1])
+            if size >= CHUNK_BYTES or len(chunk) >= CHUNK_ENTRIES:
+                return Chunk(chunk, None, is_last=False)
+    except Exception as error:  # noqa: BLE001  # it is raised after the entries before it
+        return Chunk(chunk, error, is_last=True)
+    return Chunk(chunk, None, is_last=True)
+
+
+class Reading:
+    """The chunks of an iterator that is made when the first one is read."""
+
+    def __init__(self, iterate: Callable[[], Iterator[tuple[int, bytes]]]) -> None:
+        self._iterate = iterate
+        self._entries: Iterator[tuple[int, bytes]] | None = None
+
+    def read(self) -> Chunk:
+        """Read the next chunk, on a thread."""
+        if self._entries is None:
+            self._entries = self._iterate()
+        return read_chunk(self._entries)
+
+
+class EntryStream:
+    """An asynchronous iterator over (LSN, data), for `async for`. One task at a time may use it.
+
+    It raises what the iterator of the synchronous handle raises. If it has raised, or was closed, it is at its end.
+    """
+
+    def __init__(
+        self,
+        calls: ThreadCalls,
+        read: Callable[[], Chunk],
+        wait: Callable[[float | None], Awaitable[bool]] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """*read* returns the next chunk, on a thread. *wait* waits for more after the last one, and returns False when
+        the given seconds are over. Without it, the stream ends there."""
+        self._calls = calls
+        self._read = read
+        self._wait = wait
+        self._timeout = timeout
+        self._guard = ResourceGuard("iterating over entries with")
+        self._entries: Iterator[tuple[int, bytes]] = iter(())
+        self._ahead: Outcome[Chunk] | None = None
+        """The chunk that is being read."""
+        self._error: BaseException | None = None
+        self._is_last = False
+        self._is_over = False
+        self._ends_at: float | None = None
+        """When the stream ends unless more entries come, on the monotonic clock. None while it returns entries."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[int, bytes]:
+        for entry in self._entries:
+            return entry
+        with self._guard:
+            while not self._is_over:
+                await self._next_chunk()
+                for entry in self._entries:
+                    return entry
+        raise StopAsyncIteration
+
+    async def _next_chunk(self) -> None:
+        """Replace the present chunk by the next one, or raise the error that ends the iteration."""
+        if self._error is not None:
+            self._is_over = True
+            raise self._error
+        if self._is_last and not await self._wait_for_more():
+            self._is_over = True
+            return
+        self._is_last = False
+        if self._ahead is None:
+            self._ahead = self._calls.begin(self._read)
+        await self._ahead.loop.wait(self._ahead)
+        outcome, self._ahead = self._ahead, None
+        entries, self._error, self._is_last = outcome.result()
+        self._entries = iter(entries)
+        if entries:
+            self._ends_at = None
+        if not self._is_last:
+            self._ahead = self._calls.begin(self._read)
+
+    async def _wait_for_more(self) -> bool:
+        """Wait until there may be more entries. Return False if the iteration is at its end."""
+        if self._wait is None:
+            return False
+        if self._timeout is None:
+            return await self._wait(None)
+        now = monotonic()
+        if self._ends_at is None:
+            self._ends_at = now + self._timeout
+        return await self._wait(max(self._ends_at - now, 0))
+
+    async def aclose(self) -> None:
+        """End the iteration. A chunk that is being read is dropped when it is there."""
+        self._is_over = True
+        self._entries = iter(())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -19,6 +19,7 @@ APART: Final = {"walogs.errors", "walogs.types"}
 LAYERS: Final = (  # from the top down
     {"walogs", "walogs.__main__"},
     {"walogs.cli"},
+    {"walogs.aio"},
     {"walogs.inspection", "walogs.config_file"},
     {"walogs.plugins"},
     {"walogs.assembly"},

@@ -12,7 +12,7 @@ thread. docs/async.md explains cancellation, back-pressure and several processes
 from walogs.aio.appends import outcome_of
 from walogs.aio.opening import Opening, open, open_config, reader
 from walogs.aio.reader import AsyncWalReader
-from walogs.aio.streams import EntryStream
+from walogs.aio.streams import AsyncStream, EntryStream
 from walogs.aio.wal import AsyncWal
 
-__all__ = ["AsyncWal", "AsyncWalReader", "EntryStream", "Opening", "open", "open_config", "outcome_of", "reader"]
+__all__ = ["AsyncStream", "AsyncWal", "AsyncWalReader", "Opening", "open", "open_config", "outcome_of", "reader"]

@@ -75,7 +75,7 @@ class AsyncAppend(Outcome[int]):
         """Withdraw the append. Return False if its commit has begun."""
         if self._decide():
             self.is_withdrawn = True
-            self.entries = self.copies = []
+            self.entries, self.copies = [], []
         return self.is_withdrawn
 
     def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,12 +25,14 @@ class ThreadCalls:
         self._name = name
         """The name of the log, for messages."""
         self._is_closed = False
+        self._pid = os.getpid()
 
     def begin(self, call: Callable[[], T]) -> Outcome[T]:
         """Begin a call for the current task, and return its future outcome.
 
         Raise `Closed`, or `RuntimeError` if no thread can be started: nothing was begun.
         """
+        self.refuse_child()
         if self._is_closed:
             raise Closed(f"{self._name} was closed: open it again")
         outcome: Outcome[T] = Outcome(event_loop())
@@ -46,6 +49,7 @@ class ThreadCalls:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run a call that may be left alone: if the task is cancelled, the call goes on without it."""
+        self.refuse_child()
         await checkpoint_if_cancelled()
         outcome = self.begin(call)
         await outcome.loop.wait(outcome)
@@ -59,6 +63,7 @@ class ThreadCalls:
 
         If the cancellation will not be repeated, it is raised at the end. *undo* then gets the result, on a thread.
         """
+        self.refuse_child()
         if not begins_cancelled:
             await checkpoint_if_cancelled()
         outcome = self.begin(call)
@@ -74,6 +79,11 @@ class ThreadCalls:
             if not loop.is_repeated():
                 raise
         return outcome.result()
+
+    def refuse_child(self) -> None:
+        """Raise `Closed` in a forked child. Its copy of the loop does not run, so this comes before any await."""
+        if os.getpid() != self._pid:
+            raise Closed(f"{self._name} was opened before the fork, by its parent: open it in this process")
 
     def close(self) -> None:
         """Let the threads end when they have nothing to do. No call can begin after this."""

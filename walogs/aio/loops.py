@@ -1,11 +1,11 @@
 """What differs between asyncio and trio: how a task is suspended, how another thread wakes it, what a cancellation is.
 
-An `EventLoop` object belongs to one event loop. A task that waits is suspended in `wait`, and `Outcome.settle` wakes it.
-Both run on the loop's thread. Another thread has the loop call a function by `call_from_thread`.
+An `EventLoop` object belongs to one event loop. A task that waits is suspended in `wait`, and `Outcome.settle` wakes
+it. Both run on the loop's thread. Another thread has the loop call a function by `call_from_thread`.
 
 **Cancellation.** A trio task that was cancelled is cancelled again at each of its awaits, until it leaves the cancelled
-scope. The same is true for a scope of anyio under asyncio. `task.cancel()` of asyncio raises `CancelledError` once only:
-whoever swallows it has lost the cancellation. `is_repeated` tells which of the two it was.
+scope. The same is true for a scope of anyio under asyncio. `task.cancel()` of asyncio raises `CancelledError` once:
+code that swallows it has lost the cancellation. `is_repeated` tells which of the two it was.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class AsyncioLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.call_soon = self._loop.call_soon
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon(call)
 
     def call_from_thread(self, call: Callable[[], None]) -> None:
         try:
@@ -182,7 +184,9 @@ class TrioLoop:
 
 def running_loop() -> Hashable:
     """Return what identifies the event loop of the calling task. Raise `RuntimeError` if there is none."""
-    return cast("Hashable", sys.modules["trio"].lowlevel.current_trio_token()) if is_trio() else asyncio.get_running_loop()
+    if is_trio():
+        return cast("Hashable", sys.modules["trio"].lowlevel.current_trio_token())
+    return asyncio.get_running_loop()
 
 
 def event_loop() -> EventLoop:

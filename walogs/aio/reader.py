@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import sleep
 
 from walogs.aio.calls import ThreadCalls
-from walogs.aio.streams import EntryStream, Reading, read_chunk
+from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search
 from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, WAIT_SECONDS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
-    from walogs.aio.streams import Chunk
+    from walogs.aio.streams import Chunk, EntryStream
     from walogs.engine.observation import Visibility
     from walogs.handles.following import ReaderFollowing
     from walogs.handles.reader import WalReader
@@ -54,7 +54,7 @@ class AsyncWalReader:
         raises what `WalReader.iter` raises.
         """
         begin, limit = check_range(start, stop)
-        return EntryStream(self._calls, Reading(lambda: self._reader.iter(begin, limit)).read)
+        return AsyncStream(self._calls, Reading(lambda: self._reader.iter(begin, limit), data_bytes).read)
 
     def __aiter__(self) -> EntryStream:
         return self.iter()
@@ -67,10 +67,11 @@ class AsyncWalReader:
         wanted = check_lsn(lsn, "lsn")
         return await self._calls.run(lambda: self._reader.read(wanted))
 
-    async def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> list[Commit]:
-        """Return the commits that hold an entry of [start, stop). Raise what `WalReader.commits` raises."""
+    def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> AsyncStream[Commit]:
+        """Return an asynchronous iterator over the commits that hold an entry of [start, stop). Raise what `iter`
+        raises."""
         begin, limit = check_range(start, stop)
-        return await self._calls.run(lambda: list(self._reader.commits(begin, limit)))
+        return AsyncStream(self._calls, Reading(lambda: self._reader.commits(begin, limit), no_bytes).read)
 
     def follow(
         self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
@@ -84,7 +85,7 @@ class AsyncWalReader:
         seconds, between = check_timeout(timeout), check_poll(poll)
         begin, _ = check_range(start, None)
         following = _Following(self._reader, self._calls, self._waits, begin, between)
-        return EntryStream(self._calls, following.read, following.wait, seconds)
+        return AsyncStream(self._calls, following.read, following.wait, seconds)
 
     # What it is
 
@@ -154,13 +155,13 @@ class _Following:
         self._following: ReaderFollowing | None = None
         self._entries: Iterator[tuple[int, bytes]] | None = None
 
-    def read(self) -> Chunk:
+    def read(self) -> Chunk[tuple[int, bytes]]:
         """Read the next chunk, on a thread. The last chunk ends where the log could be read when it was observed."""
         if self._following is None:
             self._following = self._reader._follow_from(self._start)
         if self._entries is None:
             self._entries = self._following.new_entries()
-        chunk = read_chunk(self._entries)
+        chunk = read_chunk(self._entries, data_bytes)
         if chunk.is_last:
             self._entries = None
         return chunk

@@ -1,13 +1,14 @@
-"""Iterate over entries in a task. Threads read them ahead, in chunks.
+"""Iterate over entries or commits in a task. Threads read them ahead, in chunks.
 
-A stream reads its next chunk while the task works on the present one. So it holds at most two chunks, and a task that is
-slow holds nobody up. If a task is cancelled while it waits for a chunk, the chunk is not lost: the next call gets it.
+A stream reads its next chunk while the task works on the present one. So it holds at most two chunks, and a task that
+is slow holds nobody up. If a task is cancelled while it waits for a chunk, the chunk is not lost: the next call gets
+it.
 """
 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from anyio import ResourceGuard
 
@@ -19,52 +20,65 @@ if TYPE_CHECKING:
     from walogs.aio.calls import ThreadCalls
     from walogs.aio.loops import Outcome
 
+T = TypeVar("T")
+
 CHUNK_BYTES: Final = 1 << 20
-"""A chunk ends after the entry with which it reaches this size."""
-CHUNK_ENTRIES: Final = 1000
+"""A chunk ends after the item with which it reaches this size."""
+CHUNK_ITEMS: Final = 1000
 
 
-class Chunk(NamedTuple):
-    """Entries that were read together."""
+class Chunk(NamedTuple, Generic[T]):
+    """Items that were read together."""
 
-    entries: list[tuple[int, bytes]]
+    items: list[T]
     error: BaseException | None
-    """What ended the iteration after these entries, or None."""
+    """What ended the iteration after these items, or None."""
     is_last: bool
-    """Whether there is nothing after these entries at present."""
+    """Whether there is nothing after these items at present."""
 
 
-def read_chunk(entries: Iterator[tuple[int, bytes]]) -> Chunk:
+def data_bytes(entry: tuple[int, bytes]) -> int:
+    """Return the size of an entry's data."""
+    return len(entry[1])
+
+
+def no_bytes(_: object) -> int:
+    """Return 0, for items without data."""
+    return 0
+
+
+def read_chunk(iterator: Iterator[T], size_of: Callable[[T], int]) -> Chunk[T]:
     """Read the next chunk of an iterator."""
-    chunk: list[tuple[int, bytes]] = []
+    items: list[T] = []
     size = 0
     try:
-        for entry in entries:
-            chunk.append(entry)
-            size += len(entry[1])
-            if size >= CHUNK_BYTES or len(chunk) >= CHUNK_ENTRIES:
-                return Chunk(chunk, None, is_last=False)
-    except Exception as error:  # noqa: BLE001  # it is raised after the entries before it
-        return Chunk(chunk, error, is_last=True)
-    return Chunk(chunk, None, is_last=True)
+        for item in iterator:
+            items.append(item)
+            size += size_of(item)
+            if size >= CHUNK_BYTES or len(items) >= CHUNK_ITEMS:
+                return Chunk(items, None, is_last=False)
+    except Exception as error:  # noqa: BLE001  # it is raised after the items before it
+        return Chunk(items, error, is_last=True)
+    return Chunk(items, None, is_last=True)
 
 
-class Reading:
+class Reading(Generic[T]):
     """The chunks of an iterator that is made when the first one is read."""
 
-    def __init__(self, iterate: Callable[[], Iterator[tuple[int, bytes]]]) -> None:
+    def __init__(self, iterate: Callable[[], Iterator[T]], size_of: Callable[[T], int]) -> None:
         self._iterate = iterate
-        self._entries: Iterator[tuple[int, bytes]] | None = None
+        self._size_of = size_of
+        self._items: Iterator[T] | None = None
 
-    def read(self) -> Chunk:
+    def read(self) -> Chunk[T]:
         """Read the next chunk, on a thread."""
-        if self._entries is None:
-            self._entries = self._iterate()
-        return read_chunk(self._entries)
+        if self._items is None:
+            self._items = self._iterate()
+        return read_chunk(self._items, self._size_of)
 
 
-class EntryStream:
-    """An asynchronous iterator over (LSN, data), for `async for`. One task at a time may use it.
+class AsyncStream(Generic[T]):
+    """An asynchronous iterator, for `async for`. One task at a time may use it.
 
     It raises what the iterator of the synchronous handle raises. If it has raised, or was closed, it is at its end.
     """
@@ -72,7 +86,7 @@ class EntryStream:
     def __init__(
         self,
         calls: ThreadCalls,
-        read: Callable[[], Chunk],
+        read: Callable[[], Chunk[T]],
         wait: Callable[[float | None], Awaitable[bool]] | None = None,
         timeout: float | None = None,
     ) -> None:
@@ -82,27 +96,27 @@ class EntryStream:
         self._read = read
         self._wait = wait
         self._timeout = timeout
-        self._guard = ResourceGuard("iterating over entries with")
-        self._entries: Iterator[tuple[int, bytes]] = iter(())
-        self._ahead: Outcome[Chunk] | None = None
+        self._guard = ResourceGuard("iterating over a log with")
+        self._items: Iterator[T] = iter(())
+        self._ahead: Outcome[Chunk[T]] | None = None
         """The chunk that is being read."""
         self._error: BaseException | None = None
         self._is_last = False
         self._is_over = False
         self._ends_at: float | None = None
-        """When the stream ends unless more entries come, on the monotonic clock. None while it returns entries."""
+        """When the stream ends unless more comes, on the monotonic clock. None while it returns items."""
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> tuple[int, bytes]:
-        for entry in self._entries:
-            return entry
+    async def __anext__(self) -> T:
+        for item in self._items:
+            return item
         with self._guard:
             while not self._is_over:
                 await self._next_chunk()
-                for entry in self._entries:
-                    return entry
+                for item in self._items:
+                    return item
         raise StopAsyncIteration
 
     async def _next_chunk(self) -> None:
@@ -118,15 +132,15 @@ class EntryStream:
             self._ahead = self._calls.begin(self._read)
         await self._ahead.loop.wait(self._ahead)
         outcome, self._ahead = self._ahead, None
-        entries, self._error, self._is_last = outcome.result()
-        self._entries = iter(entries)
-        if entries:
+        items, self._error, self._is_last = outcome.result()
+        self._items = iter(items)
+        if items:
             self._ends_at = None
         if not self._is_last:
             self._ahead = self._calls.begin(self._read)
 
     async def _wait_for_more(self) -> bool:
-        """Wait until there may be more entries. Return False if the iteration is at its end."""
+        """Wait until there may be more. Return False if the iteration is at its end."""
         if self._wait is None:
             return False
         if self._timeout is None:
@@ -139,7 +153,7 @@ class EntryStream:
     async def aclose(self) -> None:
         """End the iteration. A chunk that is being read is dropped when it is there."""
         self._is_over = True
-        self._entries = iter(())
+        self._items = iter(())
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,3 +162,7 @@ class EntryStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+EntryStream: TypeAlias = AsyncStream[tuple[int, bytes]]
+"""An asynchronous iterator over (LSN, data)."""

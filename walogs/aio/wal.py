@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import move_on_after
 
 from walogs.aio.appends import LoopAppends
 from walogs.aio.loops import Outcome, event_loop, running_loop
-from walogs.aio.streams import EntryStream, Reading, read_chunk
+from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from walogs.aio.calls import ThreadCalls
     from walogs.aio.loops import EventLoop
-    from walogs.aio.streams import Chunk
+    from walogs.aio.streams import Chunk, EntryStream
     from walogs.handles.wal import Wal
     from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
 
@@ -102,7 +103,9 @@ class AsyncWal:
         return await self._calls.finish(lambda: self._wal.checkpoint(number))
 
     def _appends(self) -> LoopAppends:
-        """Return the appends of the running event loop. Raise `RuntimeError` if there is none."""
+        """Return the appends of the running event loop. Raise `RuntimeError` if there is none, and `Closed` in a forked
+        child."""
+        self._calls.refuse_child()
         loop = running_loop()
         found = self._appends_of.get(loop)
         if found is None:
@@ -114,6 +117,7 @@ class AsyncWal:
 
     def _hand_over(self) -> None:
         """Queue what the tasks of this event loop have appended in this turn."""
+        self._calls.refuse_child()
         appends = self._appends_of.get(running_loop())
         if appends is not None:
             appends.hand_over()
@@ -121,7 +125,7 @@ class AsyncWal:
     # Reading
 
     def iter(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> EntryStream:
-        """Return an asynchronous iterator over (LSN, data) of the entries from *start* up to, and not including, *stop*.
+        """Return an asynchronous iterator over (LSN, data) from *start* up to *stop*, which is exclusive.
 
         None as *start* means the first LSN of the log. None as *stop* means its end at the first step of the iteration.
         Threads read at most two chunks of 1 MiB or 1,000 entries ahead.
@@ -130,7 +134,7 @@ class AsyncWal:
         iteration raises what `Wal.iter` and its iterator raise.
         """
         begin, limit = check_range(start, stop)
-        return EntryStream(self._calls, Reading(lambda: self._wal.iter(begin, limit)).read)
+        return AsyncStream(self._calls, Reading(lambda: self._wal.iter(begin, limit), data_bytes).read)
 
     def __aiter__(self) -> EntryStream:
         return self.iter()
@@ -148,14 +152,16 @@ class AsyncWal:
         seconds = check_timeout(timeout)
         begin, _ = check_range(start, None)
         following = _Following(self._wal, begin)
-        return EntryStream(self._calls, following.read, following.wait, seconds)
+        return AsyncStream(self._calls, following.read, following.wait, seconds)
 
-    async def commits(
-        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
-    ) -> list[Commit]:
-        """Return the commits with an entry of [start, stop): the time and the LSNs of each. Raise what `iter` raises."""
+    def commits(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> AsyncStream[Commit]:
+        """Return an asynchronous iterator over the commits with an entry of [start, stop): the time and the LSNs of
+        each.
+
+        Raise what `iter` raises.
+        """
         begin, limit = check_range(start, stop)
-        return await self._calls.run(lambda: list(self._wal.commits(begin, limit)))
+        return AsyncStream(self._calls, Reading(lambda: self._wal.commits(begin, limit), no_bytes).read)
 
     async def read(self, lsn: SupportsIndex) -> bytes:
         """Return the data of one entry. Raise what `Wal.read` raises."""
@@ -235,7 +241,10 @@ class AsyncWal:
         This goes on to its end if the task is cancelled. Appends that wait for room are refused with `Closed`. Raise
         what `Wal.close` raises.
         """
-        if self._wal.closed:
+        if self.closed:
+            return
+        if os.getpid() != self._wal._pid:
+            self._wal.close()  # which only marks the child's copy as closed
             return
         self._hand_over()
         try:
@@ -265,13 +274,13 @@ class _Following:
         self._start = start
         self._entries: Iterator[tuple[int, bytes]] | None = None
 
-    def read(self) -> Chunk:
+    def read(self) -> Chunk[tuple[int, bytes]]:
         """Read the next chunk, on a thread. The last chunk ends where the log ended when it was read."""
         if self._entries is None:
             self._entries = self._new_entries()
-        chunk = read_chunk(self._entries)
-        if chunk.entries:
-            self._start = chunk.entries[-1][0] + 1
+        chunk = read_chunk(self._entries, data_bytes)
+        if chunk.items:
+            self._start = chunk.items[-1][0] + 1
         if chunk.is_last:
             self._entries = None
         return chunk

@@ -1,0 +1,211 @@
+"""Appends of tasks wait for room in bytes, in the order of their calls, and their data is copied only then."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import anyio
+import pytest
+
+import walogs
+from tests.aio.backends import for_tasks, on_each_backend, run_on, turns
+from tests.kit.callers import step, stepped
+from walogs.engine.pending_append import PENDING_APPEND_BYTES
+from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
+
+MIB = 1 << 20
+
+
+@on_each_backend
+def test_ten_thousand_tasks_with_one_buffer_of_64_kib_stay_below_256_mib(backend: str) -> None:
+    """With a copy for each, they would take 625 MiB. The store keeps 8 bytes of each entry."""
+    stored: list[int] = []
+
+    class Counting(MemoryImmutableStore):
+        def create(self, number: int, data: object) -> None:
+            stored.append(number)
+            super().create(number, bytes(data)[:1000])  # type: ignore[call-overload]
+
+    shared = bytearray(64 * 1024)
+    log = stepped(Counting(MemoryCloud()))
+
+    async def main() -> None:
+        wal = for_tasks(log)
+        async with anyio.create_task_group() as group:
+            for _ in range(10_000):
+                group.start_soon(wal.append, shared)
+            await turns()
+            assert len(log._commits._queue) < 1000
+            while wal.next_lsn <= 10_000:
+                step(log)
+                await turns()
+        wal._calls.close()
+
+    tracemalloc.start()
+    try:
+        run_on(backend, main)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert log.stats().entries == 10_000
+    log.closed = True
+    assert peak < 256 * MIB
+
+
+def test_a_waiting_append_takes_less_than_a_kibibyte() -> None:
+    """Beside its data and its task. Those that are queued are counted with more (PENDING_APPEND_BYTES)."""
+    log = stepped(MemoryStore(MemoryDisk()), max_queued_size=1)
+    count = 2000
+
+    async def main() -> None:
+        wal = for_tasks(log)
+
+        async def wait_for(what: anyio.Event) -> None:
+            await what.wait()
+
+        async with anyio.create_task_group() as group:
+            event = anyio.Event()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(count):
+                group.start_soon(wait_for, event)
+            await turns()
+            tasks = tracemalloc.get_traced_memory()[0] - before
+            event.set()
+            await turns()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(count):
+                group.start_soon(wal.append, b"")
+            await turns()
+            appends = tracemalloc.get_traced_memory()[0] - before
+            assert (appends - tasks) / count < 1024
+            assert appends / count > 300, "what is measured is there"
+            group.cancel_scope.cancel()
+        wal._calls.close()
+
+    tracemalloc.start()
+    try:
+        run_on("asyncio", main)
+    finally:
+        tracemalloc.stop()
+        log.close()
+
+
+@on_each_backend
+def test_room_is_given_in_the_order_of_the_calls(backend: str) -> None:
+    with stepped(MemoryStore(MemoryDisk()), max_queued_size=2 * PENDING_APPEND_BYTES + 2) as log:
+        order: list[int] = []
+
+        async def main() -> None:
+            wal = for_tasks(log)
+
+            async def append(number: int, size: int) -> None:
+                await wal.append(bytes([number]) * size)
+
+            async with anyio.create_task_group() as group:
+                # The second is larger than the room that is left, and larger than all room together.
+                for number, size in enumerate([1, 50_000, 1, 1, 1]):
+                    group.start_soon(append, number, size)
+                    await turns(1)
+                while log.next_lsn <= 5:
+                    await turns()
+                    order.append(len(log._commits._queue))
+                    step(log)
+            wal._calls.close()
+
+        run_on(backend, main)
+        assert [data[0] for _, data in log] == [0, 1, 2, 3, 4]
+        assert order[:4] == [1, 1, 2, 1]
+
+
+@on_each_backend
+def test_cancelled_appends_give_their_room_to_others(backend: str) -> None:
+    """One is cancelled before it is handed over, one in the queue, and one while it waits for room."""
+    with stepped(MemoryStore(MemoryDisk()), max_queued_size=1) as log:
+
+        async def main() -> None:
+            wal = for_tasks(log)
+
+            async def append(data: bytes, scopes: list[anyio.CancelScope]) -> None:
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await wal.append(data)
+
+            for waits in (0, 3):
+                scopes: list[anyio.CancelScope] = []
+                async with anyio.create_task_group() as group:
+                    for data in (b"a", b"b", b"c"):
+                        group.start_soon(append, data, scopes)
+                        await turns(1)
+                    await turns(waits)
+                    scopes[0].cancel()
+                    scopes[1].cancel()
+                    while wal.last_lsn < (waits > 0) + 1:
+                        await turns()
+                        step(log)
+            wal._calls.close()
+
+        run_on(backend, main)
+        assert {data for _, data in log} <= {b"a", b"c"}
+        assert [data for _, data in log].count(b"c") == 2
+
+
+@on_each_backend
+def test_a_buffer_that_is_released_while_it_waits_fails_alone(backend: str) -> None:
+    with stepped(MemoryStore(MemoryDisk()), max_queued_size=1) as log:
+        refused: list[str] = []
+
+        async def main() -> None:
+            wal = for_tasks(log)
+            view = memoryview(bytearray(b"view"))
+
+            async def append_view() -> None:
+                try:
+                    await wal.append(view)
+                except ValueError as error:
+                    refused.append(str(error))
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(wal.append, b"first")
+                await turns(1)
+                group.start_soon(append_view)
+                await turns(1)
+                group.start_soon(wal.append, b"last")
+                await turns()
+                view.release()
+                while log.next_lsn < 3:
+                    step(log)
+                    await turns()
+            wal._calls.close()
+
+        run_on(backend, main)
+        assert [data for _, data in log] == [b"first", b"last"]
+        assert len(refused) == 1
+
+
+@on_each_backend
+@pytest.mark.guarantee("G7")
+def test_close_commits_what_was_queued_and_refuses_what_waits_for_room(backend: str) -> None:
+    disk = MemoryDisk()
+    told: dict[bytes, object] = {}
+
+    async def main() -> None:
+        wal = await walogs.aio.open(store=MemoryStore(disk), max_queued_size=1)
+
+        async def append(data: bytes) -> None:
+            try:
+                told[data] = await wal.append(data)
+            except walogs.Closed as error:
+                told[data] = error
+
+        async with anyio.create_task_group() as group:
+            for data in (b"a", b"b"):
+                group.start_soon(append, data)
+            with wal.sync_handle._commits.turns._mutex:  # no commit can begin meanwhile
+                await turns()
+                group.start_soon(wal.close)
+                await turns()
+
+    run_on(backend, main)
+    assert told.keys() == {b"a", b"b"}
+    with walogs.open(store=MemoryStore(disk)) as again:
+        assert {data for _, data in again} == {data for data, outcome in told.items() if isinstance(outcome, int)}

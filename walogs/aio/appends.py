@@ -20,6 +20,8 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from walogs.aio.loops import Outcome
 from walogs.engine.pending_append import PENDING_APPEND_BYTES, PendingAppend, copy_error
 from walogs.errors import Closed, OutcomeUnknown, Poisoned, WalError
@@ -116,6 +118,7 @@ class LoopAppends:
         If the task is cancelled before the commit begins, nothing is written. If it is cancelled later, this waits
         until the outcome is certain. Then it returns, if the cancellation will be repeated, and raises it otherwise.
         """
+        await checkpoint_if_cancelled()  # a task that was cancelled before writes nothing
         append = AsyncAppend(self, entries, size)
         self._add(append)
         try:

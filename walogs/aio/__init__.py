@@ -15,4 +15,14 @@ from walogs.aio.reader import AsyncWalReader
 from walogs.aio.streams import AsyncStream, EntryStream
 from walogs.aio.wal import AsyncWal
 
-__all__ = ["AsyncStream", "AsyncWal", "AsyncWalReader", "EntryStream", "Opening", "open", "open_config", "outcome_of", "reader"]
+__all__ = [
+    "AsyncStream",
+    "AsyncWal",
+    "AsyncWalReader",
+    "EntryStream",
+    "Opening",
+    "open",
+    "open_config",
+    "outcome_of",
+    "reader",
+]

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from anyio import CancelScope, current_effective_deadline
 
+from walogs.foundation.lazy import lazy_import
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -135,10 +137,13 @@ class TrioLoop:
     """The running loop of trio."""
 
     def __init__(self) -> None:
-        import trio
+        with lazy_import:
+            from trio import Cancelled, RunFinishedError, lowlevel
 
-        self._trio = trio
-        self._token = trio.lowlevel.current_trio_token()
+        self._lowlevel = lowlevel
+        self._cancelled: type[BaseException] = Cancelled
+        self._run_finished: type[Exception] = RunFinishedError
+        self._token = lowlevel.current_trio_token()
 
     def call_soon(self, call: Callable[[], None]) -> None:
         self._token.run_sync_soon(call)
@@ -146,20 +151,20 @@ class TrioLoop:
     def call_from_thread(self, call: Callable[[], None]) -> None:
         try:
             self._token.run_sync_soon(call)
-        except self._trio.RunFinishedError:
+        except self._run_finished:
             return
 
     def is_closed(self) -> bool:
         try:
             self._token.run_sync_soon(int)
-        except self._trio.RunFinishedError:
+        except self._run_finished:
             return True
         return False
 
     async def wait(self, outcome: Outcome[Any]) -> None:
         if outcome.is_done:
             return
-        lowlevel = self._trio.lowlevel
+        lowlevel = self._lowlevel
         outcome.waiting = lowlevel.current_task()
 
         def abort(_: object) -> Any:
@@ -173,13 +178,13 @@ class TrioLoop:
             await self.wait(outcome)
 
     def wake(self, waiting: Any) -> None:
-        self._trio.lowlevel.reschedule(waiting)
+        self._lowlevel.reschedule(waiting)
 
     def is_repeated(self) -> bool:
         return True
 
     def cancellation(self) -> type[BaseException]:
-        return cast("type[BaseException]", self._trio.Cancelled)
+        return self._cancelled
 
 
 def running_loop() -> Hashable:

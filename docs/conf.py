@@ -18,6 +18,8 @@ include_patterns: Final = [
     "README.md",
     "benchmarks/README.md",
     "docs/**",
+    "examples/README.md",
+    "examples/*/README.md",
     "backends/*/README.md",
     "findings/README.md",
     "plugins/README.md",

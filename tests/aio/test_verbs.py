@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -179,3 +181,14 @@ def test_outside_an_event_loop_nothing_is_written(tmp_path: Path) -> None:
         coroutine.send(None)
     assert wal.next_lsn == 1
     anyio.run(wal.close)
+
+
+@pytest.mark.parametrize("missing", ["anyio", "trio"])
+def test_without_its_extra_the_module_says_what_to_install(missing: str) -> None:
+    """trio is needed only by programs that run it."""
+    program = f"import sys; sys.modules[{missing!r}] = None; import walogs; import walogs.aio"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    if missing == "trio":
+        assert (told.returncode, told.stderr) == (0, "")
+    else:
+        assert "walogs.aio needs anyio: pip install" in told.stderr.splitlines()[-1]

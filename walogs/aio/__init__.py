@@ -5,15 +5,22 @@ async with walogs.aio.open("orders.wal") as wal:
     async for lsn, data in wal:
         ...
 
-It needs anyio: `pip install walogs[aio]`. No call blocks the event loop: whatever touches the disk runs on another
-thread. docs/async.md explains cancellation, back-pressure and several processes.
+It needs anyio, which the extra `walogs[aio]` installs. No call blocks the event loop: what touches the disk runs on
+another thread. docs/async.md explains cancellation, back-pressure and several processes.
 """
 
-from walogs.aio.appends import outcome_of
-from walogs.aio.opening import Opening, open, open_config, reader
-from walogs.aio.reader import AsyncWalReader
-from walogs.aio.streams import AsyncStream, EntryStream
-from walogs.aio.wal import AsyncWal
+from walogs.foundation.pip_command import pip_install
+
+try:
+    from walogs.aio.appends import outcome_of
+    from walogs.aio.opening import Opening, open, open_config, reader
+    from walogs.aio.reader import AsyncWalReader
+    from walogs.aio.streams import AsyncStream, EntryStream
+    from walogs.aio.wal import AsyncWal
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "anyio":
+        raise
+    raise ModuleNotFoundError(f"walogs.aio needs anyio: {pip_install('walogs', 'aio')}", name="anyio") from error
 
 __all__ = [
     "AsyncStream",

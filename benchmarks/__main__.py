@@ -21,6 +21,7 @@ from benchmarks.peers import peers
 from benchmarks.reading import open_log, read, walk
 from benchmarks.remote import remote
 from benchmarks.starting import import_walogs
+from benchmarks.tasks import tasks
 
 BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
     "append": append,
@@ -35,6 +36,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
     "inspect": inspect,
     "peers": peers,
     "remote": remote,
+    "tasks": tasks,
 }
 
 

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING
-
-from anyio.lowlevel import checkpoint_if_cancelled
+from typing import TYPE_CHECKING, Final
 
 from walogs.aio.loops import Outcome
 from walogs.engine.pending_append import PENDING_APPEND_BYTES, PendingAppend, copy_error
@@ -28,14 +26,16 @@ from walogs.errors import Closed, OutcomeUnknown, Poisoned, WalError
 from walogs.handles.arguments import copy_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Buffer
 
     from walogs.aio.loops import EventLoop
     from walogs.handles.wal import Wal
 
-OUTCOME_KEY = "_walogs_append"
+NOTHING: Final[list[bytes]] = []
+"""The copies of an append that has none. Nobody adds to it."""
+OUTCOME_KEY: Final = "_walogs_append"
 """The attribute of a cancellation under which `outcome_of` finds the append that was committed nonetheless."""
 
 
@@ -49,9 +49,9 @@ class AsyncAppend(Outcome[int]):
         self._appends = appends
         self._undecided = [None]
         """Empty when it is decided whether the append begins or is cancelled. `pop` decides it for one thread only."""
-        self.entries = entries
+        self.entries: Sequence[Buffer] = entries
         """The data as the caller passed it. Empty when it was copied."""
-        self.copies: list[bytes] = []
+        self.copies: list[bytes] = NOTHING
         """The data, since there was room for it."""
         self.count = len(entries)
         self.size = size
@@ -77,7 +77,7 @@ class AsyncAppend(Outcome[int]):
         """Withdraw the append. Return False if its commit has begun."""
         if self._decide():
             self.is_withdrawn = True
-            self.entries, self.copies = [], []
+            self.entries, self.copies = (), NOTHING
         return self.is_withdrawn
 
     def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], None]:
@@ -118,7 +118,6 @@ class LoopAppends:
         If the task is cancelled before the commit begins, nothing is written. If it is cancelled later, this waits
         until the outcome is certain. Then it returns, if the cancellation will be repeated, and raises it otherwise.
         """
-        await checkpoint_if_cancelled()  # a task that was cancelled before writes nothing
         append = AsyncAppend(self, entries, size)
         self._add(append)
         try:
@@ -146,7 +145,7 @@ class LoopAppends:
     def _gather(self, append: AsyncAppend) -> None:
         """Copy the data, and hand it over at the end of this turn of the loop. Raise what `copy_entry` raises."""
         append.copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
-        append.entries = []
+        append.entries = ()
         append.has_room = True
         self._room_used += append.cost
         self._gathered.append(append)
@@ -154,8 +153,15 @@ class LoopAppends:
             self.loop.call_soon(self.hand_over)
 
     def hand_over(self) -> None:
-        """Put what was gathered into the queue of the log, in one call."""
+        """Put what was gathered into the queue of the log, in one call.
+
+        The loop may have cancelled a task that has not run since. Its append is withdrawn here. So a task that was
+        cancelled before it appends writes nothing.
+        """
         gathered, self._gathered = self._gathered, []
+        for append in gathered:
+            if self.loop.is_cancelled(append):
+                append.cancel()
         appends = [append for append in gathered if not self._drop_withdrawn(append)]
         me = get_ident()
         try:
@@ -191,7 +197,7 @@ class LoopAppends:
         if append.has_room:
             append.has_room = False
             self._room_used -= append.cost
-        append.copies = []
+        append.copies = NOTHING
         append.settle()
 
     def _grant_room(self) -> None:

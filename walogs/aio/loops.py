@@ -20,7 +20,7 @@ from anyio import CancelScope, current_effective_deadline
 from walogs.foundation.lazy import lazy_import
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
 T = TypeVar("T")
 
@@ -67,8 +67,11 @@ class EventLoop(Protocol):
         """Return whether the loop has ended for good."""
         ...
 
-    async def wait(self, outcome: Outcome[Any]) -> None:
-        """Suspend the current task until the outcome is there. Raise the loop's cancellation."""
+    def wait(self, outcome: Outcome[Any]) -> Awaitable[None]:
+        """Return what the current task awaits until the outcome is there. It can raise the loop's cancellation.
+
+        This is no coroutine, because many tasks wait at a time, and each coroutine takes 200 bytes.
+        """
         ...
 
     async def wait_shielded(self, outcome: Outcome[Any]) -> None:
@@ -77,6 +80,10 @@ class EventLoop(Protocol):
 
     def wake(self, waiting: Any) -> None:
         """Wake the task that `wait` has suspended."""
+        ...
+
+    def is_cancelled(self, outcome: Outcome[Any]) -> bool:
+        """Return whether the task that waits for this outcome was cancelled. It may not have run since."""
         ...
 
     def is_repeated(self) -> bool:
@@ -106,13 +113,13 @@ class AsyncioLoop:
     def is_closed(self) -> bool:
         return self._loop.is_closed()
 
-    async def wait(self, outcome: Outcome[Any]) -> None:
-        if not outcome.is_done:
-            outcome.waiting = future = self._loop.create_future()
-            try:
-                await future
-            finally:
-                outcome.waiting = None
+    def wait(self, outcome: Outcome[Any]) -> asyncio.Future[None]:
+        future = self._loop.create_future()
+        if outcome.is_done:
+            future.set_result(None)
+        else:
+            outcome.waiting = future
+        return future
 
     async def wait_shielded(self, outcome: Outcome[Any]) -> None:
         with CancelScope(shield=True):
@@ -125,6 +132,9 @@ class AsyncioLoop:
     def wake(self, waiting: asyncio.Future[None]) -> None:
         if not waiting.done():
             waiting.set_result(None)
+
+    def is_cancelled(self, outcome: Outcome[Any]) -> bool:
+        return outcome.waiting is not None and bool(outcome.waiting.cancelled())
 
     def is_repeated(self) -> bool:
         return current_effective_deadline() == -math.inf
@@ -179,6 +189,9 @@ class TrioLoop:
 
     def wake(self, waiting: Any) -> None:
         self._lowlevel.reschedule(waiting)
+
+    def is_cancelled(self, outcome: Outcome[Any]) -> bool:
+        return outcome.waiting is None
 
     def is_repeated(self) -> bool:
         return True

@@ -200,7 +200,8 @@ def rates(scale: Scale, place: Path, name: str, sync_seconds: float | None) -> I
     if "aiosqlite" in kinds:
         yield over("1,000 tasks ÷ 1,000 of aiosqlite, WAL and FULL", "tasks", "aiosqlite", None)
     elif sync_seconds is None:
-        yield Row(f"{name}: 1,000 tasks ÷ 1,000 of aiosqlite", None, beside="aiosqlite is not installed")
+        name = f"{name}: 1,000 tasks ÷ 1,000 of aiosqlite"
+        yield Row(name=name, figure=None, beside="aiosqlite is not installed")
 
 
 def behind(scale: Scale, path: Path) -> Row:
@@ -231,7 +232,8 @@ def behind(scale: Scale, path: Path) -> Row:
     delays = [(received[lsn] - at) * 1e3 for lsn, at in returned.items()]
     beside = f"median {median(delays):.2f} ms, of {count} appends"
     p99 = quantiles(delays, n=100)[-1]
-    return Row("a follower in another task behind the append's return, p99", p99, "ms", at_most(5), beside)
+    name = "a follower in another task behind the append's return, p99"
+    return Row(name=name, figure=p99, unit="ms", limit=at_most(5), beside=beside)
 
 
 def waiting_bytes() -> Row:
@@ -261,6 +263,7 @@ def waiting_bytes() -> Row:
 
     tracemalloc.start()
     try:
-        return Row("a waiting append, beside its task and its data", asyncio.run(main()), "bytes", at_most(1024))
+        name = "a waiting append, beside its task and its data"
+        return Row(name=name, figure=asyncio.run(main()), unit="bytes", limit=at_most(1024))
     finally:
         tracemalloc.stop()

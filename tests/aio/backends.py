@@ -36,7 +36,8 @@ def for_tasks(wal: walogs.Wal) -> walogs.aio.AsyncWal:
     return walogs.aio.AsyncWal(wal, ThreadCalls(2, "the test's log"))
 
 
-async def turns(count: int = 3) -> None:
-    """Let the other tasks of the loop run. A turn of asyncio hands appends over, and the next one wakes their tasks."""
+async def iterations(count: int = 3) -> None:
+    """Let the other tasks of the loop run, in so many iterations of it. One hands appends over, and the next one wakes
+    their tasks."""
     for _ in range(count):
         await anyio.lowlevel.checkpoint()

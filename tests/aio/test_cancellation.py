@@ -1,7 +1,7 @@
 """A cancelled append tells the truth: nothing is written, or it is certain what was written.
 
 The first tests step the log's commit thread by hand, in a task of the same loop. So they try every order of the loop's
-turns, the commit and the cancellation. The others hold a real commit in the middle of its write or its sync.
+iterations, the commit and the cancellation. The others hold a real commit in the middle of its write or its sync.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import pytest
 
 import walogs
 import walogs.aio
-from tests.aio.backends import for_tasks, on_each_backend, run_on, turns
+from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import SECONDS, step, stepped, until
 from walogs.assembly import opening
 from walogs.testing import MemoryDisk, MemoryStore
 
 EVENTS = 9
 ORDERS = [
-    tuple("cancel" if at == cancel else "commit" if at in commits else "turn" for at in range(EVENTS))
+    tuple("cancel" if at == cancel else "commit" if at in commits else "iteration" for at in range(EVENTS))
     for cancel in range(EVENTS)
     for commits in itertools.combinations([at for at in range(EVENTS) if at != cancel], 2)
 ]
-"""Every order of six turns of the loop, two steps of the commit thread, and one cancellation."""
+"""Every order of six iterations of the loop, two steps of the commit thread, and one cancellation."""
 
 
 def carried_out(disk: MemoryDisk) -> list[bytes]:
@@ -44,7 +44,7 @@ def carried_out(disk: MemoryDisk) -> list[bytes]:
 @on_each_backend
 @pytest.mark.parametrize("room", [1 << 20, 1], ids=["with-room", "waits-for-room"])
 @pytest.mark.guarantee("G12", "G18")
-def test_a_cancelled_scope_in_every_order_with_turns_and_commits(backend: str, room: int) -> None:
+def test_a_cancelled_scope_in_every_order_with_iterations_and_commits(backend: str, room: int) -> None:
     """Where the append raises the cancellation, nothing of it is written. Where it returns, its entry is there."""
     seen = set()
     for order in ORDERS:
@@ -62,7 +62,7 @@ def test_a_cancelled_scope_in_every_order_with_turns_and_commits(backend: str, r
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("room", [1 << 20, 1], ids=["with-room", "waits-for-room"])
 @pytest.mark.guarantee("G12", "G18")
-def test_a_cancelled_task_of_asyncio_in_every_order_with_turns_and_commits(backend: str, room: int) -> None:
+def test_a_cancelled_task_of_asyncio_in_every_order_with_iterations_and_commits(backend: str, room: int) -> None:
     """`task.cancel()` always raises `CancelledError`, unless the task had ended, and `outcome_of` tells the rest."""
     seen = set()
     for order in ORDERS:
@@ -105,7 +105,7 @@ class Scheduled:
                             outcomes.append(await wal.append(b"victim"))
 
                     group.start_soon(wal.append, b"before")
-                    await turns(1)
+                    await iterations(1)
                     group.start_soon(victim)
                     group.start_soon(wal.append, b"after")
                     await carry_out(order, log, scope.cancel)
@@ -120,7 +120,7 @@ class Scheduled:
         async def main() -> tuple[bool, range | None]:
             with self._log() as (log, wal):
                 before = asyncio.ensure_future(wal.append(b"before"))
-                await turns(1)
+                await iterations(1)
                 victim = asyncio.ensure_future(wal.append(b"victim"))
                 after = asyncio.ensure_future(wal.append(b"after"))
                 await carry_out(order, log, victim.cancel)
@@ -138,8 +138,8 @@ class Scheduled:
 
 async def carry_out(order: tuple[str, ...], log: walogs.Wal, cancel: Callable[[], object]) -> None:
     for event in order:
-        if event == "turn":
-            await turns(1)
+        if event == "iteration":
+            await iterations(1)
         elif event == "commit":
             step(log)
         else:
@@ -150,9 +150,9 @@ async def finish(log: walogs.Wal, wal: walogs.aio.AsyncWal) -> None:
     """Commit all that is left."""
     appends = wal._appends()
     while appends._gathered or appends._waiting_for_room or appends._room_used:
-        await turns()
+        await iterations()
         step(log)
-    await turns()
+    await iterations()
 
 
 # In the middle of a commit
@@ -211,7 +211,7 @@ def test_a_scope_that_is_cancelled_during_the_commit_gets_its_lsn(backend: str, 
                     await until_set(store.entered)
                     outer.cancel()
                     with anyio.CancelScope(shield=True):
-                        await turns(5)
+                        await iterations(5)
                     assert returned == []
                     store.go_on.set()
             assert outer.cancelled_caught
@@ -256,8 +256,8 @@ def test_asyncio_s_own_cancellations_wait_for_the_outcome(backend: str, how: str
                 else:
                     for _ in range(3):  # a second cancellation does not cut the wait short
                         task.cancel()
-                        await turns()
-                await turns(5)
+                        await iterations()
+                await iterations(5)
                 await asyncio.sleep(0.01)
                 assert ended == []
                 assert not task.done()
@@ -288,7 +288,7 @@ def test_outcome_of_raises_the_error_of_the_commit() -> None:
         task = asyncio.ensure_future(wal.append(b"victim"))
         await until_set(store.entered)
         task.cancel()
-        await turns()
+        await iterations()
         store.process.kill()
         store.go_on.set()
         with pytest.raises(asyncio.CancelledError) as caught:
@@ -396,7 +396,7 @@ def test_a_cancelled_neighbour_disturbs_nobody(backend: str) -> None:
             for number in range(600):
                 group.start_soon(append, number)
                 if number % 7 == 0:
-                    await turns(1)
+                    await iterations(1)
                     while cancels:
                         cancels.pop().cancel()
 

@@ -1,4 +1,4 @@
-"""What the tasks of one turn append is handed over in one call, and one call of the loop wakes them all."""
+"""What tasks append in one iteration of the loop is handed over in one call, and one call wakes them all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import walogs
-from tests.aio.backends import for_tasks, on_each_backend, run_on, turns
+from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import step, stepped
 from walogs.engine.pending_append import PendingAppend
 from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
@@ -41,7 +41,7 @@ class Counted:
 
 
 @on_each_backend
-def test_a_thousand_tasks_of_one_turn_share_a_hand_over_a_commit_and_a_wake_up(
+def test_a_thousand_tasks_of_one_iteration_share_a_hand_over_a_commit_and_a_wake_up(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stepped(MemoryStore(MemoryDisk())) as log:
@@ -56,7 +56,7 @@ def test_a_thousand_tasks_of_one_turn_share_a_hand_over_a_commit_and_a_wake_up(
             async with anyio.create_task_group() as group:
                 for number in range(1000):
                     group.start_soon(append, number)
-                await turns()
+                await iterations()
                 assert counted.handed_over == [1000]
                 counted.count_wake_ups(monkeypatch, wal._appends().loop)
                 step(log)
@@ -91,7 +91,7 @@ def test_one_task_s_appends_keep_their_order() -> None:
 
 @on_each_backend
 @pytest.mark.guarantee("G1")
-def test_sync_covers_what_was_appended_in_the_same_turn(backend: str) -> None:
+def test_sync_covers_what_was_appended_in_the_same_iteration(backend: str) -> None:
     """It is not handed over yet when `sync` is called."""
     with walogs.open(store=MemoryStore(MemoryDisk()), sync="none") as log:
 
@@ -100,7 +100,7 @@ def test_sync_covers_what_was_appended_in_the_same_turn(backend: str) -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(wal.append, b"1")
                 while not wal._appends_of:  # trio starts tasks in an order of its own
-                    await turns(1)
+                    await iterations(1)
                 await wal.sync()
                 assert log.durable_lsn == 1
             wal._calls.close()
@@ -127,13 +127,13 @@ def test_a_commit_that_fails_tells_each_task_its_own_entries(backend: str) -> No
             async with anyio.create_task_group() as group:
                 for number in range(3):
                     group.start_soon(append, number)
-                await turns()
+                await iterations()
                 disk.arm(1, FAILED_SYNC, rng=random.Random(1))
                 step(log)
             with pytest.RaisesGroup(walogs.Poisoned):
                 async with anyio.create_task_group() as group:
                     group.start_soon(wal.append, b"x")
-                    await turns()
+                    await iterations()
                     step(log)
             wal._calls.close()
 

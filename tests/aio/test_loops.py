@@ -13,7 +13,7 @@ import pytest
 
 import walogs
 import walogs.aio
-from tests.aio.backends import BACKENDS, for_tasks, on_each_backend, run_on, turns
+from tests.aio.backends import BACKENDS, for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import SECONDS, made, no_thread, step, stepped
 from walogs.testing import MemoryDisk, MemoryStore
 
@@ -62,7 +62,7 @@ def test_a_loop_that_ends_with_an_append_in_flight_harms_nobody(backend: str) ->
             append = wal.append(b"left alone")
             append.send(None)  # suspended for good: its task never runs again
             abandoned.append(append)
-            await turns()
+            await iterations()
 
         abandoned: list[object] = []
         run_on(backend, leave)
@@ -73,7 +73,7 @@ def test_a_loop_that_ends_with_an_append_in_flight_harms_nobody(backend: str) ->
         async def go_on() -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(wal.append, b"another loop")
-                await turns()
+                await iterations()
                 step(log)
 
         run_on(backend, go_on)

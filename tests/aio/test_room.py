@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 import walogs
-from tests.aio.backends import for_tasks, on_each_backend, run_on, turns
+from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import step, stepped
 from walogs.engine.pending_append import PENDING_APPEND_BYTES
 from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
@@ -34,11 +34,11 @@ def test_ten_thousand_tasks_with_one_buffer_of_64_kib_stay_below_256_mib(backend
         async with anyio.create_task_group() as group:
             for _ in range(10_000):
                 group.start_soon(wal.append, shared)
-            await turns()
+            await iterations()
             assert len(log._commits._queue) < 1000
             while wal.next_lsn <= 10_000:
                 step(log)
-                await turns()
+                await iterations()
         wal._calls.close()
 
     tracemalloc.start()
@@ -68,14 +68,14 @@ def test_a_waiting_append_takes_less_than_a_kibibyte() -> None:
             before = tracemalloc.get_traced_memory()[0]
             for _ in range(count):
                 group.start_soon(wait_for, event)
-            await turns()
+            await iterations()
             tasks = tracemalloc.get_traced_memory()[0] - before
             event.set()
-            await turns()
+            await iterations()
             before = tracemalloc.get_traced_memory()[0]
             for _ in range(count):
                 group.start_soon(wal.append, b"")
-            await turns()
+            await iterations()
             appends = tracemalloc.get_traced_memory()[0] - before
             assert (appends - tasks) / count < 1024
             assert appends / count > 300, "what is measured is there"
@@ -105,9 +105,9 @@ def test_room_is_given_in_the_order_of_the_calls(backend: str) -> None:
                 # The second is larger than the room that is left, and larger than all room together.
                 for number, size in enumerate([1, 50_000, 1, 1, 1]):
                     group.start_soon(append, number, size)
-                    await turns(1)
+                    await iterations(1)
                 while log.next_lsn <= 5:
-                    await turns()
+                    await iterations()
                     order.append(len(log._commits._queue))
                     step(log)
             wal._calls.close()
@@ -135,12 +135,12 @@ def test_cancelled_appends_give_their_room_to_others(backend: str) -> None:
                 async with anyio.create_task_group() as group:
                     for data in (b"a", b"b", b"c"):
                         group.start_soon(append, data, scopes)
-                        await turns(1)
-                    await turns(waits)
+                        await iterations(1)
+                    await iterations(waits)
                     scopes[0].cancel()
                     scopes[1].cancel()
                     while wal.last_lsn < (waits > 0) + 1:
-                        await turns()
+                        await iterations()
                         step(log)
             wal._calls.close()
 
@@ -166,15 +166,15 @@ def test_a_buffer_that_is_released_while_it_waits_fails_alone(backend: str) -> N
 
             async with anyio.create_task_group() as group:
                 group.start_soon(wal.append, b"first")
-                await turns(1)
+                await iterations(1)
                 group.start_soon(append_view)
-                await turns(1)
+                await iterations(1)
                 group.start_soon(wal.append, b"last")
-                await turns()
+                await iterations()
                 view.release()
                 while log.next_lsn < 3:
                     step(log)
-                    await turns()
+                    await iterations()
             wal._calls.close()
 
         run_on(backend, main)
@@ -201,9 +201,9 @@ def test_close_commits_what_was_queued_and_refuses_what_waits_for_room(backend: 
             for data in (b"a", b"b"):
                 group.start_soon(append, data)
             with wal.sync_handle._commits.turns._mutex:  # no commit can begin meanwhile
-                await turns()
+                await iterations()
                 group.start_soon(wal.close)
-                await turns()
+                await iterations()
 
     run_on(backend, main)
     assert told.keys() == {b"a", b"b"}

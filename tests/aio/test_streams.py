@@ -12,7 +12,7 @@ import pytest
 
 import walogs
 import walogs.aio
-from tests.aio.backends import for_tasks, on_each_backend, run_on, turns
+from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import SECONDS
 from walogs.aio.calls import ThreadCalls
 from walogs.aio.streams import CHUNK_ITEMS, AsyncStream, Reading, data_bytes, read_chunk
@@ -57,7 +57,7 @@ def test_a_slow_consumer_has_at_most_two_chunks_read(backend: str) -> None:
             for _ in range(CHUNK_ITEMS):
                 await anext(stream)
             await until(lambda chunk=chunk: taken >= min(chunk + 1, 10) * CHUNK_ITEMS)
-            await turns(20)
+            await iterations(20)
             await calls.run(int)  # whatever the thread was asked for is done
             assert taken == (chunk + 1) * CHUNK_ITEMS
         calls.close()
@@ -116,7 +116,7 @@ def test_two_tasks_on_one_stream_are_told(backend: str) -> None:
             stream = wal.follow()
             async with anyio.create_task_group() as group:
                 group.start_soon(anext, stream)
-                await turns()
+                await iterations()
                 with pytest.raises(anyio.BusyResourceError):
                     await anext(stream)
                 await wal.append(b"x")

@@ -1,6 +1,6 @@
-"""The appends of one event loop: gathered in a turn of the loop, handed over together, and woken together.
+"""The appends of one event loop: gathered in an iteration of the loop, handed over and woken together.
 
-**Handing over.** A task that appends is suspended. Whatever the tasks of one turn of the loop append goes into the
+**Handing over.** A task that appends is suspended. Whatever the tasks append in one iteration of the loop goes into the
 log's queue in one call, in the order of the calls. The commit thread commits it as it commits the appends of threads,
 and has the loop called once for each commit.
 
@@ -102,7 +102,7 @@ class LoopAppends:
         self._room_used = 0
         self._waiting_for_room: deque[AsyncAppend] = deque()
         self._gathered: list[AsyncAppend] = []
-        """What will be handed over at the end of this turn of the loop."""
+        """What will be handed over at the end of this iteration of the loop."""
         self.settled: deque[AsyncAppend] = deque()
         """Appends that have their outcome, whose tasks were not woken yet."""
         self._is_notified = False
@@ -143,7 +143,7 @@ class LoopAppends:
         return self._room_used == 0 or self._room_used + append.cost <= self._bytes_max
 
     def _gather(self, append: AsyncAppend) -> None:
-        """Copy the data, and hand it over at the end of this turn of the loop. Raise what `copy_entry` raises."""
+        """Copy the data, and hand it over at the end of this iteration. Raise what `copy_entry` raises."""
         append.copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
         append.entries = ()
         append.has_room = True

@@ -56,7 +56,7 @@ class EventLoop(Protocol):
     """One event loop, of asyncio or trio."""
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Have the loop call this in its next turn. Call this on the loop's thread only."""
+        """Have the loop call this in its next iteration. Call this on the loop's thread only."""
         ...
 
     def call_from_thread(self, call: Callable[[], None]) -> None:

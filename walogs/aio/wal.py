@@ -116,7 +116,7 @@ class AsyncWal:
         return found
 
     def _hand_over(self) -> None:
-        """Queue what the tasks of this event loop have appended in this turn."""
+        """Queue what the tasks of this event loop have appended in this iteration of it."""
         self._calls.refuse_child()
         appends = self._appends_of.get(running_loop())
         if appends is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from walogs.assembly.hookspecs import hookimpl
 from walogs.assembly.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
+from walogs.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
 from walogs.defaults.mounts import file_system
 from walogs.defaults.posix import (
     above_standard,
@@ -43,9 +44,12 @@ from walogs.protocols import (
 )
 
 __all__ = [
+    "CURSOR_BYTES",
     "AppendableStore",
     "CodecSpec",
     "CommandSpec",
+    "CursorLock",
+    "CursorStore",
     "Decision",
     "Durability",
     "Duration",

@@ -24,6 +24,7 @@ POSITIONAL_MAX: Final = 3
 FOLDERS: Final = ("walogs", "backends", "plugins", "benchmarks", "tests")
 PUBLIC_MODULES: Final = (
     "walogs/assembly/config.py",
+    "walogs/cursor_store.py",
     "walogs/errors.py",
     "walogs/events.py",
     "walogs/handles/reader.py",

@@ -28,7 +28,7 @@ LAYERS: Final = (  # from the top down
     {"walogs.handles"},
     {"walogs.engine"},
     {"walogs.formats"},
-    {"walogs.protocols", "walogs.events"},
+    {"walogs.protocols", "walogs.cursor_store", "walogs.events"},
     {"walogs.foundation"},
     APART,
 )
@@ -48,6 +48,7 @@ TESTING_MAY_IMPORT: Final = frozenset(
         "walogs.testing",
         "walogs.formats",
         "walogs.protocols",
+        "walogs.cursor_store",
         "walogs.errors",
         "walogs.foundation",
         "walogs.types",
@@ -63,7 +64,7 @@ SUITES: Final[frozenset[str]] = frozenset(
 )
 """The modules of walogs.testing that run whole logs, and therefore may import walogs.assembly.opening."""
 
-KNOW_NO_SYSCALL: Final = frozenset({"walogs.engine", "walogs.formats", "walogs.protocols"})
+KNOW_NO_SYSCALL: Final = frozenset({"walogs.cursor_store", "walogs.engine", "walogs.formats", "walogs.protocols"})
 SYSCALLS: Final = frozenset(
     {"fcntl", "filelock", "glob", "mmap", "os", "pathlib", "posix", "shutil", "signal", "subprocess", "tempfile"}
 )

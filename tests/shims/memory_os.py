@@ -17,6 +17,7 @@ import posixpath
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,8 +27,19 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 ROOT: Final = "/memory/log"
-"""The directory that the disk is. It is there, and so are its parents, durably."""
+"""The directory that the disk is. It is there, and so are its parents, durably. It can hold directories."""
 DEVICE: Final = os.makedev(0xFFF, 0xFFFFF)
+
+MODULES: Final = (
+    "cursor_files",
+    "directory",
+    "durable_mark_file",
+    "local_store",
+    "lock_file",
+    "posix",
+    "whole_files",
+)
+"""The modules of the local store."""
 
 _FDS: Final = itertools.count(1 << 24)  # above any limit on real ones; over all processes, so none is used twice
 _HARMLESS: Final = frozenset({"PathLike", "fspath", "getpid", "strerror", "uname"})
@@ -39,7 +51,8 @@ class Opened:
 
     handle: Handle | None
     """None: a directory."""
-    is_root: bool
+    directory: str | None
+    """The name of the directory on the disk; "": the disk's own. None: a file, or a directory above it."""
     is_writable: bool
 
 
@@ -61,6 +74,8 @@ class MemoryOS:
         self._root = root
         self._first_fd = next(_FDS)
         self._opened: dict[int, Opened] = {}
+        self.locked: dict[str, MemoryFileLock] = {}
+        """The locks of this process."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("O_") or name in _HARMLESS:
@@ -76,14 +91,14 @@ class MemoryOS:
         if self._is_directory(path, dir_fd):
             if is_writable or flags & os.O_CREAT:
                 raise _error(errno.EISDIR, path)
-            return self._issue(Opened(None, path == "." or posixpath.normpath(path) == self._root, is_writable))
+            return self._issue(Opened(None, self._directory(path, dir_fd), is_writable))
         name = self._name(path, dir_fd)
         if flags & os.O_DIRECTORY:
             raise _error(errno.ENOTDIR if name in self.disk.cached_names() else errno.ENOENT, path)
         handle = self._open_file(name, flags)
         if flags & os.O_TRUNC and handle.size:
             handle.truncate(0)
-        return self._issue(Opened(handle, False, is_writable))
+        return self._issue(Opened(handle, None, is_writable))
 
     def _open_file(self, name: str, flags: int) -> Handle:
         if flags & os.O_CREAT and (flags & os.O_EXCL or name not in self.disk.cached_names()):
@@ -92,13 +107,11 @@ class MemoryOS:
 
     def listdir(self, path: str | int) -> list[str]:
         self.process.refuse_if_dead()
-        if isinstance(path, int):
-            if not self._get(path).is_root:
-                raise _error(errno.ENOTDIR)
-        elif posixpath.normpath(path) != self._root:
-            is_file = self._name(path, None) in self.disk.cached_names()
-            raise _error(errno.ENOTDIR if is_file else errno.ENOENT, path)
-        return self.process.names()
+        directory = self._get(path).directory if isinstance(path, int) else self._directory(path, None)
+        if directory is not None:
+            return self.process.names(directory)
+        is_file = isinstance(path, int) or self._name(path, None) in self.disk.cached_names()
+        raise _error(errno.ENOTDIR if is_file else errno.ENOENT, None if isinstance(path, int) else path)
 
     def stat(self, path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
         del follow_symlinks  # there are none
@@ -107,10 +120,12 @@ class MemoryOS:
         handle = self.process.open(self._name(path, dir_fd))
         return _status(stat.S_IFREG | 0o600, handle.inode.number, handle.size, handle.inode.links)
 
-    def mkdir(self, path: str, mode: int = 0o777) -> None:
+    def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         del mode
         self.process.refuse_if_dead()
-        raise _error(errno.EEXIST if self._exists(path) else errno.ENOENT, path)
+        if dir_fd is None and self._exists(path):
+            raise _error(errno.EEXIST, path)
+        self.process.make_directory(self._name(path, dir_fd))
 
     def rename(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         self.process.rename(self._name(src, src_dir_fd), self._name(dst, dst_dir_fd))
@@ -155,8 +170,8 @@ class MemoryOS:
         opened = self._get(fd)
         if opened.handle is not None:
             opened.handle.sync("full")
-        elif opened.is_root:
-            self.process.sync_directory()
+        elif opened.directory is not None:
+            self.process.sync_directory(opened.directory)
 
     def fdatasync(self, fd: int) -> None:
         self._file(fd).sync("data")
@@ -190,25 +205,38 @@ class MemoryOS:
         )
 
     def _is_directory(self, path: str, dir_fd: int | None) -> bool:
-        if dir_fd is not None:
-            return path == "." and self._get(dir_fd).is_root
-        return f"{self._root}/".startswith(f"{posixpath.normpath(path)}/".replace("//", "/"))
+        if self._directory(path, dir_fd) is not None:
+            return True
+        return dir_fd is None and f"{self._root}/".startswith(f"{posixpath.normpath(path)}/".replace("//", "/"))
+
+    def _directory(self, path: str, dir_fd: int | None) -> str | None:
+        """The name of the directory on the disk; None: it is no directory, or one above the disk's own."""
+        if path == ".":
+            return None if dir_fd is None else self._get(dir_fd).directory
+        if dir_fd is None and posixpath.normpath(path) == self._root:
+            return ""
+        try:
+            name = self._name(path, dir_fd)
+        except FileNotFoundError:
+            return None
+        return name if self.disk.is_directory(name) else None
 
     def _name(self, path: str, dir_fd: int | None) -> str:
-        """The name in the disk's directory. Raises `FileNotFoundError` for any other place."""
+        """The name on the disk: `file`, or `directory/file`. Raises `FileNotFoundError` for any other place."""
         self.process.refuse_if_dead()
         if dir_fd is not None and not path.startswith("/"):
-            if not self._get(dir_fd).is_root or "/" in path:
+            directory = self._get(dir_fd).directory
+            if directory is None or "/" in path:
                 raise _error(errno.ENOENT, path)
-            return path
-        directory, name = posixpath.split(posixpath.normpath(path))
-        if directory != self._root:
+            return f"{directory}/{path}" if directory else path
+        name = posixpath.relpath(path, self._root)
+        if name == "." or name.startswith("..") or name.count("/") > 1:
             raise _error(errno.ENOENT, path)
         return name
 
     def _file_lock(self, path: str, **options: object) -> MemoryFileLock:
         del options
-        return MemoryFileLock(self.process, self._name(path, None))
+        return MemoryFileLock(self, self._name(path, None))
 
 
 class Timeout(TimeoutError):
@@ -218,24 +246,39 @@ class Timeout(TimeoutError):
 class MemoryFileLock:
     """As much of a `filelock.FileLock` as a writer needs: its file is made, and never removed."""
 
-    def __init__(self, process: Process, name: str) -> None:
-        self._process = process
+    def __init__(self, system: MemoryOS, name: str) -> None:
+        self._process = system.process
+        self._locked = system.locked
         self._name = name
 
     def acquire(self) -> None:
-        """Raises `Timeout` at once when the lock is another process's."""
+        """Raises `Timeout` at once when the lock is another process's, or another object's."""
+        if self._locked.setdefault(self._name, self) is not self:
+            raise Timeout(self._name)
         if not self._process.lock(self._name):
+            del self._locked[self._name]
             raise Timeout(self._name)
         if self._name not in self._process.disk.cached_names():
             self._process.create_exclusive(self._name)
 
     def release(self) -> None:
-        self._process.unlock(self._name)
+        if self._locked.get(self._name) is self:
+            del self._locked[self._name]
+            self._process.unlock(self._name)
 
 
 def run_as(process: MemoryOS, patch: Callable[[str, object], None]) -> None:
     """Let the local store be this process: *patch* sets an attribute by its dotted name, as monkeypatch does."""
-    for module in ("local_store", "directory", "durable_mark_file", "lock_file", "posix", "whole_files"):
+    for module in (
+        "local_store",
+        "cursor_files",
+        "directory",
+        "durable_mark_file",
+        "lock_file",
+        "posix",
+        "whole_files",
+    ):
+        import_module(f"walogs.defaults.{module}")
         patch(f"walogs.defaults.{module}.os", process)
     patch("filelock.FileLock", process.filelock.FileLock)
     patch("filelock.Timeout", process.filelock.Timeout)

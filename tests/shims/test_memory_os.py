@@ -53,6 +53,8 @@ REFUSALS: list[tuple[str, Callable[[Lab], object], int]] = [
     ("unlink absent", lambda lab: lab.os.unlink("y", dir_fd=lab.directory), errno.ENOENT),
     ("rename absent", lambda lab: lab.os.rename(lab.path("y"), lab.path("z")), errno.ENOENT),
     ("make what is there", lambda lab: lab.os.mkdir(lab.root, 0o700), errno.EEXIST),
+    ("make twice", lambda lab: [lab.os.mkdir("d", 0o700, dir_fd=lab.directory) for _ in "12"], errno.EEXIST),
+    ("make elsewhere", lambda lab: lab.os.mkdir(lab.path("y/d"), 0o700), errno.ENOENT),
     (
         "write what is only read",
         lambda lab: lab.os.pwrite(lab.os.open(lab.path("x"), os.O_RDONLY), b"x", 0),
@@ -96,6 +98,25 @@ def test_it_answers_as_the_real_one_does(lab: Lab) -> None:
     assert system.pread(fd, 1, 0) == b""
     system.close(fd)
     assert [system.path.exists(path) for path in (lab.root, "/", lab.path("y"))] == [True, True, False]
+
+
+def test_it_has_directories_as_the_real_one_has(lab: Lab) -> None:
+    system = lab.os
+    system.mkdir("d", 0o700, dir_fd=lab.directory)
+    directory = system.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=lab.directory)
+    fd = system.open("z.tmp", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+    system.pwrite(fd, b"in it", 0)
+    system.rename("z.tmp", "z", src_dir_fd=directory, dst_dir_fd=directory)
+    system.fsync(directory)
+    assert (sorted(system.listdir(lab.root)), system.listdir(directory)) == (["d", "x"], ["z"])
+    assert system.listdir(lab.path("d")) == ["z"]
+    assert system.pread(system.open(lab.path("d/z"), os.O_RDONLY), 9, 0) == b"in it"
+    assert stat.S_ISDIR(system.stat("d", dir_fd=lab.directory, follow_symlinks=False).st_mode)
+    assert system.path.exists(lab.path("d"))
+    system.unlink("z", dir_fd=directory)
+    assert system.listdir(directory) == []
+    for opened in (fd, directory):
+        system.close(opened)
 
 
 def test_what_is_not_modelled_is_an_error_and_never_reaches_the_machine() -> None:

@@ -10,12 +10,16 @@ import pytest
 
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from tests.testing.kit_places import OnADisk
+from walogs.cursor_store import CursorLock, CursorStore
 from walogs.defaults.local_store import LocalStore
 from walogs.protocols import RepairableStore, SegmentStore
 from walogs.testing import StoreContract
 
 MEMBERS: Final = sorted(
-    name for name in dir(RepairableStore) if not name.startswith("_") and callable(getattr(RepairableStore, name, None))
+    name
+    for protocol in (RepairableStore, CursorStore)
+    for name in dir(protocol)
+    if not name.startswith("_") and name != "cursor_lock" and callable(getattr(protocol, name, None))
 )
 
 
@@ -43,6 +47,22 @@ class InProcess:
         with self.turn:
             run_as(self.process, self.patch.setattr)
             return call(*given, **options)
+
+    def cursor_lock(self, name: str) -> LockInProcess:
+        return LockInProcess(self, self.running(self.local.cursor_lock, name))
+
+
+class LockInProcess:
+    """The lock of a cursor, taken and released by one process of a modelled disk."""
+
+    def __init__(self, store: InProcess, lock: CursorLock) -> None:
+        self.store, self.lock = store, lock
+
+    def take(self) -> None:
+        self.store.running(self.lock.take)
+
+    def release(self) -> None:
+        self.store.running(self.lock.release)
 
 
 def as_process(name: str) -> Any:

@@ -83,6 +83,7 @@ def test_an_immutable_store_is_held_to_what_such_stores_owe(contract: Any) -> No
     assert {reason.partition(":")[0] for reason in reasons} == waiting | {
         "the store is not appendable",
         "its exclusion is not a lock",
+        "the store keeps no cursors",
         "needs room(place, free)",
         "needs arm(place, 'failed sync', …), and 'failed sync' among its faults",
     }

@@ -153,6 +153,27 @@ class TestNames:
         assert disk.cached("x") == b"B"
         assert after_power_cuts(disk) == {b"A", b"B"}
 
+    def test_a_directory_is_a_name_with_names_in_it(self) -> None:
+        disk = MemoryDisk()
+        process = disk.process()
+        with pytest.raises(FileNotFoundError):
+            process.create_exclusive("d/x")
+        process.make_directory("d")
+        with pytest.raises(FileExistsError):
+            process.make_directory("d")
+        process.create_exclusive("d/x").sync()
+        process.create_exclusive("y").sync()
+        assert (sorted(process.names()), process.names("d")) == (["d", "y"], ["x"])
+        process.sync_directory("d")
+        seen = {tuple(settled(disk, seed).cached_names()) for seed in SEEDS}
+        assert seen == {(), ("y",), ("d", "d/x"), ("d", "d/x", "y")}, "what is in a lost directory is lost"
+        process.sync_directory()
+        process.unlink("d/x")
+        process.sync_directory()
+        seen = {tuple(settled(disk.clone(), seed).cached_names()) for seed in SEEDS}
+        assert seen == {("d", "y"), ("d", "d/x", "y")}, "the sync of a directory does not sync those in it"
+        assert (disk.is_directory("d"), disk.clone().is_directory("d"), disk.is_directory("y")) == (True, True, False)
+
     def test_an_unlink_is_lost_or_kept_and_a_handle_goes_on_working(self) -> None:
         disk = MemoryDisk()
         process, handle = durable_file(disk, b"A")

@@ -23,8 +23,9 @@ class Directory:
         self._fds = [fd] if fd >= 0 else []
         self._users: list[None] = []
         self._is_open = fd >= 0
+        self._lock_name = LOCK
         self._locked: tuple[int, int] | None = None
-        """The device and inode of the LOCK that this process holds. None: it holds no lock."""
+        """The device and inode of the lock file that this process holds. None: it holds no lock."""
         self.was_told = False
         """True: a caller has received the error that the directory is lost."""
 
@@ -76,9 +77,10 @@ class Directory:
 
     # The lock
 
-    def remember_lock(self) -> None:
-        """Remember the LOCK that was just locked by its path. Raises `UnsafeStore` if it is not in this directory."""
-        by_path = identity(os.stat(os.path.join(self._path, LOCK), follow_symlinks=False))
+    def remember_lock(self, name: str = LOCK) -> None:
+        """Remember the file that was just locked by its path. Raises `UnsafeStore` if it is not in this directory."""
+        self._lock_name = name
+        by_path = identity(os.stat(self.path_of(name), follow_symlinks=False))
         if self._lock_there() != by_path:
             raise UnsafeStore(
                 f"{self._path} was moved or replaced while it was being opened. Nothing was changed: try again."
@@ -97,11 +99,11 @@ class Directory:
         self.was_told = True
         what = "was replaced" if self._lock_there() is not None else "is gone, perhaps with the whole directory"
         move = "Close this handle and find out who did that, before the log is opened again"
-        raise UnsafeStore(f"{os.path.join(self._path, LOCK)} {what}: another writer may have the log by now. {move}.")
+        raise UnsafeStore(f"{self.path_of(self._lock_name)} {what}: another writer may have the log by now. {move}.")
 
     def _lock_there(self) -> tuple[int, int] | None:
         try:
-            return identity(os.stat(LOCK, dir_fd=self.fd, follow_symlinks=False))
+            return identity(os.stat(self._lock_name, dir_fd=self.fd, follow_symlinks=False))
         except FileNotFoundError:
             return None
 

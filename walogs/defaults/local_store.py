@@ -5,10 +5,11 @@
     LOCK                 the file that the one writer locks, and nobody removes
     DURABLE              the durable mark
     damaged-000001-…     a segment that a repair has set aside: the store never reads, writes or removes it
+    cursors              the directory of the cursors (cursor_files.py)
 
 Every system call of the store is in this file and in those that it imports from this package: the directory, LOCK,
-DURABLE, files that are there whole, and the calls themselves (posix.py). They keep these rules, and each rule has a
-failure behind it:
+DURABLE, cursors, files that are there whole, and the calls themselves (posix.py). They keep these rules, and each rule
+has a failure behind it:
 
 - The store gives the offset of each write (pwrite) and never opens with O_APPEND: Linux then ignores the offset.
 - It never writes in place into a file that has another name. People copy logs by hard links, and so does a repair.
@@ -45,6 +46,7 @@ from walogs.defaults.posix import (
 )
 from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
 from walogs.errors import ConfigError, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore, UnsupportedFormat
+from walogs.foundation.lazy import lazy_import
 from walogs.foundation.local_paths import local_path
 from walogs.protocols import StoreCapabilities, SyncKind
 
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from typing_extensions import Buffer
+
+    from walogs.cursor_store import CursorLock
+    from walogs.defaults.cursor_files import CursorFiles
 
 __all__ = ["DURABLE_MARK", "FILE_MODE", "OURS", "LocalStore", "is_ours", "segment_name"]
 
@@ -88,6 +93,7 @@ class LocalStore:
         """Work in this directory from now on."""
         self._directory = directory
         self._whole_files = WholeFiles(directory)
+        self._cursors: CursorFiles | None = None
         self._durable_mark = DurableMarkFile(directory, self._whole_files)
 
     # Reading. It needs no lock and changes nothing. A writer reads through the directory's descriptor, by which it also
@@ -385,6 +391,42 @@ class LocalStore:
     def drop_durable_mark(self) -> None:
         """See `AppendableStore.drop_durable_mark`."""
         self._durable_mark.drop()
+
+    # Cursors. They need no lock but their own.
+
+    def cursor_name(self, name: str) -> str:
+        """See `CursorStore.cursor_name`."""
+        return self._cursor_files().name_of(name)
+
+    def cursors(self) -> Sequence[str]:
+        """See `CursorStore.cursors`."""
+        return self._cursor_files().names()
+
+    def read_cursor(self, name: str, *, durable: bool = False) -> bytes | None:
+        """See `CursorStore.read_cursor`."""
+        return self._cursor_files().read(name, durable=durable)
+
+    def write_cursor(self, name: str, data: bytes, *, durable: bool) -> None:
+        """See `CursorStore.write_cursor`."""
+        self._cursor_files().write(name, data, durable=durable)
+
+    def remove_cursor(self, name: str) -> None:
+        """See `CursorStore.remove_cursor`."""
+        self._cursor_files().remove(name)
+
+    def cursor_lock(self, name: str) -> CursorLock:
+        """See `CursorStore.cursor_lock`."""
+        return self._cursor_files().lock(name)
+
+    def _cursor_files(self) -> CursorFiles:
+        """Return the cursors. Their code is imported when a program uses one."""
+        cursors = self._cursors
+        if cursors is None:
+            with lazy_import:
+                from walogs.defaults.cursor_files import CursorFiles
+
+            cursors = self._cursors = CursorFiles(self._directory, self.path)
+        return cursors
 
     # Closing
 

@@ -1,8 +1,8 @@
-"""The file LOCK of a log. The one writer holds a lock of the kernel on it, and signs it.
+"""A file that one process at a time locks and signs: the LOCK of a log, and the lock of a cursor.
 
-The kernel frees the lock when its process ends, in whatever way. The file itself is never removed: otherwise one writer
-could lock the old file, and another one a new file of the same name. The signature only names the holder in the message
-to the next writer, so it may be missing or stale.
+The lock is one of the kernel, which frees it when its process ends, in whatever way. The file itself is never removed:
+otherwise one process could lock the old file, and another one a new file of the same name. The signature only names the
+holder in the message to the next process, so it may be missing or stale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from walogs.defaults.directory import LOCK
 from walogs.defaults.posix import FILE_MODE, LAST_STANDARD, OURS
@@ -26,22 +26,25 @@ if TYPE_CHECKING:
 
     from walogs.defaults.directory import Directory
 
-UNSIGNED: Final = "another handle or process, which has not written into LOCK yet who it is"
-
 
 class LockFile:
-    """The LOCK in the directory of a log. This object holds the lock between `take` and `release`."""
+    """A lock file in a directory. This object holds the lock between `take` and `release`.
 
-    def __init__(self, log: str) -> None:
-        self._log = log
-        """The path of the directory."""
-        self._path = os.path.join(log, LOCK)
+    *path* is the path of the directory, and *name* the name of the file. *held* says in messages what the holder of the
+    lock has.
+    """
+
+    def __init__(self, path: str, name: str = LOCK, held: str = "") -> None:
+        self._directory = path
+        self._name = name
+        self._told = held or f"{path} is open for writing"
+        self._path = os.path.join(path, name)
         self._held: BaseFileLock | None = None
 
     def take(self, directory: Directory) -> None:
-        """Lock LOCK in this directory, which is open, and sign it.
+        """Lock the file in this directory, which is open, and sign it.
 
-        Raise `Locked` if another writer has the lock: this never waits. After any other error this object can hold the
+        Raise `Locked` if another holder has the lock: this never waits. After any other error this object can hold the
         lock; `release` then frees it.
         """
         with lazy_import:
@@ -57,7 +60,7 @@ class LockFile:
         )
         self._held = lock  # first: an interrupt can arrive when the lock has just been taken
         try:
-            with standard_descriptors_taken(self._log):
+            with standard_descriptors_taken(self._directory):
                 lock.acquire()
         except Timeout:
             self._held = None
@@ -65,11 +68,11 @@ class LockFile:
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.ENOTSUP):
                 raise UnsafeStore(
-                    f"{self._log} is on a file system without locks: two writers would not see each other"
+                    f"{self._directory} is on a file system without locks: two writers would not see each other"
                 ) from error
             raise
-        directory.remember_lock()
-        sign(directory)
+        directory.remember_lock(self._name)
+        sign(directory, self._name)
 
     def release(self) -> None:
         """Free the lock, if this object holds it."""
@@ -78,7 +81,7 @@ class LockFile:
             self._held = None
 
     def signature(self) -> tuple[int | None, str | None, str | None]:
-        """Return the process, the host and the time that the last writer wrote into LOCK, or three times None."""
+        """Return the process, the host and the time that the last holder wrote into the file, or three times None."""
         words: list[str] = []
         with contextlib.suppress(OSError):
             fd = os.open(self._path, os.O_RDONLY | OURS)
@@ -92,20 +95,21 @@ class LockFile:
 
     def _locked(self) -> Locked:
         pid, host, since = self.signature()
-        holder = f"process {pid} on {host} since {since}" if pid is not None else UNSIGNED
-        move = "Close it there; a writer that died has freed it already"
-        return Locked(f"{self._log} is open for writing by {holder}. {move}.", pid=pid, host=host, since=since)
+        unsigned = f"another handle or process, which has not written into {self._name} yet who it is"
+        holder = f"process {pid} on {host} since {since}" if pid is not None else unsigned
+        move = "Close it there; a process that died has freed it already"
+        return Locked(f"{self._told} by {holder}. {move}.", pid=pid, host=host, since=since)
 
 
-def sign(directory: Directory) -> None:
-    """Write this process, its host and the time into LOCK, for the message to the next writer.
+def sign(directory: Directory, name: str) -> None:
+    """Write this process, its host and the time into a lock file, for the message to the next process.
 
-    The lock itself is the kernel's, so a full disk does no harm here. A LOCK that has a second name (a hard link) stays
+    The lock itself is the kernel's, so a full disk does no harm here. A file that has a second name (a hard link) stays
     as it is, because it may be a file of somebody else.
     """
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with contextlib.suppress(OSError):
-        fd = directory.open_file(LOCK, os.O_WRONLY | OURS)
+        fd = directory.open_file(name, os.O_WRONLY | OURS)
         try:
             if os.fstat(fd).st_nlink == 1:
                 os.ftruncate(fd, 0)

@@ -1,4 +1,4 @@
-"""A disk with a page cache and one directory, for crash tests. It outlives the processes that use it.
+"""A disk with a page cache, a directory and directories in it, for crash tests. It outlives its processes.
 
 The fault model (assumptions A1-A6 of the guarantees, and measurements on ext4, XFS and btrfs):
 
@@ -8,7 +8,8 @@ The fault model (assumptions A1-A6 of the guarantees, and measurements on ext4, 
 - **Size.** A power cut leaves any size that the file had since that sync, independently of its bytes. Bytes below the
   size that were never written read as zero.
 - **Names.** Until `sync_directory` returns, every create, link, rename and unlink is kept or lost by itself (ALICE's
-  strict model). The two halves of a rename are independent. A sync of a file does not make its name durable.
+  strict model). The two halves of a rename are independent. A sync of a file does not make its name durable. A
+  directory in the directory is a name too: if it is lost, all names in it are lost with it.
 - **A sync that fails** may have written any of the dirty sectors. All sectors are clean then: the cache still shows the
   new bytes, and the next sync succeeds and writes none of them (fsyncgate, on all three file systems). The same is true
   of the size. `evict` models memory pressure: clean sectors are read from the device again. A `sync_directory` that
@@ -23,7 +24,7 @@ The fault model (assumptions A1-A6 of the guarantees, and measurements on ext4, 
 - **A process that dies** leaves the cache unchanged, loses its handles and frees its locks. If it dies in the middle of
   a write, it has written a prefix of the data.
 
-The model does not have copy on write that needs space to overwrite, several directories, permissions or time. All
+The model does not have copy on write that needs space to overwrite, deeper directories, permissions or time. All
 random decisions come from the `random.Random` that the caller gives, so a test can replay them from a seed.
 """
 
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 CHANGES: Final = frozenset(
-    {"create_exclusive", "link", "rename", "unlink", "sync_directory", "write", "truncate", "sync"}
+    {"create_exclusive", "link", "make_directory", "rename", "unlink", "sync_directory", "write", "truncate", "sync"}
 )
 """The primitives that change something. A crash at any other primitive leaves the same state as the step before it."""
 ANY_STEP: Final = CHANGES | {"open", "names", "read", "lock"}
@@ -168,6 +169,8 @@ class MemoryDisk:
             for name, versions in self._name_versions.items():
                 self._settle_name(name, pick([self._durable_names.get(name), *versions], rng, chance))
             self._name_versions.clear()
+            for name in [name for name in self._durable_names if not self._durable_names.keys() >= {*_above(name)}]:
+                del self._durable_names[name]
             self._names = dict(self._durable_names)
             self._count_links()
             for inode in self._inodes():
@@ -229,6 +232,11 @@ class MemoryDisk:
             inode = self._inode(name)
             return inode.read(start, len(inode.cache) if end is None else end)
 
+    def is_directory(self, name: str) -> bool:
+        """Return whether a process would see a directory of this name."""
+        with self._mutex:
+            return name in self._names and self._names[name].is_directory
+
     def durable(self, name: str) -> bytes | None:
         """Return the durable bytes of the file with this durable name, or None if there is no such name.
 
@@ -265,6 +273,15 @@ class MemoryDisk:
         self._inodes_made += 1
         return Inode(self._inodes_made, self.block_bytes)
 
+    def _make_named_inode(self, name: str) -> Inode:
+        if name in self._names:
+            raise _os_error(errno.EEXIST, name)
+        if not self._names.keys() >= {*_above(name)}:
+            raise _os_error(errno.ENOENT, name)
+        inode = self._make_inode()
+        self._point(name, inode)
+        return inode
+
     def _point(self, name: str, inode: Inode | None) -> None:
         """Give *name* to this file. None: remove the name."""
         old = self._names.pop(name, None)
@@ -277,9 +294,10 @@ class MemoryDisk:
             inode.links += 1
         self._name_versions.setdefault(name, []).append(inode)
 
-    def _sync_names(self) -> None:
-        self._durable_names = dict(self._names)
-        self._name_versions.clear()
+    def _sync_names(self, directory: str) -> None:
+        for name in [name for name in self._name_versions if _directory_of(name) == directory]:
+            del self._name_versions[name]
+            self._settle_name(name, self._names.get(name))
 
     def _settle_name(self, name: str, inode: Inode | None) -> None:
         if inode is None:
@@ -345,11 +363,16 @@ class Process:
         """
         disk = self.disk
         with disk._mutex, _begin(self, "create_exclusive"):
-            if name in disk._names:
-                raise _os_error(errno.EEXIST, name)
-            inode = disk._make_inode()
-            disk._point(name, inode)
-            return Handle(self, inode)
+            return Handle(self, disk._make_named_inode(name))
+
+    def make_directory(self, name: str) -> None:
+        """Make a directory. A file in it has the name `directory/file`. Its own name is durable after `sync_directory`.
+
+        Raises `FileExistsError`.
+        """
+        disk = self.disk
+        with disk._mutex, _begin(self, "make_directory"):
+            disk._make_named_inode(name).is_directory = True
 
     def open(self, name: str) -> Handle:
         """Return a handle of the file that has this name now. The handle stays with the file if the name changes.
@@ -395,17 +418,20 @@ class Process:
             disk._inode(name)
             disk._point(name, None)
 
-    def names(self) -> list[str]:
-        """Return every name, in any order."""
+    def names(self, directory: str = "") -> list[str]:
+        """Return every name in the directory, in any order. "" is the directory that the disk is."""
         disk = self.disk
         with disk._mutex, _begin(self, "names"):
-            return list(disk._names)
+            return [name.rpartition("/")[2] for name in disk._names if _directory_of(name) == directory]
 
-    def sync_directory(self) -> None:
-        """Make every earlier change of a name durable. If it raises, each change may still be durable or not."""
+    def sync_directory(self, directory: str = "") -> None:
+        """Make every earlier change of a name in the directory durable.
+
+        If it raises, each change may still be durable or not.
+        """
         disk = self.disk
         with disk._mutex, _begin(self, "sync_directory"):
-            disk._sync_names()
+            disk._sync_names(directory)
 
     def lock(self, name: str = "LOCK") -> bool:
         """Take the lock. Return False if another live process holds it. This makes no file."""
@@ -553,6 +579,15 @@ class _FailingStep(_Step):
             raise SimulatedCrash("the process died at this step")
         if isinstance(what, int):
             raise _os_error(what)
+
+
+def _directory_of(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _above(name: str) -> list[str]:
+    """Return the name of the directory that a name is in, if that is not the directory that the disk is."""
+    return [directory] if (directory := _directory_of(name)) else []
 
 
 def _os_error(number: int, name: str | None = None) -> OSError:

@@ -7,7 +7,7 @@ If *laws* is true, a caller that breaks the contract of a store gets `LawBroken`
 catch. These calls break it:
 
 - a write of a watermark or a durable mark that claims more than is durable;
-- a change without `acquire`;
+- a change without `acquire`, or to a cursor without its lock;
 - a write outside the segment, or to a segment that is neither the newest nor the one before it;
 - a write or sync of a segment after a write or sync of it has failed.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from walogs.errors import Closed, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
 from walogs.protocols import StoreCapabilities
 from walogs.testing.faults import LawBroken
+from walogs.testing.memory_cursors import CURSORS, MemoryCursors
 from walogs.testing.watermark import assert_durable_mark_law, assert_watermark_law
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from walogs.cursor_store import CursorLock
     from walogs.protocols import SyncKind
     from walogs.testing.memory_disk import Handle, MemoryDisk
 
@@ -46,7 +48,9 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class MemoryStore:
-    """An `AppendableStore` on *disk*, with a process of its own. A crash, a kill or a power cut ends the process.
+    """A `RepairableStore` and a `CursorStore` on *disk*, with a process of its own.
+
+    A crash, a kill or a power cut ends the process.
 
     *models* is the persistence that the store models, and that its capabilities declare. All bytes are in fact in this
     process's memory. Use the store for tests, or with "none" for a log that need not survive.
@@ -76,6 +80,7 @@ class MemoryStore:
         self.process = disk.process()
         """The process that carries out the steps. `process.kill()` kills this store and no other."""
         self.laws = laws
+        self._cursors = MemoryCursors(self.process, name, laws=laws)
         self.on_write: list[WriteHook] = [assert_watermark_law] if laws else []
         """The functions that each `write` calls first, with (store, number, offset, data). If one raises, nothing is
         written."""
@@ -264,8 +269,42 @@ class MemoryStore:
             self.process.unlink(DURABLE_MARK)
         self.process.sync_directory()
 
+    # Cursors. None of these needs `acquire`.
+
+    def cursor_name(self, name: str) -> str:
+        """Return the path of the file, such as `cursors/mailer`."""
+        return f"{CURSORS}/{name}"
+
+    def cursors(self) -> Sequence[str]:
+        """Return the names of the cursors that have a value, ascending."""
+        self._refuse_if_closed()
+        return self._cursors.names()
+
+    def read_cursor(self, name: str, *, durable: bool = False) -> bytes | None:
+        """Return the value, or None. If *durable* is true, the directory is synced, so no power cut takes it back."""
+        self._refuse_if_closed()
+        return self._cursors.read(name, durable=durable)
+
+    def write_cursor(self, name: str, data: bytes, *, durable: bool) -> None:
+        """Write a temporary file, sync it, rename it, and sync the directory if *durable* is true.
+
+        Raises `NoSpace`; nothing has changed then.
+        """
+        self._refuse_if_closed()
+        self._cursors.write(name, data, durable=durable)
+
+    def remove_cursor(self, name: str) -> None:
+        """Unlink the value, and sync the directory."""
+        self._refuse_if_closed()
+        self._cursors.remove(name)
+
+    def cursor_lock(self, name: str) -> CursorLock:
+        """Return an object that can take the lock of this cursor."""
+        self._refuse_if_closed()
+        return self._cursors.lock(name)
+
     def close(self) -> None:
-        """Free the lock, and change no byte. Never raises, also if the process is dead."""
+        """Free the locks, and change no byte. Never raises, also if the process is dead."""
         self._is_closed = True
         self._holds_lock = False
         self.process.kill()

@@ -53,6 +53,7 @@ class Inode:
         """The number of names that the file has in the cache."""
         self.has_unseen_error = False
         """Whether the kernel's own writeback failed and no sync has reported it yet."""
+        self.is_directory = False
         self._block_bytes = block_bytes
 
     # Actions of a process.
@@ -159,6 +160,7 @@ class Inode:
         twin.stale, twin.sizes, twin.size_at_sync = set(self.stale), list(self.sizes), self.size_at_sync
         twin.blocks, twin.fresh, twin.unwritten = set(self.blocks), set(self.fresh), set(self.unwritten)
         twin.links, twin.has_unseen_error = self.links, self.has_unseen_error
+        twin.is_directory = self.is_directory
         return twin
 
     # Bookkeeping.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from walogs.testing.append_checks import AppendChecks
 from walogs.testing.creation_checks import CreationChecks
+from walogs.testing.cursor_checks import CursorChecks
 from walogs.testing.fork_checks import ForkChecks
 from walogs.testing.listing_checks import ListingChecks
 from walogs.testing.lock_checks import LockChecks
@@ -19,6 +20,7 @@ __all__ = ["StoreContract"]
 class StoreContract(
     LogChecks,
     RepairChecks,
+    CursorChecks,
     ForkChecks,
     RefusalChecks,
     AppendChecks,

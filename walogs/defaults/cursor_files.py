@@ -1,0 +1,186 @@
+"""The cursors of a local log: the files of a directory `cursors` in the directory of the log.
+
+    mailer        the value of the cursor `mailer`: 1,024 bytes
+    mailer.lock   the file that the owner of this cursor locks, and nobody removes
+    mailer.tmp    a value that is being written
+
+A file has two places for a value, in different sectors. The value at byte 0 is durable: it was synced before the file
+got its name. A value that need not be durable is written at byte 512, in place and without a sync. It counts if its
+CRC-32, which follows it, is right. A power cut leaves each sector as a whole (A3), so it can only take the second value
+back, and never the first. A durable value replaces the whole file.
+
+No descriptor stays open between two calls, except that of a lock. So nothing is left to close, also after a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from walogs.cursor_store import CURSOR_BYTES
+from walogs.defaults.directory import Directory
+from walogs.defaults.lock_file import LockFile
+from walogs.defaults.posix import DIRECTORY_MODE, OURS, sync_full, write_all
+from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
+from walogs.formats.crc32 import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CURSORS: Final = "cursors"
+"""The name of the directory."""
+TEMPORARY: Final = ".tmp"
+LOCK: Final = ".lock"
+SECOND_VALUE: Final = 512
+"""The place of the value that need not be durable, in bytes."""
+FILE_BYTES: Final = 1024
+CRC_BYTES: Final = 4
+
+
+class CursorFiles:
+    """The cursors of the log in a directory, which is open or not. *path* is the path of that directory."""
+
+    def __init__(self, log: Directory, path: str) -> None:
+        self._log = log
+        self._log_path = path
+        self._path = os.path.join(path, CURSORS)
+        self._is_named = False
+        """Whether the name of the directory `cursors` is known to be durable."""
+
+    def name_of(self, name: str) -> str:
+        """Return the path of the value below the directory of the log, for messages."""
+        return f"{CURSORS}/{name}"
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the cursors that have a value, ascending."""
+        try:
+            with self._opened() as directory:
+                names = os.listdir(directory.fd)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if not name.startswith(".") and not name.endswith((TEMPORARY, LOCK)))
+
+    def read(self, name: str, *, durable: bool) -> bytes | None:
+        """Return the value, or None. If *durable* is true, return the first one, and make its name durable.
+
+        Return all bytes of a file that has another size than a cursor's.
+        """
+        try:
+            with self._opened() as directory:
+                fd = directory.open_file(name, os.O_RDONLY | OURS)
+                try:
+                    data = os.pread(fd, FILE_BYTES + 1, 0)
+                finally:
+                    os.close(fd)
+                if durable:
+                    self._sync_names(directory)
+        except FileNotFoundError:
+            return None
+        if len(data) != FILE_BYTES:
+            return data
+        second = data[SECOND_VALUE : SECOND_VALUE + CURSOR_BYTES + CRC_BYTES]
+        is_second = not durable and with_crc(second[:CURSOR_BYTES]) == second
+        return second[:CURSOR_BYTES] if is_second else data[:CURSOR_BYTES]
+
+    def write(self, name: str, data: bytes, *, durable: bool) -> None:
+        """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`."""
+        self._make()
+        with self._opened() as directory:
+            files = WholeFiles(directory)
+            if not durable and self._write_in_place(files, directory, name, data):
+                return
+            content = data.ljust(SECOND_VALUE, b"\0"), bytes(FILE_BYTES - SECOND_VALUE)
+            os.close(files.create(name, content, temporary=name + TEMPORARY))
+            self._sync_names(directory)
+
+    def _write_in_place(self, files: WholeFiles, directory: Directory, name: str, data: bytes) -> bool:
+        """Write the second value. Return False if there is no file of the right size to write it into."""
+        try:
+            fd = files.open_alone(name)
+        except FileNotFoundError:
+            return False
+        try:
+            if os.fstat(fd).st_size != FILE_BYTES:
+                return False
+            write_all(fd, with_crc(data), SECOND_VALUE)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise no_space(error, directory.path_of(name)) from error
+        finally:
+            os.close(fd)
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove the value, durably. Do nothing if there is none. The file of the lock stays."""
+        try:
+            with self._opened() as directory:
+                for file in (name, name + TEMPORARY):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(file, dir_fd=directory.fd)
+                sync_full(directory.fd)
+        except FileNotFoundError:
+            return
+
+    def lock(self, name: str) -> CursorLockFile:
+        """Return an object that can take the lock of this cursor."""
+        return CursorLockFile(self, LockFile(self._path, name + LOCK, f"cursor {name!r} of {self._log_path} is open"))
+
+    def take(self, lock: LockFile) -> None:
+        """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
+        self._make()
+        with self._opened() as directory:
+            lock.take(directory)
+
+    # The directory
+
+    def _make(self) -> None:
+        """Make the directory, unless it is there. Its name is durable after the first durable value."""
+        with self._log as fd, contextlib.suppress(FileExistsError):
+            os.mkdir(self._path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Directory]:
+        """Open the directory for the time of one call. Raise `FileNotFoundError` if it is not there."""
+        directory = Directory(self._path, self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS))
+        try:
+            yield directory
+        finally:
+            directory.close()
+
+    def _sync_names(self, directory: Directory) -> None:
+        """Make the names in the directory durable, and the name of the directory itself.
+
+        Another process may have made the directory, and died before it synced its name.
+        """
+        sync_full(directory.fd)
+        if self._is_named:
+            return
+        fd = self._log.open_file(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_full(fd)
+        finally:
+            os.close(fd)
+        self._is_named = True
+
+
+class CursorLockFile:
+    """The lock of one cursor."""
+
+    def __init__(self, files: CursorFiles, file: LockFile) -> None:
+        self._files = files
+        self._file = file
+
+    def take(self) -> None:
+        """See `CursorLock.take`."""
+        self._files.take(self._file)
+
+    def release(self) -> None:
+        """See `CursorLock.release`."""
+        self._file.release()
+
+
+def with_crc(data: bytes) -> bytes:
+    """Return the bytes with their CRC-32 after them."""
+    return data + crc32(data, 0).to_bytes(CRC_BYTES, "little")

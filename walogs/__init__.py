@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from walogs.assembly.opening import reader
     from walogs.config_file.file import ConfiguredLog, load_config, open_config
     from walogs.defaults.sync_policies import IntervalPolicy
+    from walogs.handles.cursor import Cursor
     from walogs.handles.reader import WalReader
     from walogs.inspection.backup import backup
     from walogs.inspection.repair import repair
@@ -66,6 +67,7 @@ __version__ = "0.1.0.dev0"
 
 LATER: Final = {
     "ConfiguredLog": ("walogs.config_file.file", "ConfiguredLog"),
+    "Cursor": ("walogs.handles.cursor", "Cursor"),
     "IntervalPolicy": ("walogs.defaults.sync_policies", "IntervalPolicy"),
     "WalReader": ("walogs.handles.reader", "WalReader"),
     "backup": ("walogs.inspection.backup", "backup"),
@@ -111,6 +113,7 @@ __all__ = [
     "ConfigError",
     "ConfiguredLog",
     "Corrupt",
+    "Cursor",
     "Entry",
     "EntryTooLarge",
     "Fenced",

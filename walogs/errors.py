@@ -90,7 +90,10 @@ class EntryTooLarge(WalError):
 
 
 class Locked(WalError):
-    """Another writer has the log open (G13). The system frees the lock of a process that has ended."""
+    """Another writer has the log open (G13), or another owner has the cursor (G21).
+
+    The system frees the lock of a process that has ended.
+    """
 
     def __init__(
         self, message: str, *, pid: int | None = None, host: str | None = None, since: str | None = None
@@ -142,7 +145,8 @@ class LogRewound(WalError):
     """The log now ends before an entry that this reader has already returned (G14).
 
     The entries were cut by `recovery="prefix"`, by a repair, or because the reader had asked for entries that were not
-    durable yet. Undo the effects of the entries after `end_lsn`, and read on from `end_lsn` + 1.
+    durable yet. Undo the effects of the entries after `end_lsn`, and read on from `end_lsn` + 1. A cursor raises this
+    if the log ends before its position (G21).
     """
 
     def __init__(self, message: str, *, end_lsn: int = 0) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "BackupReport",
     "Clean",
     "Commit",
+    "CursorLag",
     "Entry",
     "Finding",
     "Gap",
@@ -84,6 +85,15 @@ class Commit(NamedTuple):
     time_ns: int
     """When the commit was made, by the clock of the machine: Unix time in nanoseconds. It is never below the time of
     the commit before, unless the clock was set back by more than an hour."""
+
+
+class CursorLag(NamedTuple):
+    """How far a cursor is behind the end of the log. `Cursor.lag` returns it."""
+
+    entries: int
+    """The number of entries after the position that can be read."""
+    seconds: float
+    """How long ago the first of these entries was committed, by the clock of the machine. 0 if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

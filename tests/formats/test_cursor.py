@@ -40,6 +40,7 @@ def test_a_cursor_is_read_as_it_was_written(log_id: bytes, lsn: int, time_ns: in
     assert cursor.decode(cursor.encode(log_id, lsn, time_ns)) == CursorValue(log_id=log_id, lsn=lsn, time_ns=time_ns)
 
 
+@pytest.mark.guarantee("G21")
 def test_no_damaged_cursor_is_taken_for_a_position() -> None:
     data, older = cursor.encode(LOG_ID, 1207, 5), cursor.encode(LOG_ID, 1206, 4)
     damaged = [data[:size] for size in range(64)] + [data + b"\0", bytes(64), data[:63]]

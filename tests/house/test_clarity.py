@@ -27,6 +27,7 @@ PUBLIC_MODULES: Final = (
     "walogs/cursor_store.py",
     "walogs/errors.py",
     "walogs/events.py",
+    "walogs/handles/cursor.py",
     "walogs/handles/reader.py",
     "walogs/handles/wal.py",
     "walogs/protocols.py",

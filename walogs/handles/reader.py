@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
+from walogs.engine.observation import observe
+from walogs.errors import ConfigError
+from walogs.foundation.lazy import lazy_import
 from walogs.foundation.wakeups import held_lock, release
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search, shorten
 from walogs.handles.following import ReaderFollowing
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import Visibility
+    from walogs.handles.cursor import Cursor
     from walogs.types import Commit
 
 POLL_SECONDS: Final = 0.01
@@ -47,6 +52,7 @@ class WalReader:
         self._view = LogView(source, visibility)
         self._woken = held_lock()
         """This lock is held until `close()` releases it, which wakes a `follow` that waits."""
+        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
 
     # Reading
 
@@ -107,6 +113,44 @@ class WalReader:
         begin, _ = check_range(start, None)
         return self._entries_of(self._follow_from(begin), seconds, between)
 
+    def cursor(self, name: str) -> Cursor:
+        """Open the cursor of this name: the durable position of one consumer, which is kept with the log.
+
+        If there is none, make one that begins before the first entry that the log has now. A checkpoint that is made at
+        the same moment may not see it: then its first iteration raises `Checkpointed`. This is the only method of a
+        reader that writes: into the place of the cursors, and nowhere else.
+
+        Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
+        the store keeps no cursors or the reader returns entries that are not durable, `Corrupt` if the value of the
+        cursor is damaged or of another log, and `OSError`.
+        """
+        with lazy_import:
+            from walogs.handles.cursor import LogOfCursor, open_cursor
+
+        if self.visibility != "durable":
+            why = "a crash can take entries that are not durable, and a cursor that has passed them would skip others"
+            problem = f"visibility={self.visibility!r}: {why}. Use a reader of durable entries"
+            raise ConfigError(problem, problems=(problem,))
+        self._view.look()
+        cursor = open_cursor(
+            name,
+            LogOfCursor(
+                self,
+                self._source,
+                log_id=self._view.readable.newest.log_id,
+                durable_lsn=self._look_up_to,
+                last_lsn=lambda: observe(self._source, "written").last_lsn,
+            ),
+        )
+        self._cursors.add(cursor)
+        return cursor
+
+    def _look_up_to(self, lsn: int) -> int:
+        """Return the LSN of the last durable entry. Observe the log first if this entry is not known."""
+        if lsn > self._view.readable.last_lsn:
+            self._view.look()
+        return self._view.readable.last_lsn
+
     @property
     def first_lsn(self) -> int:
         """The first LSN that can be read now. It is `last_lsn` + 1 if no entry can be read."""
@@ -118,10 +162,12 @@ class WalReader:
         return self._range(None, None)[1] - 1
 
     def close(self) -> None:
-        """Close the reader. Its iterations then raise `Closed`, also one that waits in another thread.
+        """Close the reader and its cursors. Its iterations then raise `Closed`, also one that waits in another thread.
 
         A second call does nothing.
         """
+        for cursor in tuple(self._cursors):
+            cursor.close()
         self._view.closed = True
         release(self._woken)
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.pending_append import PendingAppend
     from walogs.engine.segments import ActiveSegment, CompletedSegment
+    from walogs.handles.cursor import Cursor
     from walogs.handles.futures import CallbackRunner
     from walogs.types import Commit, RecoveryReport, TailState
 
@@ -89,6 +90,7 @@ class Wal:
         self._callback_runners: dict[None, CallbackRunner] = {}
         """Empty until the first `submit`, and then with one runner. `setdefault` makes two threads that submit at the
         same time agree on one. A lock would not do: a signal handler could submit in the thread that holds it."""
+        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self._pid = os.getpid()
         self._closed = False
         self._has_told_poison = False
@@ -204,8 +206,11 @@ class Wal:
         """
         self._in_turn(self._writer.rotate)
 
-    def checkpoint(self, lsn: SupportsIndex) -> int:
+    def checkpoint(self, lsn: SupportsIndex | None = None) -> int:
         """Give up the entries up to and including *lsn*. Return how many segments were removed (G11).
+
+        None as *lsn* means the smallest position of all cursors, as far as no power cut can set them back. So this
+        gives up what every consumer has passed (G21).
 
         This removes the completed segments that contain no later entry. It never removes the active segment, and never
         an entry that is appended later. It works on a full disk.
@@ -214,13 +219,22 @@ class Wal:
         of the log, every entry that is there now is given up.
 
         Raise `OSError` if a removal fails: the handle stays usable, and the next checkpoint or open finishes the
-        removal. Raise `TypeError` if *lsn* is no whole number: nothing was removed.
+        removal. Raise `TypeError` if *lsn* is no whole number: nothing was removed. Without *lsn*, raise `ValueError`
+        if there is no cursor, `Corrupt` if the value of one is damaged, `LogRewound` if the log ends before the
+        position of one, and `ConfigError` if the store keeps no cursors: nothing was removed.
         """
-        removed = self._in_turn(self._writer.checkpoint, check_number(lsn, "lsn"))
+        number = self._passed_by_all_cursors() if lsn is None else check_number(lsn, "lsn")
+        removed = self._in_turn(self._writer.checkpoint, number)
         while self._writer.has_leftovers:
             sleep(BETWEEN_TURNS_SECONDS)
             self._in_turn(self._writer.remove_leftovers)
         return removed
+
+    def _passed_by_all_cursors(self) -> int:
+        with lazy_import:
+            from walogs.handles.cursor import smallest_position
+
+        return smallest_position(self._source, self._in_turn(self._log_id), self.last_lsn, durable=True)
 
     # Reading
 
@@ -292,6 +306,36 @@ class Wal:
         """
         snapshot, first, end = self._snapshot(*check_range(start, stop))
         return snapshot.commits(first, end)
+
+    def cursor(self, name: str) -> Cursor:
+        """Open the cursor of this name: the durable position of one consumer, which is kept with the log.
+
+        If there is none, make one that begins before the first entry that the log has now. A checkpoint that is made at
+        the same moment may not see it: then its first iteration raises `Checkpointed`.
+
+        Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
+        the store keeps no cursors, `Corrupt` if the value of the cursor is damaged or of another log, and `OSError`.
+        """
+        with lazy_import:
+            from walogs.handles.cursor import LogOfCursor, open_cursor
+
+        log_id = self._in_turn(self._log_id)
+        log = LogOfCursor(
+            self, self._source, log_id=log_id, durable_lsn=self._sync_up_to, last_lsn=lambda: self.last_lsn
+        )
+        cursor = open_cursor(name, log)
+        self._cursors.add(cursor)
+        return cursor
+
+    def _log_id(self) -> bytes:
+        active = self._writer.active
+        return (active if active is not None else self._writer.completed[-1]).header.log_id
+
+    def _sync_up_to(self, lsn: int) -> int:
+        """Return up to which LSN entries are durable. Sync first if this entry is there and not durable."""
+        if self.durable_lsn < lsn <= self.last_lsn:
+            self.sync()
+        return self.durable_lsn
 
     def read(self, lsn: SupportsIndex) -> bytes:
         """Return the data of one entry. The index of its segment makes this fast.
@@ -425,6 +469,8 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
+        for cursor in tuple(self._cursors):  # outside of any turn, because a cursor in its own turn may wait for one
+            cursor.close()
         self._commits.close(self._end)
         self._await_callbacks()
 

@@ -1,0 +1,372 @@
+"""`Cursor`: the named, durable position of one consumer in a log. `Wal.cursor` and `WalReader.cursor` make one.
+
+The position is kept with the log, in its store. It only moves forward. Nothing here knows how a store keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from walogs.cursor_store import CursorStore
+from walogs.errors import Checkpointed, Closed, ConfigError, Corrupt, LogRewound, Reentered, UnsupportedFormat
+from walogs.formats import cursor as cursor_bytes
+from walogs.formats.segment_format import Malformed
+from walogs.foundation.foreign import error_text
+from walogs.foundation.turns import TurnLock
+from walogs.handles.arguments import check_number, shorten
+from walogs.types import CursorLag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import NoReturn, Self, SupportsIndex
+
+    from walogs.cursor_store import CursorLock
+    from walogs.engine.log_source import LogSource
+    from walogs.handles.reader import WalReader
+    from walogs.handles.wal import Wal
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+NO_NAMES: Final = (".lock", ".tmp")
+"""No name ends like this, because a store can have files of such names beside the values."""
+
+
+class LogOfCursor(NamedTuple):
+    """What a cursor needs of the handle that it was made with."""
+
+    handle: Wal | WalReader
+    source: LogSource
+    log_id: bytes
+    """The log id in the headers of the segments."""
+    durable_lsn: Callable[[int], int]
+    """Returns up to which LSN entries are durable. If that is below the given LSN, it first does what it can."""
+    last_lsn: Callable[[], int]
+    """Returns the LSN of the last intact entry, durable or not."""
+
+
+class Cursor:
+    """The position of one consumer in a log. It has a name, and outlives the process.
+
+    Open one with `wal.cursor("mailer")` in the process that writes the log, or with `reader.cursor("mailer")` in any
+    other. It has one owner at a time: a second one gets `Locked` until this one is closed, or its process ends. Close
+    it, preferably by `with`. Closing the handle that it was made with closes it too.
+
+    Several threads can commit at the same time. A cursor of a reader shares the rule of the reader: only one thread at
+    a time may use it. A cursor cannot be pickled, and a forked child cannot use it.
+    """
+
+    def __init__(self, name: str, log: LogOfCursor, store: CursorStore, lock: CursorLock, position: int) -> None:
+        self.name = name
+        """The name of the cursor."""
+        self._log = log
+        self._store = store
+        self._lock = lock
+        self._known_position: int | None = position
+        """None: a write was interrupted or has failed, so the store has to be asked."""
+        self._turn = TurnLock()
+        self._is_writing = False
+        self._closed = False
+        self._pid = os.getpid()
+
+    # Where it is
+
+    @property
+    def position(self) -> int:
+        """The LSN of the last entry that was committed. The consumer continues with the entry after it.
+
+        A new cursor begins before the first entry that the log has then: at 0, unless a checkpoint has removed entries.
+        """
+        self._refuse_unusable()
+        with self._turn:
+            self._refuse_reentered()
+            return self._position()
+
+    @property
+    def lag(self) -> CursorLag:
+        """How far the position is behind the last entry that can be read.
+
+        Raise what `iter` raises.
+        """
+        first = self._next_lsn()
+        entries = max(self._log.handle.last_lsn - first + 1, 0)
+        if not entries:
+            return CursorLag(entries=0, seconds=0.0)
+        with self._naming_checkpointed():
+            commit = next(self._log.handle.commits(first, first + 1))
+        return CursorLag(entries=entries, seconds=max(time.time_ns() - commit.time_ns, 0) / 1e9)
+
+    def commit(self, lsn: SupportsIndex, durable: bool = True) -> None:
+        """Move the position to *lsn*: the entries up to and including this one are done. On return it is durable (G21).
+
+        If *durable* is false, nothing is synced. A power cut can then set the position back, up to the last durable
+        one, but never forward. A kill sets nothing back. An entry that is not durable yet, under a sync policy that
+        syncs later, is synced first: no power cut takes an entry that the position has passed.
+
+        Raise `ValueError` if *lsn* is below the position (`walogs cursors --set` sets a cursor back), `IndexError` if
+        the log holds no such entry that is durable, and `TypeError` if *lsn* is no whole number: nothing has changed.
+        Raise `NoSpace` if there is no space: nothing has changed. After another `OSError`, the position is the old one
+        or *lsn*, and `position` tells which.
+        """
+        number = check_number(lsn, "lsn")
+        self._refuse_unusable()
+        with self._turn:
+            self._refuse_reentered()
+            self._refuse_unusable()  # another thread may have closed it meanwhile
+            self._refuse_backward(number)
+            durable_lsn = self._log.durable_lsn(number)
+            if number > durable_lsn:
+                what = f"{self._name()} cannot move to entry {shorten(number)}"
+                raise IndexError(f"{what}: the last durable entry is {durable_lsn}. Nothing was changed.")
+            data = cursor_bytes.encode(self._log.log_id, number, max(time.time_ns(), 0))
+            self._is_writing, self._known_position = True, None
+            try:
+                self._store.write_cursor(self.name, data, durable=durable)
+            finally:
+                self._is_writing = False
+            self._known_position = number
+
+    def _refuse_backward(self, lsn: int) -> None:
+        position = self._position()
+        if lsn < position:
+            what = f"{self._name()} is at entry {position} already, and lsn={shorten(lsn)} is before it"
+            move = f"To set it back, close it and use `{set_command(self._log.source, self.name, 'LSN')}`"
+            raise ValueError(f"{what}. Nothing was changed. {move}.")
+
+    # Reading on from there
+
+    def iter(self, stop: SupportsIndex | None = None) -> Iterator[tuple[int, bytes]]:
+        """Return an iterator over (LSN, data) of the entries after the position, up to and not including *stop*.
+
+        None as *stop* means the end of the log. The position moves only by `commit`.
+
+        Raise `Checkpointed` if a checkpoint has removed the next entry, and `LogRewound` if the log ends before the
+        position: it was cut or replaced. Both say what to do. Raise what `iter` of the handle raises.
+        """
+        first = self._next_lsn()
+        with self._naming_checkpointed():
+            found = self._log.handle.iter(first, stop)
+        return self._entries(found)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        return self.iter()
+
+    def follow(self, timeout: float | None = None) -> Iterator[tuple[int, bytes]]:
+        """Return an iterator like `iter`, which then waits for new entries.
+
+        It ends after *timeout* seconds without a new entry. With None, it never ends. Raise what `iter` raises, and
+        what `follow` of the handle raises.
+        """
+        first = self._next_lsn()
+        with self._naming_checkpointed():
+            found = self._log.handle.follow(first, timeout)
+        return self._entries(found)
+
+    def _entries(self, found: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        with self._naming_checkpointed():
+            for entry in found:
+                self._refuse_unusable()  # another owner may have the cursor by now
+                yield entry
+
+    def _next_lsn(self) -> int:
+        """Return the LSN after the position. Raise `LogRewound` if the log ends before the position."""
+        position = self.position
+        if position > self._log.durable_lsn(position):
+            # After a power cut, a reader may not know yet that the last entries are durable. They are there.
+            refuse_rewound(self._log.source, self.name, position, self._log.last_lsn())
+        return position + 1
+
+    @contextmanager
+    def _naming_checkpointed(self) -> Iterator[None]:
+        """Turn a `Checkpointed` into one that names the cursor and says what to do."""
+        try:
+            yield
+        except Checkpointed as error:
+            first_lsn, what = error.first_lsn, f"{self._name()} is at entry {self.position}"
+            move = f"cursor.commit({first_lsn - 1}) gives up what is missing, and so does"
+            command = set_command(self._log.source, self.name, str(first_lsn - 1))
+            told = f"{what}, and a checkpoint has removed the entries up to {first_lsn - 1}. {move} `{command}`."
+            raise Checkpointed(told, lsn=error.lsn, first_lsn=first_lsn) from error
+
+    # Closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the cursor was closed, or the handle that it was made with."""
+        return self._closed
+
+    def close(self) -> None:
+        """Free the cursor for another owner. The position stays as it is. A second call does nothing."""
+        if os.getpid() != self._pid:
+            self._closed = True
+            return
+        with self._turn:
+            self._refuse_reentered()
+            self._closed = True
+            self._lock.release()  # also at a second call, because the first one may have been interrupted
+
+    def __enter__(self) -> Self:
+        self._refuse_unusable()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if os.getpid() != getattr(self, "_pid", None):  # of a parent, or never finished
+            return
+        try:
+            if not self._closed:
+                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
+        finally:  # the warning may be an error, and a close may have been interrupted
+            self._closed = True
+            self._lock.release()
+
+    def __repr__(self) -> str:
+        known = self._known_position
+        state = "closed" if self._closed else f"at {known}" if known is not None else "open"
+        return f"<walogs.Cursor {self.name!r} of {self._log.source.store.name!r}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Cursor cannot be pickled: open it in the other process")
+
+    # Turns
+
+    def _refuse_reentered(self) -> None:
+        """Raise `Reentered` if this thread is in the middle of a commit, as a signal handler can find it."""
+        if self._is_writing:
+            raise Reentered(f"{self._name()} was called in the middle of its own commit. Nothing was done.")
+
+    def _position(self) -> int:
+        """Return the position. The store is asked if a write was interrupted. The caller has the turn."""
+        known = self._known_position
+        if known is None:
+            value = read_value(self._log.source, self.name, self._log.log_id)
+            if value is None:
+                what = f"{self._store.cursor_name(self.name)} in {self._log.source.store.name} is gone"
+                raise damaged_cursor(self._log.source, self.name, what)
+            known = self._known_position = value.lsn
+        return known
+
+    def _refuse_unusable(self) -> None:
+        """Raise `Closed` in a forked child, before any lock is taken, and after `close`."""
+        if os.getpid() != self._pid:
+            raise Closed(f"{self._name()} was opened before the fork, by its parent: open it in this process")
+        if self._closed:
+            raise Closed(f"{self._name()} was closed: open it again")
+
+    def _name(self) -> str:
+        return f"cursor {self.name!r} of {self._log.source.store.name}"
+
+
+def open_cursor(name: str, log: LogOfCursor) -> Cursor:
+    """Return the cursor of that name, with its lock. If there is none, make one before the first entry of the log.
+
+    Raise `ValueError` or `TypeError` for a wrong name, `ConfigError` if the store keeps no cursors, `Locked` if another
+    owner has it, `Corrupt` if its value is damaged or of another log, and `OSError`.
+    """
+    check_name(name)
+    store = cursor_store(log.source)
+    lock = store.cursor_lock(name)
+    try:
+        lock.take()
+        store.read_cursor(name, durable=True)  # whoever wrote it may have died before it was durable
+        value = read_value(log.source, name, log.log_id)
+        position = log.handle.first_lsn - 1 if value is None else value.lsn
+        if value is None:
+            store.write_cursor(name, cursor_bytes.encode(log.log_id, position, max(time.time_ns(), 0)), durable=True)
+        return Cursor(name, log, store, lock, position)
+    except BaseException:  # an interrupt can arrive at each of these calls
+        lock.release()
+        raise
+
+
+def check_name(name: object) -> str:
+    """Return the name of a cursor. Raise `ValueError` for a wrong one, and `TypeError` for what is no text."""
+    if not isinstance(name, str):
+        raise TypeError(f"name={shorten(name)}: the name of a cursor is text; {type(name).__name__} is not")
+    if NAME.fullmatch(name) is None or name.endswith(NO_NAMES):
+        rule = "1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or a digit, and neither .lock nor .tmp at the end"
+        raise ValueError(f"name={shorten(name)}: no name of a cursor, which has {rule}")
+    return name
+
+
+def cursor_store(source: LogSource) -> CursorStore:
+    """Return the store of the log. Raise `ConfigError` if it keeps no cursors."""
+    store = source.store
+    if isinstance(store, CursorStore):
+        return store
+    move = "Keep the position in a place of your own, and pass the smallest one to checkpoint(lsn)"
+    problem = f"{store.name}: its store keeps no cursors. {move}"
+    raise ConfigError(problem, problems=(problem,))
+
+
+def read_value(
+    source: LogSource, name: str, log_id: bytes, *, durable: bool = False
+) -> cursor_bytes.CursorValue | None:
+    """Return what the store has of a cursor, or None. If *durable* is true, no power cut takes it back.
+
+    Raise `Corrupt` if the value is damaged or of another log, and `UnsupportedFormat`.
+    """
+    store = cursor_store(source)
+    data = store.read_cursor(name, durable=durable)
+    if data is None:
+        return None
+    place = f"{store.cursor_name(name)} in {source.store.name}"
+    try:
+        value = cursor_bytes.decode(data)
+    except Malformed as error:
+        raise damaged_cursor(source, name, f"{place} is damaged: {error}") from None
+    except UnsupportedFormat as error:
+        move = "Use the release of walogs that wrote it, or a later one. Nothing was changed."
+        raise UnsupportedFormat(f"{place} has {error_text(error)}. {move}", found=error.found) from None
+    if value.log_id != log_id:
+        why = f"is of another log, with the log id {value.log_id.hex()} in place of {log_id.hex()}"
+        raise damaged_cursor(source, name, f"{place} {why}")
+    return value
+
+
+def damaged_cursor(source: LogSource, name: str, damage: str) -> Corrupt:
+    """Return the error for a value that is no position in this log."""
+    move = f"`{set_command(source, name, 'LSN')}` gives it a position anew"
+    drop = shlex.join(("walogs", "cursors", source.store.name, "--drop", name))
+    return Corrupt(f"{damage}. Nothing was changed. {move}, and `{drop}` removes it.")
+
+
+def refuse_rewound(source: LogSource, name: str, position: int, last_lsn: int) -> None:
+    """Raise `LogRewound` if the log ends before the position of a cursor."""
+    if position <= last_lsn:
+        return
+    what = f"cursor {name!r} of {source.store.name} is at entry {position}, and the log ends at {last_lsn}"
+    why = "it was cut or replaced, or the cursor is of another copy of it"
+    move = f"Undo what the entries after {last_lsn} have caused, and then `{set_command(source, name, str(last_lsn))}`"
+    raise LogRewound(f"{what}: {why}. {move}.", end_lsn=last_lsn)
+
+
+def smallest_position(source: LogSource, log_id: bytes, last_lsn: int, *, durable: bool) -> int:
+    """Return the smallest position of all cursors. If *durable* is true, no power cut sets a cursor back beyond it.
+
+    Raise `ValueError` if there is no cursor, `LogRewound` if the log ends before the position of one, and what
+    `read_value` raises.
+    """
+    names = cursor_store(source).cursors()
+    found = {name: read_value(source, name, log_id, durable=durable) for name in names}
+    positions = {name: value.lsn for name, value in found.items() if value is not None}
+    if not positions:
+        why = "there is no cursor, so nothing tells which entries are not needed any more"
+        raise ValueError(f"{source.store.name}: {why}. Nothing was removed. Pass the last LSN: checkpoint(lsn).")
+    for name, position in positions.items():
+        refuse_rewound(source, name, position, last_lsn)
+    return min(positions.values())
+
+
+def set_command(source: LogSource, name: str, lsn: str) -> str:
+    """Return the command that sets a cursor."""
+    return shlex.join(("walogs", "cursors", source.store.name, "--set", name, lsn))

@@ -95,3 +95,36 @@ def test_where_there_is_no_log_none_is_made(tmp_path: Path, command: Walogs) -> 
     assert (told.status, told.out) == (1, b"")
     assert list(tmp_path.iterdir()) == []
     assert command("checkpoint", tmp_path).status == 2
+
+
+@pytest.mark.guarantee("G21")
+def test_it_can_give_up_what_all_cursors_have_passed(log: Path, command: Walogs) -> None:
+    with walogs.open(log) as wal, wal.cursor("mailer") as mailer, wal.cursor("auditor") as auditor:
+        mailer.commit(25)
+        auditor.commit(13)
+    foretold = command("checkpoint", log, "--cursors", "--dry-run", "--json").json()
+    by_lsn = command("checkpoint", log, "--lsn", "13", "--dry-run", "--json").json()
+    assert foretold == by_lsn
+    assert foretold["segments"] > 0
+    told = command("checkpoint", log, "--cursors", "--json")
+    assert (told.status, told.json()) == (0, {**foretold, "is_dry_run": False})
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_without_cursors_or_with_a_damaged_one_nothing_is_given_up(
+    more: tuple[str, ...], log: Path, command: Walogs
+) -> None:
+    before = everything_in(log)
+    told = command("checkpoint", log, "--cursors", *more)
+    assert (told.status, told.out) == (2, b"")
+    assert told.line == f"walogs: --cursors: {log} has no cursors. Nothing was removed; say --lsn N."
+    assert command("checkpoint", log, "--cursors", "--lsn", "3").status == 2
+    assert everything_in(log) == before
+    with walogs.open(log) as wal, wal.cursor("mailer") as mailer:
+        mailer.commit(25)
+    (log / "cursors/mailer").write_bytes(b"?")
+    told = command("checkpoint", log, "--cursors", *more)
+    assert (told.status, told.out) == (4, b"")
+    assert "cursors/mailer" in told.line
+    with walogs.open(log) as wal:
+        assert wal.first_lsn == 1

@@ -48,6 +48,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "completion": ("walogs.cli.completion:completion", None, ""),
         "config": ("walogs.cli.config:commands", None, ""),
         "conformance": ("walogs.cli.conformance:conformance", None, ""),
+        "cursors": ("walogs.cli.cursors:cursors", None, ""),
         "demo": ("walogs.cli.demo.command:demo", None, ""),
         "doctor": ("walogs.cli.doctor.command:doctor", None, ""),
         "info": ("walogs.cli.info:info", None, ""),

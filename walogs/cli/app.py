@@ -17,6 +17,7 @@ from walogs.cli.cat import cat
 from walogs.cli.checkpoint import checkpoint
 from walogs.cli.completion import completion
 from walogs.cli.conformance import conformance
+from walogs.cli.cursors import cursors
 from walogs.cli.demo.command import demo
 from walogs.cli.doctor.command import doctor
 from walogs.cli.info import info
@@ -40,6 +41,7 @@ ON_A_LOG: Final[tuple[Callable[..., int], ...]] = (
     backup,
     cat,
     checkpoint,
+    cursors,
     doctor,
     info,
     repair,

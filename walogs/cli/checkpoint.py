@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from walogs.assembly.opening import open as open_log
 from walogs.cli import show
 from walogs.cli.absence import existing
+from walogs.cli.cursors import passed_by_all
 from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.next_moves import command_line
 from walogs.cli.numbers import FromOne
@@ -36,19 +37,25 @@ def checkpoint(
     log: LogArgument,
     /,
     *,
-    lsn: Annotated[FromOne, Parameter(help="The last entry that is not needed any more.")],
+    lsn: Annotated[FromOne | None, Parameter(show_default=False, help="The last entry that is not needed.")] = None,
+    cursors: Annotated[
+        bool, Parameter(negative="", show_default=False, help="In place of --lsn: what all cursors have passed.")
+    ] = False,
     dry_run: Annotated[
         bool, Parameter(negative="", show_default=False, help="Remove nothing; say what would be removed.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Give up the entries up to --lsn: remove the segments that hold no later entry.
+    """Give up the entries up to --lsn, or up to the smallest position of all cursors: remove the segments that hold no
+    later entry.
 
     A segment is removed whole or not at all, so some of these entries may stay. The newest segment always stays.
     `walogs info` shows what a checkpoint would free. If --lsn is beyond the last entry, or if the log is damaged,
     nothing is removed. The log must not be open elsewhere; --dry-run takes no lock.
     """
-    freed = foresee(log, lsn)
+    if (lsn is None) is not cursors:
+        raise WrongUsage("say which entries are not needed any more: --lsn N or --cursors; --help tells more")
+    freed = foresee(log, passed_by_all(log) if lsn is None else lsn)
     if not dry_run:
         freed = carry_out(log, lsn)
     if as_json:
@@ -76,8 +83,11 @@ def foresee(log: NamedLog, lsn: int) -> FreedSpace:
     return FreedSpace(segments=count, bytes=size, first_lsn=first_lsn, last_lsn=facts.last_lsn, is_dry_run=True)
 
 
-def carry_out(log: NamedLog, lsn: int) -> FreedSpace:
-    """Make the checkpoint, and return what it has removed. Raises what `walogs.open` raises."""
+def carry_out(log: NamedLog, lsn: int | None) -> FreedSpace:
+    """Make the checkpoint, and return what it has removed. None as *lsn* means what all cursors have passed.
+
+    Raises what `walogs.open` raises.
+    """
     with open_log(log.path, log.config) as wal:
         before = {segment.number: segment.size for segment in wal.segments()}
         wal.checkpoint(lsn)

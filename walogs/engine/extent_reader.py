@@ -110,6 +110,17 @@ class ExtentReader:
                 if header.entries and header.first_lsn < stop and next_lsn > start:
                     yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
 
+    def place_of(self, extent: Extent, lsn: int) -> tuple[int, int | None]:
+        """Return the offset of the frame with that entry, and the time of its commit in Unix nanoseconds.
+
+        If the extent does not hold the entry, return (the offset of its end, None).
+        """
+        for frames in self._frames(extent, lsn, lsn + 1):
+            for header, index in self._source.format.headers(frames.data):
+                if header.entries and header.first_lsn <= lsn < header.first_lsn + header.entries:
+                    return frames.offset + index, header.time_ns
+        return extent.end, None
+
     def entry(self, extent: Extent, lsn: int) -> bytes | None:
         """Return the data of one entry, or None. The rest of its run is not split into entries."""
         codec = self._source.codec_of(extent.header)

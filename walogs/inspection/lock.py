@@ -45,9 +45,12 @@ def lock_holders(path: str) -> tuple[int, ...] | None:
     return None if lock is None else lock.holders
 
 
-def lock_of(path: str, mount: Mount | None) -> Lock | None:
-    """Return the facts about the log's lock, or None if there is no lock file."""
-    file = os.path.join(path, LOCK)
+def lock_of(path: str, mount: Mount | None, name: str = LOCK) -> Lock | None:
+    """Return the facts about the log's lock, or None if there is no lock file.
+
+    *name* is that of another lock file in the directory.
+    """
+    file = os.path.join(path, name)
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # does not wait for a pipe
     except OSError:

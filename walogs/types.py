@@ -165,7 +165,7 @@ class Gap(NamedTuple):
 class Finding:
     """One thing that `verify` has found."""
 
-    kind: Literal["corrupt", "torn", "unsealed", "padding", "leftover", "durable_mark"]
+    kind: Literal["corrupt", "torn", "unsealed", "padding", "leftover", "durable_mark", "cursor"]
     is_damage: bool
     """True: `open` refuses the log because of this."""
     segment: int | None
@@ -210,6 +210,8 @@ class BackupReport:
     last_lsn: int
     """Every entry from first_lsn to this one is in the copy, and durable there."""
     duration_seconds: float
+    cursors: tuple[str, ...] = ()
+    """The names of the cursors that were copied. None is ahead of last_lsn in the copy."""
 
 
 class Stretch(NamedTuple):

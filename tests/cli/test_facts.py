@@ -76,6 +76,7 @@ def test_every_fact_is_in_the_json_and_has_its_type(log: Path, command: Walogs) 
         "segments": "list",
         "missing": "list",
         "writers": "list" if os.path.exists("/proc/locks") else "NoneType",
+        "cursors": "dict",
     }
     assert {name: type(value).__name__ for name, value in told["segments"][0].items()} == {
         "number": "int",

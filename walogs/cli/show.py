@@ -93,6 +93,8 @@ def summary_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
     yield "size", f"{size_words(facts.size)} in {count_words(len(facts.segments), 'segment', 'segments')}"
     if facts.is_closed is not None:
         yield "writer", "has closed it" if facts.is_closed else open_or_ended(facts.writers)
+    if facts.cursors:
+        yield "cursors", list_words([f"{name} at {'?' if at is None else at}" for name, at in facts.cursors.items()])
     what = "every byte" if facts.verify == "full" else "headers, SEALs and the newest segment"
     found = "good" if facts.ok else f"DAMAGED in {count_words(len(facts.damage), 'place', 'places')}"
     yield "checked", f"{what}, in {facts.recovery.duration_seconds:.3f} s: {found}"
@@ -130,7 +132,9 @@ def notes_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
     if opening.unsealed_segments:
         yield "not sealed", f"{list_words(opening.unsealed_segments)}: intact, only slower to read"
     yield from (
-        ("note", printable(found.message)) for found in facts.findings if found.kind in ("padding", "durable_mark")
+        ("note", printable(found.message))
+        for found in facts.findings
+        if found.kind in ("padding", "durable_mark", "cursor")
     )
 
 

@@ -90,8 +90,7 @@ class CursorFiles:
             files = WholeFiles(directory)
             if not durable and self._write_in_place(files, directory, name, data):
                 return
-            content = data.ljust(SECOND_VALUE, b"\0"), bytes(FILE_BYTES - SECOND_VALUE)
-            os.close(files.create(name, content, temporary=name + TEMPORARY))
+            os.close(files.create(name, (file_of(data),), temporary=name + TEMPORARY))
             self._sync_names(directory)
 
     def _write_in_place(self, files: WholeFiles, directory: Directory, name: str, data: bytes) -> bool:
@@ -179,6 +178,11 @@ class CursorLockFile:
     def release(self) -> None:
         """See `CursorLock.release`."""
         self._file.release()
+
+
+def file_of(data: bytes) -> bytes:
+    """Return the bytes of a file with this durable value."""
+    return data.ljust(FILE_BYTES, b"\0")
 
 
 def with_crc(data: bytes) -> bytes:

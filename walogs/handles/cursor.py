@@ -105,8 +105,10 @@ class Cursor:
         """Move the position to *lsn*: the entries up to and including this one are done. On return it is durable (G21).
 
         If *durable* is false, nothing is synced. A power cut can then set the position back, up to the last durable
-        one, but never forward. A kill sets nothing back. An entry that is not durable yet, under a sync policy that
-        syncs later, is synced first: no power cut takes an entry that the position has passed.
+        one, but never forward. So can a kill in the middle of such a commit, but no other kill.
+
+        Under a sync policy that syncs later, an entry that is not durable yet is synced first. So no power cut takes an
+        entry that the position has passed.
 
         Raise `ValueError` if *lsn* is below the position (`walogs cursors --set` sets a cursor back), `IndexError` if
         the log holds no such entry that is durable, and `TypeError` if *lsn* is no whole number: nothing has changed.

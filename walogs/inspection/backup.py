@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.assembly.config import config_error, refuse_uncallable
 from walogs.assembly.opening import source_of
+from walogs.cursor_store import CursorStore
+from walogs.defaults.cursor_files import CURSORS, file_of
 from walogs.defaults.local_store import DURABLE_MARK, LocalStore, segment_name
 from walogs.defaults.posix import sync_full
 from walogs.engine.extent_finder import completed_extent
@@ -23,8 +25,10 @@ from walogs.engine.recovery import intact_end, read_checked_chunks
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound, Unavailable
+from walogs.formats import cursor as cursor_bytes
 from walogs.formats import durable_mark as durable_mark_bytes
 from walogs.foundation.local_paths import local_path
+from walogs.handles.cursor import read_value
 from walogs.inspection.partial import Partial, refuse_occupied
 from walogs.protocols import authenticates, is_appendable, sizes_of
 from walogs.types import BackupReport
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from walogs.assembly.config import ReadingOverrides, WalConfig
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd
+    from walogs.formats.cursor import CursorValue
     from walogs.formats.segment_format import SegmentHeader
 
 STARTS_MAX: Final = 5
@@ -57,7 +62,8 @@ def backup(
 
     Entries are durable if the durable mark or a later frame says so. The mark lags if a power cut came before it was
     written and the log was not opened since, or if it could not be written. Then the last commit can be missing from
-    the copy: `last_lsn` of the report says where the copy ends.
+    the copy: `last_lsn` of the report says where the copy ends. The cursors of the log are copied first. In the copy
+    they can be behind, and never ahead of its entries.
 
     Takes no lock and changes nothing in *src*, which may be written to meanwhile. Reads *src* once, in memory bounded
     by one frame. Each call makes its copy beside *dst* under a name of its own, `DST.partial-XXXXXXXX`, and renames it
@@ -77,11 +83,14 @@ def backup(
     refuse_inside(source, target, "dst")
     refuse_occupied(target)
     began = time.monotonic()
-    bound = observe(source, "durable")  # raise before anything is made
+    before = observe(source, "durable")  # raise before anything is made
+    cursors = read_cursors(source, before.newest.log_id)
+    bound = observe(source, "durable", before)  # later than the cursors, so that none of them is beyond it
     with Partial(target) as partial:
-        copied = copy_log(source, partial, bound, progress)
+        copied, log_id = copy_log(source, partial, bound, progress)
+        names = copy_cursors(partial, cursors, log_id, copied[3])
         partial.publish()
-    return BackupReport(*copied, duration_seconds=time.monotonic() - began)
+    return BackupReport(*copied, duration_seconds=time.monotonic() - began, cursors=names)
 
 
 def refuse_inside(source: LogSource, target: str, name: str) -> None:
@@ -97,14 +106,14 @@ def refuse_inside(source: LogSource, target: str, name: str) -> None:
 
 def copy_log(
     source: LogSource, partial: Partial, bound: ReadableEnd, progress: Callable[[int, int], object] | None
-) -> tuple[int, int, int, int]:
-    """Copy and sync the log. Return (segments, bytes, first LSN, last LSN) of the copy."""
+) -> tuple[tuple[int, int, int, int], bytes]:
+    """Copy and sync the log. Return (segments, bytes, first LSN, last LSN) of the copy, and its log id."""
     doubt: object = None
     for _ in range(STARTS_MAX):
         copy = Copy(source, partial, bound, progress)
         try:
             copy.fill()
-            return copy.finish()
+            return copy.finish(), bound.newest.log_id
         except Overtaken as overtaken:
             bound = overtaken.bound
         except Corrupt as damage:  # a writer at work can look like damage, but not twice in the same way
@@ -118,6 +127,33 @@ def copy_log(
     why = f"checkpoints removed everything that was being copied, {STARTS_MAX} times"
     move = "There is no copy. While a backup runs, keep more segments: checkpoint less often, or at a lower LSN."
     raise Unavailable(f"{source.store.name}: {why}. {move}")
+
+
+def read_cursors(source: LogSource, log_id: bytes) -> dict[str, CursorValue]:
+    """Return what each cursor says, by its name. Raises `Corrupt`: a backup never copies damage."""
+    store = source.store
+    found = (
+        {name: read_value(source, name, log_id) for name in store.cursors()} if isinstance(store, CursorStore) else {}
+    )
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def copy_cursors(partial: Partial, cursors: dict[str, CursorValue], log_id: bytes, last_lsn: int) -> tuple[str, ...]:
+    """Write the cursors of the log with that log id into the copy, durably. Return their names.
+
+    A cursor can be ahead of the copy if the log was cut, or if the copy lacks the last commit after a power cut. It is
+    set back to the end of the copy then, whose next entries are others.
+    """
+    of_this_log = {name: value for name, value in cursors.items() if value.log_id == log_id}
+    if not of_this_log:
+        return ()
+    partial.make_directory(CURSORS)
+    for name, value in of_this_log.items():
+        with partial.create(f"{CURSORS}/{name}") as file:
+            file.write(file_of(cursor_bytes.encode(log_id, min(value.lsn, last_lsn), value.time_ns)))
+            flush_and_sync(file)
+    partial.sync_directory(CURSORS)
+    return tuple(of_this_log)
 
 
 class Overtaken(Exception):

@@ -9,10 +9,12 @@ the log until it is certain, so what a writer does meanwhile is no finding.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from walogs.cursor_store import CursorStore
 from walogs.defaults.exchanged import renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import synced_by
@@ -21,7 +23,9 @@ from walogs.engine.recovery import is_kept
 from walogs.engine.segment_scan import SegmentScan, TailScan
 from walogs.engine.segments import accepted_seal, completed_by_scan, completed_by_seal, find_seal
 from walogs.engine.whole_segments import read_ahead
-from walogs.errors import Corrupt
+from walogs.errors import Corrupt, UnsupportedFormat
+from walogs.formats import cursor as cursor_bytes
+from walogs.formats.segment_format import Malformed
 from walogs.inspection.lock import lock_holders
 from walogs.inspection.survey import Survey
 from walogs.inspection.verify import verify_source
@@ -29,7 +33,7 @@ from walogs.protocols import is_appendable
 from walogs.types import Clean, TailState, TruncatedAt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.engine.recovery import Verify
@@ -126,6 +130,8 @@ class LogFacts:
     missing: tuple[MissingSegments, ...]
     writers: tuple[int, ...] | None = None
     """Process ids that the kernel names as holders of the log's lock; None: not known."""
+    cursors: Mapping[str, int | None] = field(default_factory=dict)
+    """The position of each cursor, by its name. None: its value is damaged."""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "recovery": self.recovery.as_json()}
@@ -181,7 +187,21 @@ def observe_facts(
         segments=segments,
         missing=() if report.ok else observed.missing,
         writers=lock_holders(source.store.path) if isinstance(source.store, LocalStore) else None,
+        cursors=positions(source),
     )
+
+
+def positions(source: LogSource) -> dict[str, int | None]:
+    """Return the position of each cursor, by its name. None: its value is damaged, or of a later release."""
+    store = source.store
+    found: dict[str, int | None] = {}
+    for name in store.cursors() if isinstance(store, CursorStore) else ():
+        data = store.read_cursor(name)
+        if data is not None:
+            found[name] = None
+            with suppress(Malformed, UnsupportedFormat):
+                found[name] = cursor_bytes.decode(data).lsn
+    return found
 
 
 def verify_twice_if_torn(

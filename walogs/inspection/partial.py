@@ -45,6 +45,7 @@ class Partial:
         self._directory, self._target_name = os.path.split(target)
         self._made_parents: list[tuple[str, os.stat_result]] = []
         self._made: dict[str, os.stat_result] = {}
+        self._made_directories: dict[str, os.stat_result] = {}
         self._parent_fd = self.fd = -1
         self.name = ""
         self._is_published = False
@@ -88,6 +89,22 @@ class Partial:
             raise self._lost_error() from None
         self._made[name] = os.fstat(fd)
         return open(fd, "wb")
+
+    def make_directory(self, name: str) -> None:
+        """Make a directory in the directory. A file in it has the name `directory/file`.
+
+        Raises `FileExistsError`, and `OSError` if the directory is gone.
+        """
+        os.mkdir(name, DIRECTORY_MODE, dir_fd=self.fd)
+        self._made_directories[name] = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+
+    def sync_directory(self, name: str) -> None:
+        """Make the names in a directory durable that was made in the directory."""
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | OURS, dir_fd=self.fd)
+        try:
+            sync_full(fd)
+        finally:
+            os.close(fd)
 
     def remove(self, name: str) -> None:
         """Remove a file that this object has made, unless another one is in its place."""
@@ -153,6 +170,8 @@ class Partial:
             if self.name and not self._is_published:
                 for name in tuple(self._made):
                     self.remove(name)
+                for name, status in self._made_directories.items():
+                    remove_own(name, status, self.fd, is_directory=True)
                 if self.fd >= 0:
                     remove_own(self.name, os.fstat(self.fd), self._parent_fd, is_directory=True)
                 for path, status in reversed(self._made_parents):

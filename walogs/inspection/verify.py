@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from walogs.assembly.config import refuse_uncallable
 from walogs.assembly.opening import source_of
+from walogs.cursor_store import CursorStore
 from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import read_durable_mark
 from walogs.engine.observation import none_there, observe
 from walogs.engine.recovery import check_completed, examine
-from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound
+from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat
+from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import
+from walogs.handles.cursor import read_value
 from walogs.inspection.gaps import contents_of
 from walogs.inspection.survey import EXAMINATIONS_MAX, Survey
 from walogs.protocols import is_appendable, sizes_of
@@ -144,6 +147,7 @@ def check_contents(
         return list_damage(source, refusals, began)
     findings += tail_findings(source, examined)
     findings += durable_mark_findings(source, examined.newest.header.log_id)
+    findings += cursor_findings(source, examined.newest.header.log_id)
     return report_on(source, examined.log_first_lsn, examined.newest.last_lsn, findings, began)
 
 
@@ -195,6 +199,21 @@ def durable_mark_findings(source: LogSource, log_id: bytes | None) -> Iterator[F
         what = "is not there" if source.store.read_durable_mark() is None else "is damaged"
     so = "nothing confirms where the log ends: entries could be missing after the last one"
     yield make_note("durable_mark", None, None, f"the durable mark (DURABLE) {what}, so {so}. The next open writes it.")
+
+
+def cursor_findings(source: LogSource, log_id: bytes | None) -> Iterator[Finding]:
+    """Yield a note for each cursor that is damaged or of another log. *log_id* is None if no header is known.
+
+    It is no damage to the log, which opens all the same.
+    """
+    if log_id is None or not isinstance(source.store, CursorStore):
+        return
+    for name in source.store.cursors():
+        try:
+            read_value(source, name, log_id)
+        except (Corrupt, UnsupportedFormat) as error:
+            what = error_text(error).partition(" Nothing was changed.")[0]
+            yield make_note("cursor", None, None, f"{what} Its consumer cannot continue. No entry is lost.")
 
 
 def make_note(kind: str, segment: int | None, offset: int | None, message: str) -> Finding:
@@ -252,7 +271,9 @@ def list_damage_in_place(
     last_lsn = max(log_first_lsn - 1, *known, 0)
     entries = sum(max(last - max(first, log_first_lsn) + 1, 0) for first, last in contents.stretches)
     headers = survey.headers
-    findings += durable_mark_findings(source, headers[max(headers)].log_id if headers else None)
+    log_id = headers[max(headers)].log_id if headers else None
+    findings += durable_mark_findings(source, log_id)
+    findings += cursor_findings(source, log_id)
     return report_on(source, log_first_lsn, last_lsn, findings, began, entries=entries, gaps=gaps)
 
 
@@ -331,4 +352,5 @@ def verify_beside_writer(source: LogSource, refusal: Corrupt | None, began: floa
         except Corrupt as error:
             findings.append(make_damage(error.damage, error.segment, error.offset, error.lsn))
             break
+    findings += cursor_findings(source, observe(source, "durable").newest.log_id)
     return report_on(source, first_lsn, next_lsn - 1, findings, began)

@@ -6,8 +6,10 @@ The local store runs with all its system calls on a modelled disk, beside the mo
 from __future__ import annotations
 
 import errno
+import itertools
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -90,9 +92,9 @@ def abandon(wal: walogs.Wal) -> None:
         cursor._closed = True
 
 
-def dies(disk: MemoryDisk, step: int, fault: Fault, call: Callable[[], object]) -> bool:
+def dies(disk: MemoryDisk, step: int, fault: Fault, call: Callable[[], object], seed: int = 0) -> bool:
     """Whether *call* ended by the fault at that step. What it raises otherwise is raised."""
-    disk.arm(step, fault, rng=random.Random(step))
+    disk.arm(step, fault, rng=random.Random(f"{step} {seed}"))
     try:
         call()
     except (SimulatedCrash, OSError):
@@ -130,12 +132,13 @@ def test_a_durable_commit_leaves_the_old_position_or_the_new_one(start: Start, b
 @pytest.mark.guarantee("G21")
 def test_a_commit_that_need_not_be_durable_is_set_back_at_most_to_the_last_durable_one(start: Start) -> None:
     seen: set[int | None] = set()
-    for step in range(1, STEPS_MAX):
+    for step, seed in itertools.product(range(1, STEPS_MAX), range(SEEDS)):  # each seed writes another prefix
         disk, wal = filled(start)
         cursor = wal.cursor("mailer")
         cursor.commit(5)
         cursor.commit(7, durable=False)
-        died = dies(disk, step, CRASH, lambda cursor=cursor: cursor.commit(9, durable=False))  # type: ignore[misc]
+        commit = partial(cursor.commit, 9, durable=False)
+        died = dies(disk, step, CRASH, commit, seed)
         abandon(wal)
         for how, twin in ends(disk):
             position = position_on(start, twin)
@@ -163,6 +166,27 @@ def test_the_first_opening_leaves_no_cursor_or_one_at_the_beginning(start: Start
     else:
         raise AssertionError("it has too many steps")
     assert step > 5
+
+
+@pytest.mark.guarantee("G21")
+def test_an_opening_makes_durable_what_a_process_that_died_has_left(start: Start) -> None:
+    """Otherwise the power cut after it could take all of the cursor, and with it the commits that are not durable."""
+    for step in range(1, STEPS_MAX):
+        disk, wal = filled(start)
+        made: list[walogs.Cursor] = []
+        died = dies(disk, step, CRASH, lambda wal=wal, made=made: made.append(wal.cursor("mailer")))  # type: ignore[misc]
+        abandon(wal)
+        disk.kill()
+        wal = opened(start, disk)
+        cursor = wal.cursor("mailer")
+        cursor.commit(3, durable=False)
+        abandon(wal)
+        for how, twin in ends(disk):
+            assert position_on(start, twin) in (0, 3), f"step {step}, {how}"
+        if not died:
+            break
+    else:
+        raise AssertionError("it has too many steps")
 
 
 @pytest.mark.guarantee("G21")

@@ -62,7 +62,7 @@ def backup(
 
     Entries are durable if the durable mark or a later frame says so. The mark lags if a power cut came before it was
     written and the log was not opened since, or if it could not be written. Then the last commit can be missing from
-    the copy: `last_lsn` of the report says where the copy ends. The cursors of the log are copied first. In the copy
+    the copy: `last_lsn` of the report says where the copy ends. The cursors of the log are copied too. In the copy
     they can be behind, and never ahead of its entries.
 
     Takes no lock and changes nothing in *src*, which may be written to meanwhile. Reads *src* once, in memory bounded
@@ -83,9 +83,8 @@ def backup(
     refuse_inside(source, target, "dst")
     refuse_occupied(target)
     began = time.monotonic()
-    before = observe(source, "durable")  # raise before anything is made
-    cursors = read_cursors(source, before.newest.log_id)
-    bound = observe(source, "durable", before)  # later than the cursors, so that none of them is beyond it
+    bound = observe(source, "durable")  # raise before anything is made
+    cursors = read_cursors(source, bound.newest.log_id)
     with Partial(target) as partial:
         copied, log_id = copy_log(source, partial, bound, progress)
         names = copy_cursors(partial, cursors, log_id, copied[3])
@@ -141,8 +140,9 @@ def read_cursors(source: LogSource, log_id: bytes) -> dict[str, CursorValue]:
 def copy_cursors(partial: Partial, cursors: dict[str, CursorValue], log_id: bytes, last_lsn: int) -> tuple[str, ...]:
     """Write the cursors of the log with that log id into the copy, durably. Return their names.
 
-    A cursor can be ahead of the copy if the log was cut, or if the copy lacks the last commit after a power cut. It is
-    set back to the end of the copy then, whose next entries are others.
+    A cursor that is ahead of the copy is set back to its end, because the next entries of the copy are others. It is
+    ahead if entries came after the end of the copy was found, if the log was cut, or if the copy lacks the last commit
+    after a power cut.
     """
     of_this_log = {name: value for name, value in cursors.items() if value.log_id == log_id}
     if not of_this_log:

@@ -195,7 +195,9 @@ def positions(source: LogSource) -> dict[str, int | None]:
     """Return the position of each cursor, by its name. None: its value is damaged, or of a later release."""
     store = source.store
     found: dict[str, int | None] = {}
-    for name in store.cursors() if isinstance(store, CursorStore) else ():
+    if not isinstance(store, CursorStore):
+        return found
+    for name in store.cursors():
         data = store.read_cursor(name)
         if data is not None:
             found[name] = None

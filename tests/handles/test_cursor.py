@@ -19,7 +19,7 @@ import walogs
 from tests.kit.callers import OURS, Callers, reached
 from tests.kit.logs import numbered
 from tests.system.children import forked
-from walogs.cursor_store import CursorStore
+from walogs.defaults.local_store import LocalStore
 from walogs.formats import cursor as cursor_bytes
 from walogs.testing import Fault, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 from walogs.types import CursorLag
@@ -273,33 +273,30 @@ def test_a_cursor_is_not_pickled(log: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of `__del__`, which it can hit too
 @pytest.mark.guarantee("G18")
-def test_an_interrupt_leaves_no_cursor_locked() -> None:
-    """At whichever point of opening, committing and closing it comes."""
-    at = 0
-    while True:
-        at += 1
-        disk = MemoryDisk()
-        with walogs.open(store=MemoryStore(disk)) as wal:
+@pytest.mark.parametrize("shape", ["memory", "local"])
+def test_an_interrupt_leaves_no_cursor_locked(shape: str, tmp_path: Path) -> None:
+    """At whichever point of opening, committing and closing it comes: at every fourth in one run, from any on."""
+    at, was_reached = -random.randrange(4), True
+    while was_reached:
+        at += 4
+        store: Any = MemoryStore(MemoryDisk()) if shape == "memory" else LocalStore(tmp_path / "log")
+        with walogs.open(store=store) as wal:
             wal.append_batch([b"one", b"two"])
-            was_reached = False
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)  # it may be interrupted before anybody has it
                 try:
-                    was_reached = reached(lambda wal=wal: use(wal), at, interrupt, OURS)  # type: ignore[misc]
+                    was_reached = reached(partial(use, wal), at, interrupt, OURS)
                 except KeyboardInterrupt:
-                    was_reached = True
+                    pass
                 gc.collect()
-            store = wal._source.store
-            assert isinstance(store, CursorStore)
             lock = store.cursor_lock("mailer")
             lock.take()
-            lock.release()
             data = store.read_cursor("mailer")
             assert data is None or cursor_bytes.decode(data).lsn in (0, 1, 2)
-        if not was_reached:
-            break
-    print(f"{at} points")
-    assert at > 50
+            store.remove_cursor("mailer")
+            lock.release()
+    print(f"up to point {at}")
+    assert at > 200
 
 
 def use(wal: walogs.Wal) -> None:
@@ -562,6 +559,34 @@ def test_a_checkpoint_keeps_what_a_power_cut_can_make_necessary_again() -> None:
         twin.power_cut(random.Random(3), 0.0)
         with walogs.open(store=MemoryStore(twin)) as after, after.cursor("mailer") as again:
             assert lsns(again) == list(range(again.position + 1, 21))
+
+
+@pytest.mark.guarantee("G11", "G21")
+def test_a_cursor_that_a_checkpoint_has_not_seen_skips_nothing_silently(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when the checkpoint has read the positions, and before it removes a segment."""
+    with walogs.open(log, max_segment_size=SEGMENT) as wal, walogs.reader(log) as reader:
+        with wal.cursor("mailer") as cursor:
+            cursor.commit(15)
+        made: list[walogs.Cursor] = []
+        read = wal._source.store.read_cursor  # type: ignore[attr-defined]
+
+        def read_and_made(name: str, **options: bool) -> bytes | None:
+            data: bytes | None = read(name, **options)
+            made.append(reader.cursor("new"))
+            return data
+
+        monkeypatch.setattr(wal._source.store, "read_cursor", read_and_made)
+        assert wal.checkpoint() > 0
+        monkeypatch.undo()
+        (new,) = made
+        assert new.position == 0
+        with pytest.raises(walogs.Checkpointed, match=r"cursor 'new' of .* is at entry 0"):
+            new.iter()
+        assert (wal.checkpoint(), wal.first_lsn > 1) == (0, True)
+        new.commit(wal.first_lsn - 1)
+        assert lsns(new) == list(range(wal.first_lsn, 21))
 
 
 def test_a_local_checkpoint_goes_by_the_durable_position(log: Path) -> None:

@@ -12,6 +12,9 @@ import pytest
 import walogs
 from tests.kit.laboratory import amount
 from tests.system.children import Child, program, seed_of
+from tests.system.filesystems import mounted, require_file_system
+from walogs.assembly.opening import source_of
+from walogs.inspection.cursors import find_cursors
 
 SEGMENT = 4000
 
@@ -102,3 +105,21 @@ def test_a_second_consumer_is_refused_until_the_first_one_is_killed(quick_path: 
             first.kill()
         with wal.cursor("mailer") as cursor:
             assert cursor.position == 20
+
+
+@pytest.mark.laboratory
+@pytest.mark.guarantee("G21")
+def test_who_only_looks_needs_no_file_system_that_can_be_written(tmp_path: Path) -> None:
+    require_file_system("ext4")
+    with mounted(tmp_path, "ext4") as there:
+        with walogs.open(there.path / "log") as wal:
+            wal.append_batch([b"entry 1", b"entry 2"])
+            with wal.cursor("mailer") as cursor:
+                cursor.commit(1)
+        there.unmount()
+        there._options = "loop,ro"
+        there.mount()
+        (facts,) = find_cursors(source_of(there.path / "log", None))
+        assert (facts.name, facts.position, facts.lag_entries, facts.is_locked) == ("mailer", 1, 1, False)
+        with walogs.reader(there.path / "log") as reader, pytest.raises(OSError, match="Read-only file system"):
+            reader.cursor("mailer")

@@ -57,8 +57,8 @@ class Cursor:
     other. It has one owner at a time: a second one gets `Locked` until this one is closed, or its process ends. Close
     it, preferably by `with`. Closing the handle that it was made with closes it too.
 
-    Several threads can commit at the same time. A cursor of a reader shares the rule of the reader: only one thread at
-    a time may use it. A cursor cannot be pickled, and a forked child cannot use it.
+    Several threads can use a cursor of a `Wal` at the same time. Only one thread at a time may use a reader and its
+    cursors. A cursor cannot be pickled, and a forked child cannot use it.
     """
 
     def __init__(self, name: str, log: LogOfCursor, store: CursorStore, lock: CursorLock, position: int) -> None:

@@ -36,9 +36,10 @@ see nothing."""
 class WalReader:
     """A handle that reads a log beside its one writer, or without one. `walogs.reader` makes it.
 
-    A reader takes no lock and changes nothing. It returns only durable entries (`visibility="durable"`), or every
-    intact entry (`visibility="written"`), of which a crash can take some away. Each method observes the log anew. A
-    rotation, a checkpoint, a recovery and the end of the writer do not disturb the reader.
+    A reader takes no lock and changes nothing, except by its cursors. It returns only durable entries
+    (`visibility="durable"`), or every intact entry (`visibility="written"`), of which a crash can take some away. Each
+    method observes the log anew. A rotation, a checkpoint, a recovery and the end of the writer do not disturb the
+    reader.
 
     Only one thread at a time may use a reader, but any thread may call `close()`. A reader cannot be pickled.
     """

@@ -21,7 +21,7 @@ from walogs.errors import Corrupt, UnsupportedFormat
 from walogs.formats import cursor as cursor_bytes
 from walogs.foundation.foreign import error_text
 from walogs.handles.cursor import check_name, cursor_store, read_value
-from walogs.inspection.lock import lock_of
+from walogs.inspection.lock import holders, read_lock_file
 from walogs.inspection.mount import mount_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd
     from walogs.formats.cursor import CursorValue
+    from walogs.inspection.mount import Mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +141,21 @@ def owner_of(source: LogSource, name: str) -> tuple[bool | None, str]:
     if not isinstance(store, LocalStore):
         return None, ""
     directory = os.path.join(store.path, CURSORS)
+    read = read_lock_file(os.path.join(directory, name + LOCK))
+    if read is None:
+        return False, ""
+    status, signature = read
+    found = holders(mount_there(directory), status)
+    return (None, "") if found is None else (bool(found), signature if found else "")
+
+
+def mount_there(directory: str) -> Mount | None:
+    """Return the mount that the directory is in."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None, ""
-    try:
-        lock = lock_of(directory, mount_of(fd), name + LOCK)
+        return mount_of(fd)
     finally:
         os.close(fd)
-    if lock is None:
-        return False, ""
-    is_locked = None if lock.holders is None else bool(lock.holders)
-    return is_locked, lock.signature if is_locked else ""
 
 
 # Changing one

@@ -45,31 +45,35 @@ def lock_holders(path: str) -> tuple[int, ...] | None:
     return None if lock is None else lock.holders
 
 
-def lock_of(path: str, mount: Mount | None, name: str = LOCK) -> Lock | None:
-    """Return the facts about the log's lock, or None if there is no lock file.
-
-    *name* is that of another lock file in the directory.
-    """
-    file = os.path.join(path, name)
-    try:
-        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # does not wait for a pipe
-    except OSError:
+def lock_of(path: str, mount: Mount | None) -> Lock | None:
+    """Return the facts about the log's lock, or None if there is no lock file."""
+    read = read_lock_file(os.path.join(path, LOCK))
+    if read is None:
         return None
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        signature = os.pread(fd, 512, 0).decode("utf-8", "replace").strip()
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+    status, signature = read
     found = holders(mount, status)
     opened_by = openers(status) if not found or not all(map(is_alive, found)) else ()
     if not found and opened_by:  # a writer may have locked it in the meantime
         found = holders(mount, status)
     ended = tuple(pid for pid in found or () if not is_alive(pid))
     return Lock(holders=found, ended=ended, openers=opened_by if ended or not found else (), signature=signature)
+
+
+def read_lock_file(file: str) -> tuple[os.stat_result, str] | None:
+    """Return the status of a lock file, and what its last holder wrote into it. None if there is no such file."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # does not wait for a pipe
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        return (
+            (status, os.pread(fd, 512, 0).decode("utf-8", "replace").strip()) if stat.S_ISREG(status.st_mode) else None
+        )
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def holders(mount: Mount | None, status: os.stat_result) -> tuple[int, ...] | None:

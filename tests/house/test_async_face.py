@@ -10,13 +10,17 @@ import pytest
 import walogs
 import walogs.aio
 
-PAIRS: Final = [(walogs.Wal, walogs.aio.AsyncWal), (walogs.WalReader, walogs.aio.AsyncWalReader)]
+PAIRS: Final = [
+    (walogs.Wal, walogs.aio.AsyncWal),
+    (walogs.WalReader, walogs.aio.AsyncWalReader),
+    (walogs.Cursor, walogs.aio.AsyncCursor),
+]
 MISSING: Final = {"submit": "a task that does not wait for its append is a task of its own"}
 """Verbs of the synchronous handles that tasks do not need, and why."""
 ADDED: Final = {"sync_handle"}
-ATTRIBUTES: Final = {walogs.WalReader: {"path", "visibility"}}
+ATTRIBUTES: Final = {walogs.WalReader: {"path", "visibility"}, walogs.Cursor: {"name"}}
 """What the objects of a class have, and the class itself has not."""
-BECOME_VERBS: Final = {"segment_count", "first_lsn", "last_lsn"}
+BECOME_VERBS: Final = {"segment_count", "first_lsn", "last_lsn", "lag", "position"}
 """Properties that wait for the writer or for the store, in one of the handles. They are awaited there."""
 RENAMED: Final = {"__enter__": "__aenter__", "__exit__": "__aexit__", "__iter__": "__aiter__"}
 
@@ -35,7 +39,7 @@ def parameters(function: Any) -> list[tuple[str, Any, Any]]:
 
 def is_awaited_or_streams(member: Any) -> bool:
     returned = str(inspect.signature(member).return_annotation)
-    return inspect.iscoroutinefunction(member) or returned.startswith(("EntryStream", "AsyncStream"))
+    return inspect.iscoroutinefunction(member) or returned.startswith(("EntryStream", "AsyncStream", "Opening"))
 
 
 @pytest.mark.parametrize(("sync", "task"), PAIRS)

@@ -13,7 +13,9 @@ from walogs.foundation.pip_command import pip_install
 
 try:
     from walogs.aio.appends import outcome_of
-    from walogs.aio.opening import Opening, open, open_config, reader
+    from walogs.aio.awaited import Opening
+    from walogs.aio.cursor import AsyncCursor
+    from walogs.aio.opening import open, open_config, reader
     from walogs.aio.reader import AsyncWalReader
     from walogs.aio.streams import AsyncStream, EntryStream
     from walogs.aio.wal import AsyncWal
@@ -23,6 +25,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"walogs.aio needs anyio: {pip_install('walogs', 'aio')}", name="anyio") from error
 
 __all__ = [
+    "AsyncCursor",
     "AsyncStream",
     "AsyncWal",
     "AsyncWalReader",

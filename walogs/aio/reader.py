@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import sleep
 
+from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls
+from walogs.aio.cursor import AsyncCursor
 from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search
 from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, WAIT_SECONDS
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
 
     from walogs.aio.streams import Chunk, EntryStream
     from walogs.engine.observation import Visibility
+    from walogs.handles.cursor import Cursor
     from walogs.handles.following import ReaderFollowing
     from walogs.handles.reader import WalReader
     from walogs.types import Commit
 
+READER_THREADS: Final = 1
+"""Only one thread at a time may use a reader."""
 WAITING_THREADS: Final = 4
 """How many `follow`s of one reader can wait for a store at a time, such as one behind a network."""
 
@@ -86,6 +91,19 @@ class AsyncWalReader:
         begin, _ = check_range(start, None)
         following = _Following(self._reader, self._calls, self._waits, begin, between)
         return AsyncStream(self._calls, following.read, following.wait, seconds)
+
+    def cursor(self, name: str) -> Opening[AsyncCursor]:
+        """Open the cursor of this name: `async with reader.cursor("mailer") as cursor`, or `await`.
+
+        Either raises what `WalReader.cursor` raises.
+        """
+
+        def wrap(cursor: Cursor, calls: ThreadCalls) -> AsyncCursor:
+            return AsyncCursor(
+                cursor, calls, lambda lsn: _Following(self._reader, calls, self._waits, lsn, POLL_SECONDS)
+            )
+
+        return Opening(lambda: self._calls, lambda: self._reader.cursor(name), wrap)
 
     # What it is
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from anyio import move_on_after
 
 from walogs.aio.appends import LoopAppends
+from walogs.aio.awaited import Opening
+from walogs.aio.cursor import AsyncCursor
 from walogs.aio.loops import Outcome, event_loop, running_loop
 from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
 from walogs.handles.arguments import (
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from walogs.aio.calls import ThreadCalls
     from walogs.aio.loops import EventLoop
     from walogs.aio.streams import Chunk, EntryStream
+    from walogs.handles.cursor import Cursor
     from walogs.handles.wal import Wal
     from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
 
@@ -94,12 +97,14 @@ class AsyncWal:
         """Begin the next segment now, unless the active segment is empty (G10). Raise what `Wal.rotate` raises."""
         await self._calls.finish(self._wal.rotate)
 
-    async def checkpoint(self, lsn: SupportsIndex) -> int:
+    async def checkpoint(self, lsn: SupportsIndex | None = None) -> int:
         """Give up the entries up to and including *lsn*. Return how many segments were removed (G11).
+
+        None as *lsn* means what every cursor has passed (G21).
 
         If the task is cancelled meanwhile, the checkpoint goes on to its end. Raise what `Wal.checkpoint` raises.
         """
-        number = check_number(lsn, "lsn")
+        number = None if lsn is None else check_number(lsn, "lsn")
         return await self._calls.finish(lambda: self._wal.checkpoint(number))
 
     def _appends(self) -> LoopAppends:
@@ -167,6 +172,17 @@ class AsyncWal:
         """Return the data of one entry. Raise what `Wal.read` raises."""
         wanted = check_lsn(lsn, "lsn")
         return await self._calls.run(lambda: self._wal.read(wanted))
+
+    def cursor(self, name: str) -> Opening[AsyncCursor]:
+        """Open the cursor of this name: `async with wal.cursor("mailer") as cursor`, or `await`.
+
+        Either raises what `Wal.cursor` raises.
+        """
+
+        def wrap(cursor: Cursor, calls: ThreadCalls) -> AsyncCursor:
+            return AsyncCursor(cursor, calls, partial(_Following, self._wal))
+
+        return Opening(lambda: self._calls, lambda: self._wal.cursor(name), wrap)
 
     # What it is
 

@@ -15,6 +15,7 @@ import pytest
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
 from walogs import MAX_ENTRY_SIZE
+from walogs.assembly import opening
 from walogs.cli import lines
 from walogs.formats import durable_mark
 
@@ -231,3 +232,28 @@ def test_a_log_that_finds_no_room_says_what_was_made_of_it(tmp_path: Path, comma
     assert "was made" not in again.line
     assert command("append", log, "--lines", lines).status == 0
     assert entries_of(log) == [b"one"]
+
+
+def test_it_waits_for_the_log_as_long_as_it_is_told(
+    tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, file = made(tmp_path / "x.wal"), tmp_path / "lines"
+    file.write_bytes(b"waited\n")
+    with walogs.open(log):
+        assert command("append", log, "--lines", file).status == 3
+        told = command("append", log, "--lines", file, "--wait", "1ms")
+        assert (told.status, told.out) == (3, b"")
+        assert "The open waited 0.001 seconds for it (wait)." in told.line
+    holder = walogs.open(log)
+    environment = opening.ENVIRONMENT._replace(sleep=lambda _: holder.close())
+    monkeypatch.setattr(opening, "ENVIRONMENT", environment)
+    told = command("append", log, "--lines", file, "--wait", "1h")
+    assert (told.status, told.out, told.error) == (0, b"appended 1 entry: 1\n", "")
+
+
+@pytest.mark.parametrize("text", ["soon", "-1s", "nan", "5S", "true"])
+def test_what_is_no_duration_is_refused(text: str, tmp_path: Path, command: Walogs) -> None:
+    told = command("append", tmp_path / "x.wal", "--wait", text)
+    assert (told.status, told.out) == (2, b"")
+    assert told.line.startswith("walogs: --wait ")
+    assert list(tmp_path.iterdir()) == []

@@ -158,6 +158,7 @@ def test_every_value_is_shown_with_where_it_comes_from(
         "max_queued_size   67108864  (default)",
         'recovery          "acked"  (default)',
         'verify            "full"  (default)',
+        "wait              0.0  (default)",
         "change_codec      false  (default)",
         "observers         []  (default)",
     ]

@@ -47,6 +47,9 @@ class WalConfig:
     verify: Literal["full", "last"] = "full"
     """`full`: opening checks every byte. `last`: of sealed segments, it checks only the header and the seal."""
 
+    wait: float = 0.0
+    """How many seconds to wait while another writer has the log open, before `Locked` is raised. 0: raise it at once.
+    This has no effect on a store without a lock, where the later writer takes the log."""
     change_codec: bool = False
     """True: if the log was written with another codec, continue with this one in a new segment. False: refuse it.
     Older segments are still read with the codec that each of them names."""
@@ -86,6 +89,8 @@ def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
         yield "recovery", values["recovery"], "'acked' or 'prefix'"
     if values["verify"] not in ("full", "last"):
         yield "verify", values["verify"], "'full' or 'last'"
+    if not is_duration(values["wait"]):
+        yield "wait", values["wait"], "seconds, 0 or more"
     if not isinstance(values["change_codec"], bool):
         yield "change_codec", values["change_codec"], "True or False"
     if isinstance(values["observers"], str) or not hasattr(values["observers"], "__len__"):
@@ -105,6 +110,7 @@ class Overrides(TypedDict, total=False):
     max_queued_size: int
     recovery: Literal["acked", "prefix"]
     verify: Literal["full", "last"]
+    wait: float
     observers: Sequence[str | Observer]
 
 
@@ -124,6 +130,11 @@ OWN_KEYWORDS: Final = ("path", "config")
 def is_size(value: object, least: int) -> TypeGuard[int]:
     """Return whether *value* is a whole number of at least *least* bytes. `True` and `False` are no numbers here."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_duration(value: object) -> TypeGuard[float]:
+    """Return whether *value* is a number of seconds, 0 or more. NaN, `True` and `False` are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def overridden(

@@ -22,6 +22,7 @@ from walogs.assembly.config import (
     refuse_unless,
     refuse_unread,
 )
+from walogs.assembly.waiting import acquire_within
 from walogs.engine.appendable import AppendableWriter
 from walogs.engine.commit import GroupCommit
 from walogs.engine.commit_pace import CommitPace
@@ -66,9 +67,9 @@ def open(
 ) -> Wal:
     """Open a log for writing. Create it if there is none, and recover it if it was not closed.
 
-    *path* is the directory of a local log, or None if `store=` is an object. *overrides* are keys of `WalConfig`.
-    Raises `ConfigError`, `Locked` (G13), `Corrupt` (G6), `UnsupportedFormat` or `OSError`. None of them has changed an
-    entry of the log.
+    *path* is the directory of a local log, or None if `store=` is an object. *overrides* are keys of `WalConfig`. With
+    `wait=5.0`, an open tries again for five seconds while another writer has the log open. Raises `ConfigError`,
+    `Locked` (G13), `Corrupt` (G6), `UnsupportedFormat` or `OSError`. None of them has changed an entry of the log.
     """
     return assemble(path, config, ENVIRONMENT, overrides)
 
@@ -100,7 +101,7 @@ def open_resolved(
     has_lock = store.capabilities.exclusion == "lock"
     if has_lock:  # a store without one tells the codec when the log is examined, before anything is created
         refuse_other_codec(source, config)  # before the lock, so that a refused open leaves no file behind
-    store.acquire()
+    acquire_within(store, config.wait, environment)
     try:
         if has_lock:
             refuse_other_codec(source, config)  # again, because the writer that held the lock may have rotated since

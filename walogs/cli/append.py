@@ -15,7 +15,7 @@ from walogs.cli import show
 from walogs.cli.absence import refuse_among_others, what_is_left_told
 from walogs.cli.lines import append_json_lines, append_lines, open_lines
 from walogs.cli.log_argument import LogArgument
-from walogs.cli.options import AsJson
+from walogs.cli.options import AsJson, Wait, waiting
 from walogs.cli.paths import typed_path
 from walogs.cli.status import DONE, complain
 
@@ -39,9 +39,10 @@ def append(
             negative="",
             show_default=False,
             help="Each line is an object, as `cat` and `salvage` print them with --json: append its entry, byte for"
-            " byte. Lines that describe a gap are skipped and counted.",
+            " byte. Its LSN is not kept. Lines that describe a gap are skipped and counted.",
         ),
     ] = False,
+    wait: Wait = None,
     as_json: AsJson = False,
 ) -> int:
     """Append each line, without its newline, as one entry, and print the LSNs of the entries.
@@ -52,7 +53,8 @@ def append(
     """
     refuse_among_others(log)
     # This command chooses the batches, and not its user, so the log's limit for batches does not apply to them.
-    config = replace(log.config, max_batch_size=max(log.config.max_batch_size, WalConfig().max_batch_size))
+    batch_size = max(log.config.max_batch_size, WalConfig().max_batch_size)
+    config = replace(waiting(log.config, wait), max_batch_size=batch_size)
     with open_lines(str(lines)) as source, what_is_left_told(log.path), open_log(log.path, config) as wal:
         first_lsn, gaps = wal.next_lsn, 0
         if json_lines:
@@ -60,6 +62,12 @@ def append(
         else:
             append_lines(wal, source, config.max_entry_size)
         last_lsn = wal.last_lsn
+    print_result(first_lsn, last_lsn, gaps, as_json=as_json)
+    return DONE
+
+
+def print_result(first_lsn: int, last_lsn: int, gaps: int, *, as_json: bool) -> None:
+    """Print which LSNs the entries have. *last_lsn* is below *first_lsn* if nothing was appended."""
     entries = last_lsn - first_lsn + 1
     if gaps:
         complain(
@@ -71,4 +79,3 @@ def append(
         print(f"appended {show.count_words(entries, 'entry', 'entries')}: {show.lsns(first_lsn, last_lsn)}")
     else:
         print("appended nothing: there were no lines")
-    return DONE

@@ -1,4 +1,4 @@
-"""Whole numbers on a command line.
+"""Numbers on a command line: whole numbers, and sizes and durations with their units.
 
 cyclopts accepts `1.6` for an int and rounds it. An LSN or a count must not be guessed in this way.
 """
@@ -6,14 +6,16 @@ cyclopts accepts `1.6` for an int and rounds it. An LSN or a count must not be g
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cyclopts import Token
+
+    from walogs.foundation.quantities import Quantity
 
 DIGITS: Final = re.compile(r"[+-]?\d{1,20}", re.ASCII)
 
@@ -28,3 +30,22 @@ def from_one(wanted: object, tokens: Sequence[Token]) -> int:
 
 FromOne: TypeAlias = Annotated[int, Parameter(converter=from_one)]
 """A whole number, 1 or more."""
+
+
+def read_as(quantity: Quantity, allowed: Callable[[float], bool], what: str) -> Parameter:
+    """Return a parameter whose value is written as in a configuration file.
+
+    *what* says which values are allowed, for the message if the value is another.
+    """
+
+    def read(wanted: Any, tokens: Sequence[Token]) -> float:
+        from walogs.config_file.values import text_as_value
+
+        written = text_as_value(tokens[0].value, wanted)
+        # A duration in seconds needs no unit on a command line.
+        number = quantity.read(written) if isinstance(written, str) else quantity.check_number(written)
+        if not allowed(number):
+            raise ValueError(what)
+        return number
+
+    return Parameter(converter=read)

@@ -25,7 +25,7 @@ from walogs.config_file.values import (
 )
 from walogs.errors import WalError
 from walogs.foundation.local_paths import local_problem
-from walogs.foundation.quantities import Size
+from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ TYPES: Final[dict[str, Any]] = {
     "max_queued_size": Size,
     "recovery": Any,
     "verify": Any,
+    "wait": Duration,
     "change_codec": bool,
 }
 """The type of each key that chooses no component. `assembly.config.refused` decides which values of it are allowed."""

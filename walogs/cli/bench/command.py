@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from cyclopts import Parameter
 
@@ -22,7 +22,7 @@ from walogs.cli.bench.rows import OTHER_STEPS, Request, measure
 from walogs.cli.doctor.place import nearest
 from walogs.cli.lines import step_bar
 from walogs.cli.log_argument import CONFIG, LOG, Components, file_and_name, refuse_components, with_components
-from walogs.cli.numbers import FromOne
+from walogs.cli.numbers import FromOne, read_as
 from walogs.cli.options import AsJson
 from walogs.cli.output import print_text
 from walogs.cli.paths import typed_path
@@ -33,7 +33,7 @@ from walogs.defaults.local_store import DURABLE_MARK, LocalStore
 from walogs.defaults.mounts import file_system
 from walogs.errors import Corrupt
 from walogs.foundation.local_paths import local_path
-from walogs.foundation.quantities import DURATION, SIZE, Quantity
+from walogs.foundation.quantities import DURATION, SIZE
 from walogs.protocols import Codec, SyncPolicy
 
 if TYPE_CHECKING:
@@ -45,25 +45,6 @@ BATCH: Final = 1000
 THREADS: Final = (1, 16, 64)
 THREADS_MAX: Final = 1024
 SECONDS_MAX: Final = 86_400
-
-
-def read_as(quantity: Quantity, allowed: Callable[[float], bool], what: str) -> Parameter:
-    """Return a parameter whose value is written as in a configuration file.
-
-    *what* says which values are allowed, for the message if the value is another.
-    """
-
-    def read(wanted: Any, tokens: Sequence[Token]) -> float:
-        from walogs.config_file.values import text_as_value
-
-        written = text_as_value(tokens[0].value, wanted)
-        # --seconds takes a number too.
-        number = quantity.read(written) if isinstance(written, str) else quantity.check_number(written)
-        if not allowed(number):
-            raise ValueError(what)
-        return number
-
-    return Parameter(converter=read)
 
 
 ENTRY_SIZE: Final = read_as(

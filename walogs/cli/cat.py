@@ -6,8 +6,8 @@ printed too.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -20,6 +20,7 @@ from walogs.cli.numbers import FromOne
 from walogs.cli.options import VISIBILITY_HELP, Visibility
 from walogs.cli.status import DONE
 from walogs.errors import Corrupt
+from walogs.handles.arguments import check_time
 from walogs.inspection.before_damage import entries_before
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from walogs.handles.reader import WalReader
     from walogs.types import Commit
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def cat(
@@ -150,5 +149,4 @@ def unix_ns(time: datetime | None) -> int:
     """Return a time in nanoseconds since 1970, or 0 for None. A time without a time zone is in UTC."""
     if time is None:
         return 0
-    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return max((aware - EPOCH) // timedelta(microseconds=1) * 1000, 0)
+    return max(check_time(time if time.utcoffset() is not None else time.replace(tzinfo=UTC)), 0)

@@ -9,6 +9,7 @@ from walogs.engine.extent_reader import Extent
 from walogs.engine.recovery import header_in, last_frame
 from walogs.engine.segment_scan import SegmentScan
 from walogs.engine.segments import accepted_seal
+from walogs.engine.time_search import created_before
 from walogs.engine.verdict import end_problem, link_problem
 from walogs.engine.whole_segments import read_ahead
 from walogs.formats.segment_format import RUN_BYTES, RunIndex
@@ -71,6 +72,24 @@ class ExtentFinder:
         if end > readable.last_lsn or is_appendable(source.store):
             return numbers[at:]  # segments that come after the range cost nothing, unless they are fetched ahead
         return numbers[at : bisect_left(numbers, end, key=first_lsn)]
+
+    def lsns_at(self, readable: ReadableEnd, time_ns: int) -> tuple[int, int]:
+        """Return [first LSN, LSN after the last) of the newest segment that was created before *time_ns*.
+
+        If none was, return the first LSN of the log twice. Raises TRANSIENT_ERRORS.
+        """
+        numbers, first_lsn = readable.numbers, readable.log_first_lsn
+
+        def created_ns(number: int) -> int:
+            return self._header(self._source, readable, number).created_ns
+
+        position = created_before(numbers, created_ns, time_ns)
+        if position < 0:
+            return first_lsn, first_lsn
+        number, after = numbers[position], readable.last_lsn + 1
+        if number != readable.newest.number:
+            after = self._header(self._source, readable, number + 1).first_lsn
+        return max(self._header(self._source, readable, number).first_lsn, first_lsn), max(after, first_lsn)
 
     def add_place(self, readable: ReadableEnd) -> None:
         """Remember this end of the newest segment, if it is far enough from the last place in it."""

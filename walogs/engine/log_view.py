@@ -21,6 +21,7 @@ from walogs.engine.observation import (
     observe_once,
 )
 from walogs.engine.returned_entries import LastReturned, find_last_kept, move_back
+from walogs.engine.time_search import first_commit_since
 from walogs.errors import Checkpointed, Closed, LogRewound
 
 if TYPE_CHECKING:
@@ -113,6 +114,41 @@ class LogView:
                     self.refuse_checkpointed(lsn)
                     if self.readable.last_lsn < lsn:
                         raise self._record_cut(self.readable.last_lsn, end - 1) from None
+
+    def lsn_at(self, time_ns: int) -> int:
+        """Return the LSN of the first entry that can be read and was committed at *time_ns* or later.
+
+        Return the LSN after the last entry if there is none. *time_ns* is Unix time in nanoseconds. The log must have
+        been observed just before. If a checkpoint removes what is being searched, what is left is searched again.
+        """
+        cuts = self.cuts
+        for _ in range(OBSERVATIONS_MAX):
+            first_lsn = self.readable.log_first_lsn
+            try:
+                start, after = self._lsns_at(time_ns)
+                return first_commit_since(
+                    lambda lsn, end: self.read_with_retry(ExtentReader.commits, lsn, end, cuts=cuts, to_end=False),
+                    time_ns,
+                    start,
+                    after,
+                    self.readable.last_lsn + 1,
+                    is_indexed=after <= self.readable.newest.first_lsn,
+                )
+            except Checkpointed:
+                self.look()
+                if self.readable.log_first_lsn == first_lsn:
+                    raise
+        raise never_settled(self._source)
+
+    def _lsns_at(self, time_ns: int) -> tuple[int, int]:
+        """Return what `ExtentFinder.lsns_at` returns. If a header cannot be read, the log is observed again."""
+
+        def search(is_doubted: bool) -> tuple[int, int]:
+            if is_doubted:
+                self.look(is_doubted=True)
+            return self._finder.lsns_at(self.readable, time_ns)
+
+        return look_with_retry(self._source, search)
 
     def _refuse_gap(self, extent: Extent, lsn: int, first_lsn: int) -> None:
         if first_lsn > lsn:

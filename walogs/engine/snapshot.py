@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from walogs.engine.extent_reader import extent_of
 from walogs.engine.segments import position_of
+from walogs.engine.time_search import created_before, first_commit_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from walogs.engine.extent_reader import Extent, ExtentReader
     from walogs.engine.segments import CompletedSegment
+    from walogs.formats.segment_format import SegmentHeader
     from walogs.types import Commit
 
 
@@ -45,6 +47,23 @@ class Snapshot:
         for extent in self.extents(start, stop):
             for _, _, commit in reader.commits(extent, start, stop):
                 yield commit
+
+    def lsn_at(self, time_ns: int, first_lsn: int, next_lsn: int) -> int:
+        """Return the LSN of the first entry of [first_lsn, next_lsn) that was committed at *time_ns* or later.
+
+        Return *next_lsn* if there is none. *time_ns* is Unix time in nanoseconds.
+        """
+        completed, count, active = self._completed, self._count, self._active
+
+        def header(position: int) -> SegmentHeader:
+            return active.header if active is not None and position == count else completed[position].header
+
+        position = created_before(range(count + (active is not None)), lambda at: header(at).created_ns, time_ns)
+        start = after = first_lsn
+        if position >= 0:
+            start = header(position).first_lsn
+            after = next_lsn if position == count else completed[position].last_lsn + 1
+        return first_commit_since(self.commits, time_ns, start, after, next_lsn)
 
     def _reading_ahead(self, start: int, stop: int) -> ExtentReader:
         """Return a reader that fetches the segments with [start, stop) ahead, if they are immutable."""

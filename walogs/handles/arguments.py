@@ -1,4 +1,4 @@
-"""Checks of what callers pass to the methods of a handle: LSNs, seconds, entries and batches.
+"""Checks of what callers pass to the methods of a handle: LSNs, times, seconds, entries and batches.
 
 The writer and the readers use the same checks, so they take the same values and raise the same errors. A call that is
 refused here has changed nothing, and the handle stays usable.
@@ -14,9 +14,11 @@ from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 
 from walogs.foundation.foreign import describe
+from walogs.foundation.lazy import lazy_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from typing_extensions import Buffer
 
@@ -60,6 +62,24 @@ def check_range(start: SupportsIndex | None, stop: SupportsIndex | None) -> tupl
         None if start is None else check_lsn(start, "start"),
         None if stop is None else check_lsn(stop, "stop", least=0),
     )
+
+
+def check_time(value: datetime | SupportsIndex) -> int:
+    """Return the time as Unix time in nanoseconds: that of a `datetime` with a time zone, or a whole number as it is.
+
+    Raise `ValueError` for a `datetime` without a time zone, and `TypeError` for anything else, such as a float.
+    """
+    if hasattr(value, "__index__") and not isinstance(value, bool):
+        return index(value)
+    with lazy_import:
+        from datetime import UTC, datetime, timedelta
+
+    what = "a datetime with a time zone, or Unix time in nanoseconds as an int"
+    if not isinstance(value, datetime):
+        raise TypeError(f"time={shorten(value)}: {what}; {type(value).__name__} is not")
+    if value.utcoffset() is None:
+        raise ValueError(f"time={shorten(value)}: {what}; it has no time zone, as datetime(…, tzinfo=UTC) has")
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 def check_timeout(value: float | None) -> float | None:

@@ -12,11 +12,20 @@ from walogs.engine.observation import observe
 from walogs.errors import ConfigError
 from walogs.foundation.lazy import lazy_import
 from walogs.foundation.wakeups import held_lock, release
-from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search, shorten
+from walogs.handles.arguments import (
+    check_lsn,
+    check_poll,
+    check_range,
+    check_time,
+    check_timeout,
+    refuse_search,
+    shorten,
+)
 from walogs.handles.following import ReaderFollowing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
@@ -100,6 +109,19 @@ class WalReader:
         first, end = self._range(begin, limit)
         to_end = limit is None or end < limit
         return self._view.read_with_retry(ExtentReader.commits, first, end, cuts=self._view.cuts, to_end=to_end)
+
+    def lsn_at(self, time: datetime | SupportsIndex) -> int:
+        """Return the LSN of the first entry that was committed at *time* or later. It is `last_lsn` + 1 if there is
+        none.
+
+        *time* is a `datetime` with a time zone, or Unix time in nanoseconds as an int. If a clock was set back by more
+        than an hour, times are not in order: the entry is one of that time or later, and perhaps not the first. The
+        segments are searched by halves. Raises `TypeError` or `ValueError` if *time* is no such time, and otherwise
+        what `iter` raises.
+        """
+        time_ns = check_time(time)
+        self._view.look()
+        return self._view.lsn_at(time_ns)
 
     def follow(
         self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS

@@ -21,6 +21,7 @@ from walogs.handles.arguments import (
     check_lsn,
     check_number,
     check_range,
+    check_time,
     check_timeout,
     copy_batch,
     copy_entry,
@@ -32,6 +33,7 @@ from walogs.types import SegmentSummary, WalStats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
+    from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
@@ -349,6 +351,24 @@ class Wal:
         if data is not None:
             return data
         raise IndexError(f"{self._source.store.name} holds no entry {shorten(wanted)}: it ends at {self.last_lsn}")
+
+    def lsn_at(self, time: datetime | SupportsIndex) -> int:
+        """Return the LSN of the first entry that was committed at *time* or later, or `next_lsn` if there is none.
+
+        *time* is a `datetime` with a time zone, or Unix time in nanoseconds as an int. If a clock was set back by more
+        than an hour, times are not in order: the entry is one of that time or later, and perhaps not the first. At most
+        two segments are read.
+
+        Raise `TypeError` or `ValueError` if *time* is no such time, and `Corrupt` for damage.
+        """
+        time_ns = check_time(time)
+        while True:
+            snapshot, first, end = self._snapshot(None, None)
+            try:
+                return snapshot.lsn_at(time_ns, first, end)
+            except Checkpointed:  # a checkpoint has removed what was being searched: search what is left
+                if self.first_lsn == first:
+                    raise
 
     def _snapshot(self, start: int | None, stop: int | None) -> tuple[Snapshot, int, int]:
         """Return a snapshot of the log, and the LSNs of [start, stop) that can be read in it."""

@@ -33,7 +33,7 @@ from tests.house.source import ROOT
         (("repair", "x", "--keep", "both"), "--keep takes before or after, not 'both'."),
         (("completion", "csh"), "SHELL takes bash or zsh or fish, not 'csh'."),
         (("conformance",), "`walogs conformance` needs NAME (Name of the component, as in a configuration"),
-        (("checkpoint", "x"), "say which entries are not needed any more: --lsn N or --cursors; "),
+        (("checkpoint", "x"), "which entries are not needed any more? Say one of --lsn N, --cursors, --before TIME,"),
         (("checkpoint", "x", "--lsn", "--json"), "--lsn needs a value after it (The last entry"),
         (("checkpoint", "x", "--lns", "5"), "`walogs checkpoint` has no option --lns; did you mean --lsn?"),
         (("cat", "x", "--start", "1", "--start", "2"), "--start is given twice: leave one out."),

@@ -49,6 +49,7 @@ def test_a_size_is_what_it_says(written: object, size: int) -> None:
         ("7ns", 7e-9),
         ("2min", 120.0),
         ("24h", 86_400.0),
+        ("7d", 604_800.0),
     ],
 )
 def test_a_duration_is_what_it_says(written: object, seconds: float) -> None:
@@ -122,7 +123,7 @@ def test_what_is_no_size_is_refused_with_what_would_be(written: object, suggesti
 def test_what_is_no_duration_is_refused_with_what_would_be(written: object, suggestion: str | None) -> None:
     with pytest.raises(ValueError) as refused:
         DURATION.read(written)
-    assert "a duration: text with a unit (ns, us, ms, s, min, h)" in str(refused.value)
+    assert "a duration: text with a unit (ns, us, ms, s, min, h, d)" in str(refused.value)
     assert (suggestion or "a duration") in str(refused.value)
 
 

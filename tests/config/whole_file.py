@@ -41,4 +41,4 @@ path = "/elsewhere/metrics.wal"
 """
 
 
-DURATION: Final = "a duration: text with a unit (ns, us, ms, s, min, h)"
+DURATION: Final = "a duration: text with a unit (ns, us, ms, s, min, h, d)"

@@ -54,6 +54,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "info": ("walogs.cli.info:info", None, ""),
         "plugins": ("walogs.cli.plugins:plugins", None, ""),
         "repair": ("walogs.cli.repair:repair", None, ""),
+        "rotate": ("walogs.cli.rotate:rotate", None, ""),
         "salvage": ("walogs.cli.salvage:salvage", None, ""),
         "tail": ("walogs.cli.tail:tail", None, ""),
         "verify": ("walogs.cli.verify:verify", None, ""),

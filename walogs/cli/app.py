@@ -25,6 +25,7 @@ from walogs.cli.log_argument import on_a_log
 from walogs.cli.plugins import commands_of_plugins, plugins
 from walogs.cli.repair import repair
 from walogs.cli.root import app
+from walogs.cli.rotate import rotate
 from walogs.cli.salvage import salvage
 from walogs.cli.status import DONE, USAGE, complain, message_lines, status_of
 from walogs.cli.tail import tail
@@ -45,6 +46,7 @@ ON_A_LOG: Final[tuple[Callable[..., int], ...]] = (
     doctor,
     info,
     repair,
+    rotate,
     salvage,
     tail,
     verify,

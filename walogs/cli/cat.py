@@ -6,7 +6,7 @@ printed too.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -17,7 +17,7 @@ from walogs.cli.entries import as_line, standard_output
 from walogs.cli.lines import print_lines
 from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.numbers import FromOne
-from walogs.cli.options import VISIBILITY_HELP, Visibility
+from walogs.cli.options import VISIBILITY_HELP, Visibility, in_utc
 from walogs.cli.status import DONE
 from walogs.errors import Corrupt
 from walogs.handles.arguments import check_time
@@ -147,6 +147,4 @@ def since_test(reader: WalReader, since_ns: int) -> Callable[[int], bool]:
 
 def unix_ns(time: datetime | None) -> int:
     """Return a time in nanoseconds since 1970, or 0 for None. A time without a time zone is in UTC."""
-    if time is None:
-        return 0
-    return max(check_time(time if time.utcoffset() is not None else time.replace(tzinfo=UTC)), 0)
+    return 0 if time is None else max(check_time(in_utc(time)), 0)

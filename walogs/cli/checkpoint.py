@@ -1,24 +1,57 @@
-"""`walogs checkpoint DIR --lsn N`: remove entries that are not needed any more, to free space on the disk."""
+"""`walogs checkpoint DIR`: remove entries that are not needed any more, to free space on the disk."""
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from cyclopts import Parameter
 
 from walogs.assembly.opening import open as open_log
+from walogs.assembly.opening import reader as open_reader
 from walogs.cli import show
 from walogs.cli.absence import existing
 from walogs.cli.cursors import passed_by_all
 from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.next_moves import command_line
-from walogs.cli.numbers import FromOne
-from walogs.cli.options import AsJson
+from walogs.cli.numbers import FromOne, read_as
+from walogs.cli.options import AsJson, Wait, in_utc, waiting
 from walogs.cli.status import DONE, WrongUsage
+from walogs.engine.retention import lsn_beyond
 from walogs.errors import Corrupt
+from walogs.foundation.quantities import DURATION, SIZE
 from walogs.inspection.facts import observe_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from walogs.engine.retention import SizedSegment
+    from walogs.handles.reader import WalReader
+    from walogs.handles.wal import Wal
+    from walogs.inspection.facts import LogFacts
+
+BOUNDS: Final = "--lsn N, --cursors, --before TIME, --keep-size SIZE or --keep-time DURATION"
+
+Lsn: TypeAlias = Annotated[
+    FromOne | None, Parameter(name=["--lsn", "--upto"], help="The last entry that is not needed any more.")
+]
+Before: TypeAlias = Annotated[
+    datetime | None,
+    Parameter(help="What was committed before then is not needed: 2026-01-31T12:00:00, in UTC unless told."),
+]
+KeepSize: TypeAlias = Annotated[
+    int | None,
+    read_as(SIZE, lambda size: size >= 1, "1 byte or more"),
+    Parameter(help="Keep the newest segments, as many as fit into this: 10GiB."),
+]
+KeepTime: TypeAlias = Annotated[
+    float | None,
+    read_as(DURATION, lambda seconds: seconds > 0, "more than 0 seconds"),
+    Parameter(help="Keep the segments whose last entry is not older than this: 7d."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +66,67 @@ class FreedSpace:
     is_dry_run: bool
 
 
+class Bound(NamedTuple):
+    """Up to where the entries of a log are given up. One field says so, and the others are None."""
+
+    lsn: int | None
+    before: datetime | None
+    keep_size: int | None
+    """Bytes."""
+    keep_time: float | None
+    """Seconds."""
+    cursors: Literal[True] | None
+    """What all cursors have passed."""
+
+    def lsn_of(self, log: Wal | WalReader, segments: Sequence[SizedSegment]) -> int:
+        """Return the LSN of the last entry that is given up, or 0. *segments* are those of the log, oldest first."""
+        if self.lsn is not None:
+            return self.lsn
+        if self.before is not None:
+            return log.lsn_at(in_utc(self.before)) - 1
+        *completed, newest = segments
+        age_ns = None if self.keep_time is None else round(self.keep_time * 1e9)
+        return lsn_beyond(completed, newest.size, time.time_ns(), size=self.keep_size, age_ns=age_ns)
+
+
+class Sized(NamedTuple):
+    """A segment, as `lsn_beyond` asks for it."""
+
+    last_lsn: int
+    size: int
+    last_commit_ns: int | None
+
+
 def checkpoint(
     log: LogArgument,
     /,
     *,
-    lsn: Annotated[FromOne | None, Parameter(show_default=False, help="The last entry that is not needed.")] = None,
+    lsn: Lsn = None,
+    before: Before = None,
+    keep_size: KeepSize = None,
+    keep_time: KeepTime = None,
     cursors: Annotated[
-        bool, Parameter(negative="", show_default=False, help="In place of --lsn: what all cursors have passed.")
+        bool, Parameter(negative="", show_default=False, help="What all cursors have passed is not needed.")
     ] = False,
     dry_run: Annotated[
         bool, Parameter(negative="", show_default=False, help="Remove nothing; say what would be removed.")
     ] = False,
+    wait: Wait = None,
     as_json: AsJson = False,
 ) -> int:
-    """Give up the entries up to --lsn, or up to the smallest position of all cursors: remove the segments that hold no
-    later entry.
+    """Give up old entries: remove the segments that hold no later entry. One option says which entries are old.
 
     A segment is removed whole or not at all, so some of these entries may stay. The newest segment always stays.
     `walogs info` shows what a checkpoint would free. If --lsn is beyond the last entry, or if the log is damaged,
     nothing is removed. The log must not be open elsewhere; --dry-run takes no lock.
     """
-    if (lsn is None) is not cursors:
-        raise WrongUsage("say which entries are not needed any more: --lsn N or --cursors; --help tells more")
-    freed = foresee(log, passed_by_all(log) if lsn is None else lsn)
-    if not dry_run:
-        freed = carry_out(log, lsn)
+    bound = Bound(lsn=lsn, before=before, keep_size=keep_size, keep_time=keep_time, cursors=cursors or None)
+    refuse_other_than_one(bound)
+    if cursors:  # the writer asks again: meanwhile a consumer can go on
+        passed = passed_by_all(log)
+        bound = bound if not dry_run else bound._replace(lsn=passed, cursors=None)
+    facts = sound_facts(log, bound)
+    freed = foresee(log, bound, facts) if dry_run else carry_out(log, bound, wait)
     if as_json:
         print(json.dumps(asdict(freed), indent=2))
     else:
@@ -65,34 +134,54 @@ def checkpoint(
     return DONE
 
 
-def foresee(log: NamedLog, lsn: int) -> FreedSpace:
-    """Return what a checkpoint there would remove. Raises `Corrupt`, and `WrongUsage` if there is no such entry."""
+def refuse_other_than_one(bound: Bound) -> None:
+    """Raise `WrongUsage` unless the command line has exactly one of the options that say what is given up."""
+    given = [f"--{key.replace('_', '-')}" for key, value in bound._asdict().items() if value is not None]
+    if not given:
+        raise WrongUsage(f"which entries are not needed any more? Say one of {BOUNDS}; --help tells more")
+    if len(given) > 1:
+        raise WrongUsage(f"{' and '.join(given)} are given together: say one of {BOUNDS}. Nothing was removed")
+
+
+def sound_facts(log: NamedLog, bound: Bound) -> LogFacts:
+    """Return the facts of the log. Raises `Corrupt`, and `WrongUsage` if the LSN of the bound is beyond the end."""
     facts = observe_facts(log.name, existing(log), "last")
     if not facts.ok:
         damage = facts.damage[0]
         message = f"{log.name} is damaged: {damage.message}"
         places: dict[str, Any] = {"segment": damage.segment, "offset": damage.offset, "lsn": damage.lsn}
         raise Corrupt(f"{message} Nothing was changed.", **places, damage=message)
-    if lsn > facts.last_lsn:
+    if bound.lsn is not None and bound.lsn > facts.last_lsn:
+        lsn = bound.lsn
         move = f"`{command_line(log, 'checkpoint', '--lsn', str(facts.last_lsn))}` gives up all of them"
         raise WrongUsage(f"--lsn {lsn}: the entries of {log.name} end at {facts.last_lsn}. Nothing was removed; {move}")
+    return facts
+
+
+def foresee(log: NamedLog, bound: Bound, facts: LogFacts) -> FreedSpace:
+    """Return what a checkpoint there would remove."""
+    first_lsn = facts.first_lsn
     present = [segment for segment in facts.segments if segment.state != "leftover"]
-    count = sum(segment.frees is not None and (segment.last_lsn or 0) <= lsn for segment in present)
-    size = sum(segment.size for segment in present[:count])
-    first_lsn = present[count].first_lsn or facts.first_lsn if count else facts.first_lsn
-    return FreedSpace(segments=count, bytes=size, first_lsn=first_lsn, last_lsn=facts.last_lsn, is_dry_run=True)
+    sized = [Sized(segment.last_lsn or 0, segment.size, segment.last_commit_ns) for segment in present]
+    with open_reader(log.path, log.config, visibility="written") as reader:
+        lsn = bound.lsn_of(reader, sized)
+    gone = [segment for segment in present if segment.frees is not None and (segment.last_lsn or 0) <= lsn]
+    return FreedSpace(
+        segments=len(gone),
+        bytes=sum(segment.size for segment in gone),
+        first_lsn=max([first_lsn, *((segment.last_lsn or 0) + 1 for segment in gone)]),
+        last_lsn=facts.last_lsn,
+        is_dry_run=True,
+    )
 
 
-def carry_out(log: NamedLog, lsn: int | None) -> FreedSpace:
-    """Make the checkpoint, and return what it has removed. None as *lsn* means what all cursors have passed.
-
-    Raises what `walogs.open` raises.
-    """
-    with open_log(log.path, log.config) as wal:
-        before = {segment.number: segment.size for segment in wal.segments()}
-        wal.checkpoint(lsn)
+def carry_out(log: NamedLog, bound: Bound, wait: float | None) -> FreedSpace:
+    """Make the checkpoint, and return what it has removed. Raises what `walogs.open` raises."""
+    with open_log(log.path, waiting(log.config, wait)) as wal:
+        segments = wal.segments()
+        wal.checkpoint(None if bound.cursors else bound.lsn_of(wal, segments))
         left = {segment.number for segment in wal.segments()}
-        gone = [size for number, size in before.items() if number not in left]
+        gone = [segment.size for segment in segments if segment.number not in left]
         return FreedSpace(
             segments=len(gone), bytes=sum(gone), first_lsn=wal.first_lsn, last_lsn=wal.last_lsn, is_dry_run=False
         )

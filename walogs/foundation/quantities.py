@@ -97,6 +97,7 @@ NANOSECONDS: Final = {
     "s": 1_000_000_000,
     "min": 60_000_000_000,
     "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
 }
 SIZE: Final = Quantity("a size", "bytes", BYTES, base=1, is_whole=True, example="64MiB")
 DURATION: Final = Quantity(

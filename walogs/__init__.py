@@ -8,7 +8,7 @@ with walogs.open("orders.wal") as wal:
 
 from typing import TYPE_CHECKING, Any, Final
 
-from walogs.assembly.config import WalConfig
+from walogs.assembly.config import Retention, WalConfig
 from walogs.assembly.opening import open
 from walogs.errors import (
     Checkpointed,
@@ -127,6 +127,7 @@ __all__ = [
     "PluginError",
     "Poisoned",
     "Reentered",
+    "Retention",
     "SegmentExists",
     "SegmentNotFound",
     "SegmentStore",

@@ -158,6 +158,7 @@ def test_every_value_is_shown_with_where_it_comes_from(
         "max_queued_size   67108864  (default)",
         'recovery          "acked"  (default)',
         'verify            "full"  (default)',
+        'retention         "none"  (default)',
         "wait              0.0  (default)",
         "change_codec      false  (default)",
         "observers         []  (default)",
@@ -172,6 +173,17 @@ def test_every_value_is_shown_with_where_it_comes_from(
         "variable": "WALOGS_LOG__ORDERS__MAX_ENTRY_SIZE",
     }
     assert settings["max_segment_size"]["value"] is None
+
+
+def test_each_bound_of_a_retention_is_shown(tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, '[log.a]\npath = "a"\nretention = { size = "1MiB" }\n')
+    shown = lines(command("config", "show").out)
+    assert "retention.size    1048576  (file)" in shown
+    assert 'retention.time    "none"  (file)' in shown
+    monkeypatch.setenv("WALOGS_LOG__A__RETENTION", '{ time = "7d" }')
+    shown = lines(command("config", "show").out)
+    assert 'retention.size    "none"  (WALOGS_LOG__A__RETENTION)' in shown
+    assert "retention.time    604800.0  (WALOGS_LOG__A__RETENTION)" in shown
 
 
 def test_what_is_wrong_is_not_shown_but_told(tmp_path: Path, command: Walogs) -> None:

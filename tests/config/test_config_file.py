@@ -39,6 +39,7 @@ def test_every_key_is_read_and_paths_are_relative_to_the_file(tmp_path: Path, mo
         max_queued_size=2 * 10**6,
         recovery="prefix",
         verify="last",
+        retention=walogs.Retention(size=10 << 30, time=7 * 86_400.0),
         wait=5.0,
         change_codec=True,
     )

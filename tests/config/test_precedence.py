@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -66,6 +66,9 @@ def test_a_variable_names_a_field_whatever_its_capitals(tmp_path: Path, monkeypa
     assert found.logs["orders-eu"].components["codec"].options == PressOptions(3, 8, tmp_path / "5")
 
 
+RETENTION: Final = ("retention.size", "retention.time")
+
+
 def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
     found = examined(written(tmp_path, WHOLE), {"WALOGS_LOG__ORDERS__SYNC__TIME": "1s"}).logs["orders"]
     told = {setting.key: (setting.value, setting.origin, setting.variable) for setting in found.settings}
@@ -77,7 +80,7 @@ def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
         "sync.time",
         "sync.bytes",
         "sync.entries",
-        *TYPES,
+        *(part for key in TYPES for part in (RETENTION if key == "retention" else (key,))),
         "observers",
     ]
     assert told["sync"] == ("interval", "file", None)

@@ -26,6 +26,7 @@ max_batch_size = "64KiB"
 max_queued_size = "2MB"
 recovery = "prefix"
 verify = "last"
+retention = { size = "10GiB", time = "7d" }
 wait = "5s"
 change_codec = true
 observers = []

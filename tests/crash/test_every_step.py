@@ -32,6 +32,8 @@ class Verb(NamedTuple):
 
     call: Callable[[walogs.Wal], object]
     possible: list[Entries]
+    retention: walogs.Retention | None = None
+    """What the log that is called has, once DATA is in it."""
 
 
 KEPT: Final = numbered(1, *DATA)
@@ -43,6 +45,12 @@ VERBS: Final = {
     "rotate": Verb(lambda wal: wal.rotate(), [KEPT]),
     "checkpoint": Verb(lambda wal: wal.checkpoint(3), [KEPT, KEPT[3:]]),
     "checkpoint of everything": Verb(lambda wal: wal.checkpoint(99), [KEPT, KEPT[4:]]),
+    "append that is followed by retention": Verb(
+        lambda wal: wal.append(bytes(600)),
+        # If a segment could not be sealed and trimmed, its window counts, and one more goes.
+        [KEPT, numbered(1, *DATA, bytes(600)), *(numbered(1, *DATA, bytes(600))[k:] for k in (3, 5))],
+        walogs.Retention(size=8000),
+    ),
     "sync": Verb(lambda wal: wal.sync(), [KEPT]),
     "close": Verb(lambda wal: wal.close(), [KEPT]),
 }
@@ -57,7 +65,7 @@ ENDS: Final[dict[str, Callable[[MemoryDisk], None]]] = {
 }
 
 
-def filled(sync: str, *, reopened: bool) -> tuple[MemoryDisk, walogs.Wal]:
+def filled(sync: str, verb: Verb, *, reopened: bool) -> tuple[MemoryDisk, walogs.Wal]:
     """A log with DATA in it, on a new disk; *reopened*: by a writer that did not make its newest segment."""
     disk = MemoryDisk()
     wal = opened(disk, 93, max_segment_size=SIZE, sync=sync)
@@ -66,7 +74,10 @@ def filled(sync: str, *, reopened: bool) -> tuple[MemoryDisk, walogs.Wal]:
     wal.sync()
     if reopened:
         abandon(wal, disk)
-        wal = opened(disk, 94, max_segment_size=SIZE, sync=sync)
+    elif verb.retention is not None:
+        wal.close()
+    if wal.closed:
+        wal = opened(disk, 94, max_segment_size=SIZE, sync=sync, retention=verb.retention)
     return disk, wal
 
 
@@ -91,12 +102,12 @@ def tried(act: Callable[[], object]) -> None:
 
 def dies_at_every_step(name: str, sync: str, *, reopened: bool, ends: list[str]) -> None:
     verb, tally = VERBS[name], Tally(f"{name} dies, {sync}")
-    disk, wal = filled(sync, reopened=reopened)
+    disk, wal = filled(sync, verb, reopened=reopened)
     steps = steps_of(disk, lambda: verb.call(wal), CRASHES)
     abandon(wal, disk)
     for step in range(1, steps + 2):
         for how in ends:
-            disk, wal = filled(sync, reopened=reopened)
+            disk, wal = filled(sync, verb, reopened=reopened)
             disk.arm(step, CRASHES, rng=random.Random(step))
             tried(lambda wal=wal: verb.call(wal))  # type: ignore[misc]
             disk.disarm()
@@ -108,12 +119,12 @@ def dies_at_every_step(name: str, sync: str, *, reopened: bool, ends: list[str])
 
 def fails_at_every_sync(name: str, sync: str, *, reopened: bool, seeds: range) -> None:
     verb, tally = VERBS[name], Tally(f"syncs of {name} fail, {sync}")
-    disk, wal = filled(sync, reopened=reopened)
+    disk, wal = filled(sync, verb, reopened=reopened)
     steps = steps_of(disk, lambda: verb.call(wal), FAILED_SYNC)
     abandon(wal, disk)
     for step in range(1, steps + 2):
         for seed in seeds:
-            disk, wal = filled(sync, reopened=reopened)
+            disk, wal = filled(sync, verb, reopened=reopened)
             disk.arm(step, FAILED_SYNC, rng=random.Random(seed))
             tried(lambda wal=wal: verb.call(wal))  # type: ignore[misc]
             disk.disarm()

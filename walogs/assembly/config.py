@@ -1,12 +1,17 @@
-"""`WalConfig`: the keys of a log's configuration, their defaults and units, and the checks of their values."""
+"""`WalConfig`: the keys of a log's configuration, their defaults and units, and the checks of their values.
+
+`Retention` is the value of one key.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 
 from walogs.errors import ConfigError
 from walogs.foundation.foreign import describe
+from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.suggestions import did_you_mean
 from walogs.types import MAX_ENTRY_SIZE
 
@@ -20,6 +25,36 @@ if TYPE_CHECKING:
 BATCH_SIZE_MAX: Final = 1 << 30
 LOCAL_STORE: Final = "local"
 """Name of the store that keeps a log as a directory at its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a log its writer keeps. Making one raises a `ConfigError` that lists every problem.
+
+    When the writer has rotated, it gives up the oldest completed segments that are beyond a bound, as a checkpoint does
+    (G11). Two bounds are both kept.
+    """
+
+    size: Size | None = None
+    """Most bytes that the segments have together, 1 or more. The active segment counts, and always stays."""
+    time: Duration | None = None
+    """Seconds, more than 0. A segment is given up when its last entry was committed longer ago than this."""
+
+    def __post_init__(self) -> None:
+        problems: list[str] = []
+        if self.size is not None and not is_size(self.size, 1):
+            problems.append(f"size={describe(self.size)}: bytes, 1 or more, or None")
+        if self.time is not None and not (is_duration(self.time) and self.time > 0):
+            problems.append(f"time={describe(self.time)}: seconds, more than 0, or None")
+        if self.size is None and self.time is None:
+            problems.append("a retention has a size, a time, or both")
+        if problems:
+            raise config_error(*problems)
+
+    @property
+    def age_ns(self) -> int | None:
+        """The time in nanoseconds, or None."""
+        return None if self.time is None else round(min(self.time, TIMEOUT_MAX) * 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +82,8 @@ class WalConfig:
     verify: Literal["full", "last"] = "full"
     """`full`: opening checks every byte. `last`: of sealed segments, it checks only the header and the seal."""
 
+    retention: Retention | None = None
+    """How much of the log the writer keeps. It gives up older segments when it has rotated. None: all of the log."""
     wait: float = 0.0
     """How many seconds to wait while another writer has the log open, before `Locked` is raised. 0: raise it at once.
     This has no effect on a store without a lock, where the later writer takes the log."""
@@ -89,6 +126,8 @@ def refused(values: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
         yield "recovery", values["recovery"], "'acked' or 'prefix'"
     if values["verify"] not in ("full", "last"):
         yield "verify", values["verify"], "'full' or 'last'"
+    if values["retention"] is not None and not isinstance(values["retention"], Retention):
+        yield "retention", values["retention"], "a Retention, or None"
     if not is_duration(values["wait"]):
         yield "wait", values["wait"], "seconds, 0 or more"
     if not isinstance(values["change_codec"], bool):
@@ -110,6 +149,7 @@ class Overrides(TypedDict, total=False):
     max_queued_size: int
     recovery: Literal["acked", "prefix"]
     verify: Literal["full", "last"]
+    retention: Retention | None
     wait: float
     observers: Sequence[str | Observer]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from walogs.assembly import registry
 from walogs.assembly.choice import Problems, component, observers_of, store_of
@@ -15,6 +15,7 @@ from walogs.assembly.config import (
     OWN_KEYWORDS,
     Overrides,
     ReadingOverrides,
+    Retention,
     WalConfig,
     as_values,
     config_error,
@@ -108,6 +109,8 @@ def open_resolved(
         writer, report = recover(source, config, policy, observers, environment, started)
         if observers is not None:
             writer = observers.writer(writer, store.name, report)
+        if config.retention is not None:
+            writer = retaining(writer, store.name, environment, config.retention)
         limits = Limits(config.max_entry_size, config.max_batch_size)
         commits = GroupCommit(
             name=store.name,
@@ -128,6 +131,17 @@ def open_resolved(
     except BaseException:  # an interrupt can arrive at each of these calls
         store.close()
         raise
+
+
+def retaining(
+    writer: AppendableWriter | ImmutableSegmentWriter, log: str, environment: Environment, retention: Retention
+) -> AppendableWriter | ImmutableSegmentWriter:
+    """Return the same writer, which also gives up what is beyond the retention."""
+    with lazy_import:
+        from walogs.engine.retention import RetainingWriter
+
+    made = RetainingWriter(writer, log, environment, size=retention.size, age_ns=retention.age_ns)
+    return cast("AppendableWriter | ImmutableSegmentWriter", made)
 
 
 def recover(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from walogs.assembly import registry
-from walogs.assembly.config import KEYS, LOCAL_STORE, WalConfig, refused
+from walogs.assembly.config import KEYS, LOCAL_STORE, Retention, WalConfig, refused
 from walogs.config_file.tables import KINDS, LOG_KEYS, Component, Log, Origin, Problem, RawValue, bare, component_of
 from walogs.config_file.values import (
     ABSENT,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from walogs.assembly.specs import Kind
 
 SizeOrNone: TypeAlias = Size | None
+RetentionOrNone: TypeAlias = Retention | None
 TYPES: Final[dict[str, Any]] = {
     "max_segment_size": SizeOrNone,
     "max_entry_size": Size,
@@ -43,6 +44,7 @@ TYPES: Final[dict[str, Any]] = {
     "max_queued_size": Size,
     "recovery": Any,
     "verify": Any,
+    "retention": RetentionOrNone,
     "wait": Duration,
     "change_codec": bool,
 }
@@ -107,6 +109,8 @@ def read_settings(log: Log, converter: Converter, directory: str, problems: list
             read_component(log, key, converter, log_settings, problems)
         elif key == "observers":
             read_observers(log, converter, log_settings, problems)
+        elif key == "retention":
+            read_retention(log, converter, log_settings, problems)
         else:
             one = log.values.get(key)
             log_settings.values[key] = DEFAULTS[key] if one is None else plain_value(key, one, converter, problems)
@@ -166,6 +170,30 @@ def as_written(raw: RawValue, wanted: Any) -> object:
     if raw.origin == "environment" and isinstance(raw.value, str):
         return text_as_value(raw.value, wanted)
     return raw.value
+
+
+def read_retention(log: Log, converter: Converter, log_settings: LogSettings, problems: list[Problem]) -> None:
+    """Read the table of the retention. Each of its bounds is a setting of its own."""
+    raw, told = log.values.get("retention"), log_settings.settings
+    log_settings.values["retention"] = retention = retention_of(raw, converter, problems)
+    if raw is None or retention is None:
+        told.append(setting("retention", None, raw))
+        return
+    told += [setting(f"retention.{one.name}", getattr(retention, one.name), raw) for one in fields(Retention)]
+
+
+def retention_of(raw: RawValue | None, converter: Converter, problems: list[Problem]) -> Retention | None:
+    """Return the retention that *raw* describes. Return None, and add the problems to *problems*, if it is wrong."""
+    written = None if raw is None else as_written(raw, RetentionOrNone)
+    if raw is None or not isinstance(written, dict):
+        return None if raw is None else plain_value("retention", raw, converter, problems)
+    found = options_of(converter, written, Retention)
+    if isinstance(found, Retention):
+        return found
+    for problem in found:
+        key = ".".join((raw.key, *map(bare, problem.path)))
+        problems.append(Problem(file=raw.file, key=key, value=problem.value, why=problem.why))
+    return None
 
 
 # The components of a log

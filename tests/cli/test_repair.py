@@ -23,6 +23,8 @@ from tests.cli.commands import (
     made,
     on_a_terminal,
 )
+from walogs.defaults.local_store import LocalStore
+from walogs.inspection import repair as repair_module
 
 CHOICE: Final = "Keep the entries before the damage, or after it?"
 GO_ON: Final = "Repair the log like this?"
@@ -278,3 +280,16 @@ def test_yes_alone_keeps_the_side_that_there_is(good: Path, command: Walogs) -> 
     headless(good)
     assert command("repair", good, "--yes").status == 0
     assert lsns_of(good) == (9, 30)
+
+
+def test_it_waits_for_the_log_as_long_as_it_is_told(
+    log: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = LocalStore(log)
+    holder.acquire()
+    assert command("repair", log, "--keep", "before").status == 3
+    assert command("repair", log, "--keep", "before", "--wait", "1ms").status == 3
+    environment = repair_module.ENVIRONMENT._replace(sleep=lambda _: holder.close())
+    monkeypatch.setattr(repair_module, "ENVIRONMENT", environment)
+    assert command("repair", log, "--keep", "before", "--wait", "1h").status == 0
+    assert lsns_of(log) == (1, 14)

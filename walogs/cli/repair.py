@@ -13,7 +13,7 @@ from walogs.assembly.opening import source_of
 from walogs.cli import show
 from walogs.cli.lines import WORTH_A_BAR, is_watched, progress_bar
 from walogs.cli.log_argument import LogArgument, NamedLog
-from walogs.cli.options import AsJson
+from walogs.cli.options import AsJson, Wait, waiting
 from walogs.cli.status import CORRUPT, DONE, complain, is_terminal, printable
 from walogs.inspection.repair import repair as repair_log
 
@@ -40,6 +40,7 @@ def repair(
     ] = None,
     yes: Annotated[Flag, Parameter(name=["--yes", "-y"], help="Do not ask.")] = False,
     dry_run: Annotated[Flag, Parameter(help="Change nothing; say what would be done.")] = False,
+    wait: Wait = None,
     as_json: AsJson = False,
 ) -> int:
     """Make a damaged log one that opens, and say what is lost by it. A log that opens is left alone.
@@ -74,7 +75,7 @@ def repair(
             complain("Nothing was changed.")
             return CORRUPT
     with progress_bar("repairing", at_once=is_worth_a_bar(log)):
-        report = repair_log(log.path, log.config, keep=keep)
+        report = repair_log(log.path, waiting(log.config, wait), keep=keep)
     return print_report(report, as_json=as_json)
 
 

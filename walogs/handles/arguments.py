@@ -69,7 +69,7 @@ def check_time(value: datetime | SupportsIndex) -> int:
 
     Raise `ValueError` for a `datetime` without a time zone, and `TypeError` for anything else, such as a float.
     """
-    if hasattr(value, "__index__") and not isinstance(value, bool):
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
         return index(value)
     with lazy_import:
         from datetime import UTC, datetime, timedelta

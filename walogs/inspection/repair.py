@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from walogs.assembly.config import config_error
 from walogs.assembly.opening import ENVIRONMENT, source_of
+from walogs.assembly.waiting import acquire_within
 from walogs.defaults.exchanged import exchange_error, find_exchange
 from walogs.engine.extent_reader import context_of
 from walogs.engine.frame_reader import FrameReader, ReadFrame
@@ -70,8 +71,8 @@ def repair(
     a live log, the mark is removed and no segment changes. Every segment that changes is first kept beside it as
     `damaged-000003-TIME`, a name that nothing reads.
 
-    A damaged log is repaired under its lock. A log that opens needs no lock, so this works beside its writer. A
-    *dry_run* takes no lock either, and writes nothing.
+    A damaged log is repaired under its lock, for which the call waits as long as the `wait` of *config* says. A log
+    that opens needs no lock, so this works beside its writer. A *dry_run* takes no lock either, and writes nothing.
 
     Raises `Locked` (the log is damaged, and open elsewhere), `LogNotFound` (no log is there), `ConfigError` (also
     for a store that is no `RepairableStore`), `Unavailable` (a dry run beside a busy writer), `UnsupportedFormat`,
@@ -88,10 +89,13 @@ def repair(
     if not isinstance(dry_run, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise config_error(f"dry_run={describe(dry_run)}: True or False")
     source = source_of(path, config, overrides, own=("path", "config", "keep", "dry_run"))
-    return repair_source(source, keep, ENVIRONMENT, is_dry_run=dry_run)
+    wait = 0.0 if config is None else config.wait
+    return repair_source(source, keep, ENVIRONMENT, is_dry_run=dry_run, wait=wait)
 
 
-def repair_source(source: LogSource, keep: Keep | None, environment: Environment, *, is_dry_run: bool) -> RepairReport:
+def repair_source(
+    source: LogSource, keep: Keep | None, environment: Environment, *, is_dry_run: bool, wait: float = 0.0
+) -> RepairReport:
     store = source.store
     if not isinstance(store, RepairableStore) or not store.capabilities.appendable:
         why = "repair needs a store whose segments can be replaced (RepairableStore)"
@@ -106,7 +110,7 @@ def repair_source(source: LogSource, keep: Keep | None, environment: Environment
     report = report_if_it_opens(source, began)
     if report is not None:
         return report
-    store.acquire()
+    acquire_within(store, wait, environment)
     try:
         return examine_and_repair(source, store, keep, environment, began, is_dry_run=False)
     finally:

@@ -356,8 +356,8 @@ class Wal:
         """Return the LSN of the first entry that was committed at *time* or later, or `next_lsn` if there is none.
 
         *time* is a `datetime` with a time zone, or Unix time in nanoseconds as an int. If a clock was set back by more
-        than an hour, times are not in order: the entry is one of that time or later, and perhaps not the first. At most
-        two segments are read.
+        than an hour, times are not in order: the entry is one of that time or later, and perhaps not the first. While
+        they are in order, at most two segments are read.
 
         Raise `TypeError` or `ValueError` if *time* is no such time, and `Corrupt` for damage.
         """

@@ -35,6 +35,9 @@ def test_what_is_appended_is_read_again_by_task_and_by_thread(backend: str, tmp_
             assert (wal.first_lsn, wal.last_lsn, wal.next_lsn, await wal.segment_count()) == (4, 4, 5, 1)
             assert [segment.last_lsn for segment in await wal.segments()] == [4]
             assert (await wal.stats()).entries == 4
+            assert await wal.lsn_at(0) == 4
+            with pytest.raises(TypeError):
+                await wal.lsn_at("now")  # type: ignore[arg-type]
             await wal.sync()
         assert wal.closed
         assert (await wal.stats()).entries == 4
@@ -64,6 +67,7 @@ def test_a_reader_beside_the_writer(backend: str, tmp_path: Path) -> None:
             await wal.append_batch([b"1", b"2", b"3"])
             assert (await reader.first_lsn(), await reader.last_lsn()) == (1, 3)
             assert await reader.read(2) == b"2"
+            assert await reader.lsn_at(1 << 62) == 4
             assert [entry async for entry in reader.iter(2)] == [(2, b"2"), (3, b"3")]
             assert [commit.last_lsn async for commit in reader.commits()] == [3]
         assert reader.closed

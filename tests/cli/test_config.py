@@ -178,12 +178,12 @@ def test_every_value_is_shown_with_where_it_comes_from(
 def test_each_bound_of_a_retention_is_shown(tmp_path: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, '[log.a]\npath = "a"\nretention = { size = "1MiB" }\n')
     shown = lines(command("config", "show").out)
-    assert "retention.size    1048576  (file)" in shown
-    assert 'retention.time    "none"  (file)' in shown
+    assert "retention.size              1048576  (file)" in shown
+    assert 'retention.time              "none"  (file)' in shown
     monkeypatch.setenv("WALOGS_LOG__A__RETENTION", '{ time = "7d" }')
     shown = lines(command("config", "show").out)
-    assert 'retention.size    "none"  (WALOGS_LOG__A__RETENTION)' in shown
-    assert "retention.time    604800.0  (WALOGS_LOG__A__RETENTION)" in shown
+    assert 'retention.size              "none"  (WALOGS_LOG__A__RETENTION)' in shown
+    assert "retention.time              604800.0  (WALOGS_LOG__A__RETENTION)" in shown
 
 
 def test_what_is_wrong_is_not_shown_but_told(tmp_path: Path, command: Walogs) -> None:

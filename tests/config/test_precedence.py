@@ -66,7 +66,7 @@ def test_a_variable_names_a_field_whatever_its_capitals(tmp_path: Path, monkeypa
     assert found.logs["orders-eu"].components["codec"].options == PressOptions(3, 8, tmp_path / "5")
 
 
-RETENTION: Final = ("retention.size", "retention.time")
+RETENTION: Final = ("retention.size", "retention.time", "retention.keep_for_cursors")
 
 
 def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:

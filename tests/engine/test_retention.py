@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import walogs
 from walogs.assembly.opening import assemble
+from walogs.defaults.local_store import LocalStore
 from walogs.engine.log_source import Environment
 from walogs.engine.retention import RetainingWriter, lsn_beyond
 from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
@@ -459,3 +460,49 @@ def test_a_time_without_end_gives_up_nothing(local: Place) -> None:
     with local.open(retention=walogs.Retention(time=math.inf)) as wal:
         fill(wal, 50)
         assert wal.first_lsn == 1
+
+
+# Cursors
+
+
+@pytest.mark.guarantee("G21")
+def test_what_a_cursor_still_needs_stays_beyond_all_bounds(local: Place) -> None:
+    with local.open(retention=walogs.Retention(size=1), max_segment_size=4096) as wal, wal.cursor("mailer") as cursor:
+        for _ in range(100):
+            wal.append(bytes(100))
+        assert wal.first_lsn == 1
+        cursor.commit(50)
+        while wal.segments()[-1].first_lsn < 100:
+            wal.append(bytes(100))
+        assert 1 < wal.first_lsn <= 51
+        assert [lsn for lsn, _ in cursor.iter(52)] == [51]
+
+
+def test_a_retention_can_be_told_to_forget_the_cursors(local: Place) -> None:
+    retention = walogs.Retention(size=1, keep_for_cursors=False)
+    with local.open(retention=retention, max_segment_size=4096) as wal, wal.cursor("mailer") as cursor:
+        for _ in range(100):
+            wal.append(bytes(100))
+        assert wal.first_lsn > 50
+        with pytest.raises(walogs.Checkpointed, match="mailer"):
+            list(cursor.iter())
+
+
+@pytest.mark.guarantee("G21")
+def test_a_damaged_cursor_keeps_everything_and_is_logged_once(
+    local: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path / "log")
+    with local.open(store, retention=walogs.Retention(size=1), max_segment_size=4096) as wal:
+        wal.append(b"x")
+        wal.cursor("mailer").close()
+        (tmp_path / "log" / "cursors" / "mailer").write_bytes(b"?")
+        for _ in range(100):
+            wal.append(bytes(100))
+        assert wal.first_lsn == 1
+        (warning,) = warnings_in(caplog)
+        assert "cursors/mailer" in warning
+        (tmp_path / "log" / "cursors" / "mailer").unlink()
+        for _ in range(100):
+            wal.append(bytes(100))
+        assert wal.first_lsn > 50

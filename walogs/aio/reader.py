@@ -18,6 +18,7 @@ from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
@@ -91,6 +92,10 @@ class AsyncWalReader:
         begin, _ = check_range(start, None)
         following = _Following(self._reader, self._calls, self._waits, begin, between)
         return AsyncStream(self._calls, following.read, following.wait, seconds)
+
+    async def lsn_at(self, time: datetime | SupportsIndex) -> int:
+        """Return the LSN of the first entry that was committed at *time* or later. See `WalReader.lsn_at`."""
+        return await self._calls.run(lambda: self._reader.lsn_at(time))
 
     def cursor(self, name: str) -> Opening[AsyncCursor]:
         """Open the cursor of this name: `async with reader.cursor("mailer") as cursor`, or `await`.

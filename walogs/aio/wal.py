@@ -25,6 +25,7 @@ from walogs.handles.arguments import (
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
+    from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
@@ -172,6 +173,10 @@ class AsyncWal:
         """Return the data of one entry. Raise what `Wal.read` raises."""
         wanted = check_lsn(lsn, "lsn")
         return await self._calls.run(lambda: self._wal.read(wanted))
+
+    async def lsn_at(self, time: datetime | SupportsIndex) -> int:
+        """Return the LSN of the first entry that was committed at *time* or later. See `Wal.lsn_at`."""
+        return await self._calls.run(lambda: self._wal.lsn_at(time))
 
     def cursor(self, name: str) -> Opening[AsyncCursor]:
         """Open the cursor of this name: `async with wal.cursor("mailer") as cursor`, or `await`.

@@ -39,6 +39,8 @@ class Retention:
     """Most bytes that the segments have together, 1 or more. The active segment counts, and always stays."""
     time: Duration | None = None
     """Seconds, more than 0. A segment is given up when its last entry was committed longer ago than this."""
+    keep_for_cursors: bool = True
+    """Whether a segment stays, beyond all bounds, until every cursor of the log has passed it (G21)."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -46,6 +48,8 @@ class Retention:
             problems.append(f"size={describe(self.size)}: bytes, 1 or more, or None")
         if self.time is not None and not (is_duration(self.time) and self.time > 0):
             problems.append(f"time={describe(self.time)}: seconds, more than 0, or None")
+        if type(self.keep_for_cursors) is not bool:
+            problems.append(f"keep_for_cursors={describe(self.keep_for_cursors)}: True or False")
         if self.size is None and self.time is None:
             problems.append("a retention has a size, a time, or both")
         if problems:

@@ -110,7 +110,7 @@ def open_resolved(
         if observers is not None:
             writer = observers.writer(writer, store.name, report)
         if config.retention is not None:
-            writer = retaining(writer, store.name, environment, config.retention)
+            writer = retaining(writer, source, environment, config.retention)
         limits = Limits(config.max_entry_size, config.max_batch_size)
         commits = GroupCommit(
             name=store.name,
@@ -134,13 +134,24 @@ def open_resolved(
 
 
 def retaining(
-    writer: AppendableWriter | ImmutableSegmentWriter, log: str, environment: Environment, retention: Retention
+    writer: AppendableWriter | ImmutableSegmentWriter,
+    source: LogSource,
+    environment: Environment,
+    retention: Retention,
 ) -> AppendableWriter | ImmutableSegmentWriter:
     """Return the same writer, which also gives up what is beyond the retention."""
     with lazy_import:
         from walogs.engine.retention import RetainingWriter
+        from walogs.handles.cursor import needed_by_cursors
 
-    made = RetainingWriter(writer, log, environment, size=retention.size, age_ns=retention.age_ns)
+    log_id = (writer.active or writer.completed[-1]).header.log_id
+
+    def at_most() -> int | None:
+        return needed_by_cursors(source, log_id, writer.next_lsn - 1) if retention.keep_for_cursors else None
+
+    made = RetainingWriter(
+        writer, source.store.name, environment, size=retention.size, age_ns=retention.age_ns, at_most=at_most
+    )
     return cast("AppendableWriter | ImmutableSegmentWriter", made)
 
 

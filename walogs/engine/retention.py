@@ -70,15 +70,24 @@ class RetainingWriter:
     """
 
     def __init__(
-        self, writer: Writer, log: str, environment: Environment, *, size: int | None, age_ns: int | None
+        self,
+        writer: Writer,
+        log: str,
+        environment: Environment,
+        *,
+        size: int | None,
+        age_ns: int | None,
+        at_most: Callable[[], int | None],
     ) -> None:
-        """*size* is in bytes, *age_ns* in nanoseconds; None sets no bound. *log* names the log in warnings."""
+        """*size* is in bytes, *age_ns* in nanoseconds; None sets no bound. *log* names the log in warnings. *at_most*
+        returns the highest LSN that may be given up now, or None if every one may."""
         self._writer = writer
         self._log = log
         self._now_ns = environment.clock
         self._spawn = environment.spawn
         self._size = size
         self._age_ns = age_ns
+        self._at_most = at_most
         self._newest = writer.active.header.number if writer.active is not None else 0
         self._commits_left = 1
         """How many commits a writer of immutable segments still makes before the bounds are looked at."""
@@ -130,7 +139,18 @@ class RetainingWriter:
             active_bytes = active.size
         lsn = lsn_beyond(completed, active_bytes, self._now_ns(), size=self._size, age_ns=self._age_ns)
         if lsn >= writer.log_first_lsn or self._has_failed:
-            self._attempt(lambda: writer.checkpoint(lsn))
+            has_failed = self._has_failed
+            self._attempt(lambda: self._checkpoint(lsn, has_failed=has_failed))
+
+    def _checkpoint(self, lsn: int, *, has_failed: bool) -> None:
+        """Make a checkpoint up to this LSN, as far as nobody still needs the entries. Raise what `at_most` raises.
+
+        If the last one has failed, this one also removes what that one has left.
+        """
+        at_most = self._at_most()
+        lsn = lsn if at_most is None else min(lsn, at_most)
+        if lsn >= self._writer.log_first_lsn or has_failed:
+            self._writer.checkpoint(lsn)
 
     def _attempt(self, remove: Callable[[], object]) -> None:
         """Call *remove*. Log a warning if it raises, unless it raised the last time too."""

@@ -369,6 +369,16 @@ def smallest_position(source: LogSource, log_id: bytes, last_lsn: int, *, durabl
     return min(positions.values())
 
 
+def needed_by_cursors(source: LogSource, log_id: bytes, last_lsn: int) -> int | None:
+    """Return the LSN up to which no cursor needs the entries any more, or None if the log has no cursor.
+
+    Raise `Corrupt` if the value of a cursor is damaged, and what else `smallest_position` raises.
+    """
+    if not isinstance(source.store, CursorStore) or not source.store.cursors():
+        return None
+    return smallest_position(source, log_id, last_lsn, durable=True)
+
+
 def set_command(source: LogSource, name: str, lsn: str) -> str:
     """Return the command that sets a cursor."""
     return shlex.join(("walogs", "cursors", source.store.name, "--set", name, lsn))

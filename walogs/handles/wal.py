@@ -28,7 +28,7 @@ from walogs.handles.arguments import (
     refuse_search,
     shorten,
 )
-from walogs.types import SegmentSummary, WalStats
+from walogs.handles.summaries import active_summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import LogSource
     from walogs.engine.pending_append import PendingAppend
-    from walogs.engine.segments import ActiveSegment, CompletedSegment
     from walogs.handles.cursor import Cursor
     from walogs.handles.futures import CallbackRunner
-    from walogs.types import Commit, RecoveryReport, TailState
+    from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -570,43 +569,3 @@ def commit_at_exit() -> None:
 
 
 atexit.register(commit_at_exit)
-
-
-def summary(segment: CompletedSegment, name: str) -> SegmentSummary:
-    """Describe a completed segment. *name* is the store's name for it.
-
-    `size` counts all bytes of the segment, and `last_lsn` is one less than `first_lsn` if the segment has no entry. The
-    times are Unix time in nanoseconds; those of commits are None if they are not known.
-    """
-    return SegmentSummary(
-        number=segment.header.number,
-        name=name,
-        size=segment.size,
-        first_lsn=segment.header.first_lsn,
-        last_lsn=segment.last_lsn,
-        created_ns=segment.header.created_ns,
-        first_commit_ns=segment.first_commit_ns,
-        last_commit_ns=segment.last_commit_ns,
-        is_sealed=segment.seal_end > 0,
-        is_active=False,
-    )
-
-
-def active_summary(segment: ActiveSegment, name: str) -> SegmentSummary:
-    """Describe the active segment. *name* is the store's name for it.
-
-    `size` includes the window, and `last_lsn` is one less than `first_lsn` if the segment has no entry. The times are
-    Unix time in nanoseconds; those of commits are None if the segment has no entry.
-    """
-    return SegmentSummary(
-        number=segment.header.number,
-        name=name,
-        size=segment.size,
-        first_lsn=segment.header.first_lsn,
-        last_lsn=segment.header.first_lsn + segment.entries - 1,
-        created_ns=segment.header.created_ns,
-        first_commit_ns=segment.first_commit_ns,
-        last_commit_ns=segment.last_commit_ns if segment.entries else None,
-        is_sealed=False,
-        is_active=True,
-    )

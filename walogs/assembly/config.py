@@ -48,8 +48,9 @@ class Retention:
             problems.append(f"size={describe(self.size)}: bytes, 1 or more, or None")
         if self.time is not None and not (is_duration(self.time) and self.time > 0):
             problems.append(f"time={describe(self.time)}: seconds, more than 0, or None")
-        if type(self.keep_for_cursors) is not bool:
-            problems.append(f"keep_for_cursors={describe(self.keep_for_cursors)}: True or False")
+        keeps: object = self.keep_for_cursors
+        if not isinstance(keeps, bool):
+            problems.append(f"keep_for_cursors={describe(keeps)}: True or False")
         if self.size is None and self.time is None:
             problems.append("a retention has a size, a time, or both")
         if problems:

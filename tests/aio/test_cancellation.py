@@ -121,17 +121,24 @@ class Scheduled:
             with self._log() as (log, wal):
                 before = asyncio.ensure_future(wal.append(b"before"))
                 await iterations(1)
-                victim = asyncio.ensure_future(wal.append(b"victim"))
+                told: list[range | None] = []
+
+                async def append() -> int:
+                    try:
+                        return await wal.append(b"victim")
+                    except asyncio.CancelledError as error:
+                        told.append(walogs.aio.outcome_of(error))
+                        raise
+
+                victim = asyncio.ensure_future(append())
                 after = asyncio.ensure_future(wal.append(b"after"))
                 await carry_out(order, log, victim.cancel)
                 await finish(log, wal)
                 await before
                 await after
-                try:
-                    lsn = await victim
-                except asyncio.CancelledError as error:
-                    return True, walogs.aio.outcome_of(error)
-                return False, range(lsn, lsn + 1)
+                if victim.cancelled():
+                    return True, told[0] if told else None  # a task that never ran has not asked
+                return False, range(victim.result(), victim.result() + 1)
 
         return main
 
@@ -303,10 +310,41 @@ def test_outcome_of_raises_the_error_of_the_commit() -> None:
     asyncio.run(main())
 
 
-def test_outcome_of_an_unrelated_error_is_none() -> None:
-    first, second = ValueError(), TypeError()
-    first.__context__, second.__context__ = second, first
-    assert walogs.aio.outcome_of(first) is None
+def test_outcome_of_knows_only_its_own_append() -> None:
+    """The append before it was committed, and is in the context of the error. The second one was withdrawn."""
+    store = HeldStore(MemoryDisk(), "sync")
+
+    async def main() -> None:
+        async with walogs.aio.open(store=store) as wal:
+            await wal.append(b"first")
+            store.is_armed = True
+            told: list[range | None] = []
+
+            async def append_twice() -> None:
+                try:
+                    await wal.append(b"committed")
+                except asyncio.CancelledError as error:
+                    told.append(walogs.aio.outcome_of(error))
+                    try:
+                        async with asyncio.timeout(0):
+                            await wal.append(b"withdrawn")
+                    except TimeoutError as second:
+                        told.append(walogs.aio.outcome_of(second))
+                        raise
+
+            task = asyncio.ensure_future(append_twice())
+            await until_set(store.entered)
+            task.cancel()
+            await iterations()
+            store.go_on.set()
+            with pytest.raises(TimeoutError):
+                await task
+            assert told == [range(2, 3), None]
+            for error in (ValueError(), asyncio.CancelledError()):
+                with pytest.raises(LookupError, match="in the task that appends"):
+                    walogs.aio.outcome_of(error)
+
+    asyncio.run(main())
 
 
 # The other verbs

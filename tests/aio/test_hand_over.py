@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 import walogs
 from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
-from tests.kit.callers import step, stepped
+from tests.kit.callers import Callers, step, stepped
+from walogs.aio.appends import AsyncAppend, LoopAppends
 from walogs.engine.pending_append import PendingAppend
 from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
 
@@ -140,3 +142,25 @@ def test_a_commit_that_fails_tells_each_task_its_own_entries(backend: str) -> No
         run_on(backend, main)
         assert {error.first_lsn for error in told.values()} == {1, 2, 3}  # type: ignore[attr-defined]
         assert len({id(error) for error in told.values()}) == 3
+
+
+@pytest.mark.guarantee("G12", "G18")
+def test_a_commit_and_a_cancellation_at_the_same_moment_agree() -> None:
+    """Two threads decide of the same appends: for each, one of them wins."""
+    with walogs.open(store=MemoryStore(MemoryDisk())) as log:
+        appends = LoopAppends(log, None)  # type: ignore[arg-type]
+        tried = [AsyncAppend(appends, [b""], 0) for _ in range(20_000)]
+        begun: list[bool] = []
+        cancelled: list[bool] = []
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            callers = Callers(
+                lambda: begun.extend(each.begin() for each in tried),
+                lambda: cancelled.extend(each.cancel() for each in tried),
+            )
+            callers.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert [a is not b for a, b in zip(begun, cancelled, strict=True)] == [True] * len(tried)
+        assert all(each.is_withdrawn is gone for each, gone in zip(tried, cancelled, strict=True))

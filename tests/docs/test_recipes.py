@@ -131,7 +131,7 @@ def check_totals(directory: Path, acknowledged: list[Any]) -> None:
 ACCOUNTS: Final = """
 accounts = Accounts(directory)
 if not accounts.balances:
-    accounts.deposit("ann", 1000)
+    accounts.deposit("ann", 10**9)
 for number in itertools.count():
     accounts.transfer("ann", "bob", 1)
     acknowledge(accounts.balances["bob"])
@@ -142,7 +142,7 @@ def check_accounts(directory: Path, acknowledged: list[Any]) -> None:
     recipe = namespace()["Accounts"](directory)
     balances = recipe.balances
     recipe.close()
-    assert sum(balances.values()) == 1000
+    assert sum(balances.values()) == 10**9
     assert max(bob for (bob,) in acknowledged) <= balances["bob"]
 
 

@@ -35,20 +35,22 @@ if TYPE_CHECKING:
 
 NOTHING: Final[list[bytes]] = []
 """The copies of an append that has none. Nobody adds to it."""
-OUTCOME_KEY: Final = "_walogs_append"
-"""The attribute of a cancellation under which `outcome_of` finds the append that was committed nonetheless."""
+BEGUN: Final = "begun"
+APPEND: Final = "_walogs_append"
+"""The attribute of a cancellation under which `outcome_of` finds the append."""
 
 
 class AsyncAppend(Outcome[int]):
     """An append whose caller is a task. Its value is the LSN of its first entry."""
 
-    __slots__ = ("_appends", "_undecided", "copies", "cost", "count", "entries", "has_room", "is_withdrawn", "size")
+    __slots__ = ("_appends", "_fate", "copies", "cost", "count", "entries", "handed_over", "has_room", "size")
 
     def __init__(self, appends: LoopAppends, entries: list[Buffer], size: int) -> None:
         super().__init__(appends.loop)
         self._appends = appends
-        self._undecided = [None]
-        """Empty when it is decided whether the append begins or is cancelled. `pop` decides it for one thread only."""
+        self._fate: dict[str, bool] = {}
+        """Under `BEGUN`: whether the commit has begun, or the append was withdrawn. `setdefault` decides that once, in
+        one step, for the commit thread and the task."""
         self.entries: Sequence[Buffer] = entries
         """The data as the caller passed it. Empty when it was copied."""
         self.copies: list[bytes] = NOTHING
@@ -58,33 +60,35 @@ class AsyncAppend(Outcome[int]):
         self.cost = size + PENDING_APPEND_BYTES
         self.has_room = False
         """Whether its cost is counted in the room of its loop."""
-        self.is_withdrawn = False
-        """It was cancelled before its commit began."""
+        self.handed_over: tuple[Outcome[None], ...] = ()
+        """Settled when the append was handed over, for tasks that wait for that."""
 
-    def _decide(self) -> bool:
-        """Return True to the one caller that decides whether this append begins or is cancelled."""
-        try:
-            self._undecided.pop()
-        except IndexError:
-            return False
-        return True
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it was cancelled before its commit began."""
+        return self._fate.get(BEGUN) is False
 
     def begin(self) -> bool:
         """See `SettableFuture.begin`."""
-        return self._decide() or not self.is_withdrawn
+        return self._fate.setdefault(BEGUN, True)
 
     def cancel(self) -> bool:
         """Withdraw the append. Return False if its commit has begun."""
-        if self._decide():
-            self.is_withdrawn = True
-            self.entries, self.copies = (), NOTHING
-        return self.is_withdrawn
+        if self._fate.setdefault(BEGUN, False):
+            return False
+        self.entries, self.copies = (), NOTHING
+        return True
 
-    def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], None]:
+    def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], object]:
         """See `SettableFuture.resolve`."""
         self.value, self.error = lsn, error
         self._appends.settled.append(self)
         return self._appends.notify
+
+    def tell_handed_over(self) -> None:
+        """Wake the tasks that wait until this append was handed over, or will never be."""
+        for outcome in self.handed_over:
+            outcome.settle()
 
     def lsns(self) -> range:
         """Return the LSNs of the entries, or raise the error of the append."""
@@ -101,14 +105,14 @@ class LoopAppends:
         self._bytes_max = wal._commits.queued_bytes_max
         self._room_used = 0
         self._waiting_for_room: deque[AsyncAppend] = deque()
+        self._withdrawn = 0
+        """How many of those that wait for room were withdrawn."""
         self._gathered: list[AsyncAppend] = []
         """What will be handed over at the end of this iteration of the loop."""
         self.settled: deque[AsyncAppend] = deque()
         """Appends that have their outcome, whose tasks were not woken yet."""
         self._is_notified = False
         """Whether the loop will call `_deliver`. Set and read by the commit thread, and cleared by the loop."""
-        self.notify = self._notify
-        """One object for `CommitQueue.resolve_futures`, which calls it once for each commit."""
 
     # Appending
 
@@ -122,19 +126,24 @@ class LoopAppends:
         self._add(append)
         try:
             await self.loop.wait(append)
-        except self.loop.cancellation() as cancellation:
+        except self.loop.cancellation() as first:
             if append.cancel():
+                self._forget_withdrawn(append)
+                note_append(first, append)
                 raise
-            await self.loop.wait_shielded(append)
-            if not self.loop.is_repeated():
-                setattr(cancellation, OUTCOME_KEY, append)
-                raise
+            later = await self.loop.wait_shielded(append)
+            unrepeated = later if self.loop.is_repeated(first) else first
+            if unrepeated is not None:
+                note_append(unrepeated, append)
+                raise unrepeated from None
         if isinstance(append.error, OutcomeUnknown | Poisoned):
             self._wal._has_told_poison = True
         return append
 
     def _add(self, append: AsyncAppend) -> None:
         if self._waiting_for_room or not self._has_room(append):
+            if not self._waiting_for_room:
+                self._wal._commits.make_room()
             self._waiting_for_room.append(append)
         else:
             self._gather(append)
@@ -143,9 +152,14 @@ class LoopAppends:
         return self._room_used == 0 or self._room_used + append.cost <= self._bytes_max
 
     def _gather(self, append: AsyncAppend) -> None:
-        """Copy the data, and hand it over at the end of this iteration. Raise what `copy_entry` raises."""
-        append.copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
-        append.entries = ()
+        """Copy the data, and hand it over at the end of this iteration.
+
+        Raise what `copy_entry` raises, or `BufferError` if a buffer was resized while the append waited for room.
+        """
+        copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
+        if sum(map(len, copies)) != append.size:
+            raise BufferError("the entry was resized while its append waited for room. Nothing of it was written.")
+        append.copies, append.entries = copies, ()
         append.has_room = True
         self._room_used += append.cost
         self._gathered.append(append)
@@ -162,15 +176,33 @@ class LoopAppends:
         for append in gathered:
             if self.loop.is_cancelled(append):
                 append.cancel()
-        appends = [append for append in gathered if not self._drop_withdrawn(append)]
         me = get_ident()
+        appends = [append for append in gathered if not self._drop_withdrawn(append)]
+        pending = [PendingAppend(each.copies, each.size, me, each) for each in appends]
         try:
-            self._wal._submit_all([PendingAppend(each.copies, each.size, me, each) for each in appends])
+            self._wal._submit_all(pending)
         except Exception as error:  # noqa: BLE001  # each task gets it
             for append in appends:
                 append.error = copy_error(error) if isinstance(error, WalError) else error
                 self._settle(append)
+        except BaseException:  # a Ctrl-C on a loop that does not handle it
+            known = self._wal._commits.are_known(pending)
+            self._gathered[:0] = [append for append, is_known in zip(appends, known, strict=True) if not is_known]
+            self.loop.call_soon(self.hand_over)
+            raise
+        if self._waiting_for_room:
+            self._wal._commits.make_room()
         self._grant_room()
+        for append in appends:
+            append.tell_handed_over()
+
+    async def hand_over_all(self) -> None:
+        """Hand over what the tasks of this loop have appended so far. Wait for the room that this needs."""
+        self.hand_over()
+        if self._waiting_for_room:
+            last, outcome = self._waiting_for_room[-1], Outcome[None](self.loop)
+            last.handed_over = (*last.handed_over, outcome)
+            await self.loop.wait(outcome)
 
     def _drop_withdrawn(self, append: AsyncAppend) -> bool:
         """Settle an append that was cancelled before it was handed over. Return whether it was."""
@@ -178,13 +210,27 @@ class LoopAppends:
             self._settle(append)
         return append.is_withdrawn
 
+    def _forget_withdrawn(self, append: AsyncAppend) -> None:
+        """Forget those that wait for room and were withdrawn, if they are more than the others."""
+        if append.has_room or append.is_done:
+            return
+        self._withdrawn += 1
+        if self._withdrawn > len(self._waiting_for_room) // 2:
+            waiting, self._waiting_for_room = self._waiting_for_room, deque()
+            self._waiting_for_room.extend(each for each in waiting if not self._drop_withdrawn(each))
+            self._withdrawn = 0
+
     # Outcomes
 
-    def _notify(self) -> None:
-        """Have the loop wake the tasks of the settled appends. The commit thread calls this."""
+    def notify(self) -> None:
+        """Have the loop wake the tasks of the settled appends. The commit thread calls this once for each commit."""
         if not self._is_notified:
             self._is_notified = True
-            self.loop.call_from_thread(self._deliver)
+            try:
+                self.loop.call_from_thread(self._deliver)
+            except BaseException:  # there is no memory, for example; the next commit tries again
+                self._is_notified = False
+                raise
 
     def _deliver(self) -> None:
         """Wake the tasks of the settled appends, and give the room that is free now to those that wait for it."""
@@ -199,6 +245,7 @@ class LoopAppends:
             self._room_used -= append.cost
         append.copies = NOTHING
         append.settle()
+        append.tell_handed_over()
 
     def _grant_room(self) -> None:
         waiting = self._waiting_for_room
@@ -219,19 +266,26 @@ class LoopAppends:
             self._settle(append)
 
 
+def note_append(cancellation: BaseException, append: AsyncAppend) -> None:
+    """Have `outcome_of` find this append at its cancellation."""
+    try:
+        setattr(cancellation, APPEND, append)
+    except AttributeError:  # trio's cancellations take no attributes; they always mean that nothing was written
+        return
+
+
 def outcome_of(error: BaseException) -> range | None:
     """Return the LSNs of the entries that a cancelled append has committed nonetheless. None: nothing was written.
 
-    *error* is what `append` or `append_batch` of asyncio has raised: a `CancelledError`, or the `TimeoutError` that
-    `asyncio.timeout` or `asyncio.wait_for` has made of it. Raise the error of the append if its commit failed, such as
-    `OutcomeUnknown`.
+    *error* is what `append` or `append_batch` has raised under asyncio: a `CancelledError`, or the `TimeoutError` that
+    `asyncio.timeout` or `asyncio.wait_for` has made of it. Ask in the task that appends. A task's `CancelledError` is
+    made anew by asyncio for others that wait for the task, such as `asyncio.gather`.
+
+    Raise the error of the append if its commit failed, such as `OutcomeUnknown`. Raise `LookupError` if *error* comes
+    from no append, so that nothing is known.
     """
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        append = getattr(found, OUTCOME_KEY, None)
+    for found in (error, error.__cause__):
+        append = getattr(found, APPEND, None)
         if isinstance(append, AsyncAppend):
-            return append.lsns()
-        seen.add(id(found))
-        found = found.__cause__ or found.__context__
-    return None
+            return None if append.is_withdrawn else append.lsns()
+    raise LookupError(f"{error!r} comes from no append: ask for the outcome in the task that appends")

@@ -41,8 +41,12 @@ class Opening(Generic[H]):
         self._wrap = wrap
         self._closes_calls = closes_calls
         self._handle: H | None = None
+        self._is_used = False
 
     async def _open(self) -> H:
+        if self._is_used:
+            raise RuntimeError("this was opened before: call `open` again for another handle")
+        self._is_used = True
         calls = self._calls_of()
         try:
             return self._wrap(await calls.finish(self._make, undo=lambda made: made.close()), calls)

@@ -38,9 +38,13 @@ class AsyncCursor:
     Its verbs are those of `walogs.Cursor`, and they promise and raise the same. One task at a time may use it.
     """
 
-    def __init__(self, cursor: Cursor, calls: ThreadCalls, follow_from: Callable[[int], Following]) -> None:
+    def __init__(
+        self, cursor: Cursor, calls: ThreadCalls, verbs: ThreadCalls, follow_from: Callable[[int], Following]
+    ) -> None:
+        """*calls* runs what only reads, and *verbs* what is run to its end."""
         self._cursor = cursor
         self._calls = calls
+        self._verbs = verbs
         self._follow_from = follow_from
 
     @property
@@ -68,7 +72,7 @@ class AsyncCursor:
         what this raises.
         """
         number = check_number(lsn, "lsn")
-        await self._calls.finish(lambda: self._cursor.commit(number, durable))
+        await self._verbs.finish(lambda: self._cursor.commit(number, durable))
 
     def iter(self, stop: SupportsIndex | None = None) -> EntryStream:
         """Return an asynchronous iterator over (LSN, data) of the entries after the position, up to and not including
@@ -103,7 +107,7 @@ class AsyncCursor:
     async def close(self) -> None:
         """Free the cursor for another owner. The position stays as it is. A second call does nothing."""
         if not self.closed:
-            await self._calls.finish(self._cursor.close, begins_cancelled=True)
+            await self._verbs.finish(self._cursor.close, begins_cancelled=True)
 
     async def __aenter__(self) -> Self:
         self._cursor.__enter__()

@@ -11,11 +11,10 @@ code that swallows it has lost the cancellation. `is_repeated` tells which of th
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
-from anyio import CancelScope, current_effective_deadline
+from anyio import CancelScope
 
 from walogs.foundation.lazy import lazy_import
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
 T = TypeVar("T")
+
+SCOPE: Final = "cancel scope"
+"""The message of each cancellation by a scope of anyio contains these words, in each release from 4.4 to 4.16."""
 
 
 class Outcome(Generic[T]):
@@ -74,8 +76,11 @@ class EventLoop(Protocol):
         """
         ...
 
-    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
-        """Suspend the current task until the outcome is there, however often the task is cancelled."""
+    async def wait_shielded(self, outcome: Outcome[Any]) -> BaseException | None:
+        """Suspend the current task until the outcome is there, however often the task is cancelled.
+
+        Return the first cancellation that came meanwhile and will not be repeated, or None.
+        """
         ...
 
     def wake(self, waiting: Any) -> None:
@@ -86,8 +91,8 @@ class EventLoop(Protocol):
         """Return whether the task that waits for this outcome was cancelled. It may not have run since."""
         ...
 
-    def is_repeated(self) -> bool:
-        """Return whether the cancellation that was just raised will be raised again at the task's next await."""
+    def is_repeated(self, cancellation: BaseException) -> bool:
+        """Return whether this cancellation will be raised again at the task's next await."""
         ...
 
     def cancellation(self) -> type[BaseException]:
@@ -121,13 +126,16 @@ class AsyncioLoop:
             outcome.waiting = future
         return future
 
-    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
+    async def wait_shielded(self, outcome: Outcome[Any]) -> BaseException | None:
+        first: BaseException | None = None
         with CancelScope(shield=True):
             while not outcome.is_done:
                 try:
                     await self.wait(outcome)
-                except asyncio.CancelledError:  # `task.cancel()` is not held back by a shield; the caller raises it
-                    continue
+                except asyncio.CancelledError as cancellation:  # `task.cancel()` is not held back by a shield
+                    if first is None and not self.is_repeated(cancellation):
+                        first = cancellation
+        return first
 
     def wake(self, waiting: asyncio.Future[None]) -> None:
         if not waiting.done():
@@ -136,8 +144,12 @@ class AsyncioLoop:
     def is_cancelled(self, outcome: Outcome[Any]) -> bool:
         return outcome.waiting is not None and bool(outcome.waiting.cancelled())
 
-    def is_repeated(self) -> bool:
-        return current_effective_deadline() == -math.inf
+    def is_repeated(self, cancellation: BaseException) -> bool:
+        # anyio repeats its own cancellations, and knows them by their messages, as this does. If the task was cancelled
+        # twice before it ran, one message hides the other. It is then safe to say no.
+        is_of_scope = any(isinstance(text, str) and SCOPE in text for text in cancellation.args)
+        task = asyncio.current_task()
+        return is_of_scope and task is not None and task.cancelling() <= 1
 
     def cancellation(self) -> type[BaseException]:
         return asyncio.CancelledError
@@ -183,9 +195,10 @@ class TrioLoop:
 
         await lowlevel.wait_task_rescheduled(abort)
 
-    async def wait_shielded(self, outcome: Outcome[Any]) -> None:
+    async def wait_shielded(self, outcome: Outcome[Any]) -> BaseException | None:
         with CancelScope(shield=True):
             await self.wait(outcome)
+        return None
 
     def wake(self, waiting: Any) -> None:
         self._lowlevel.reschedule(waiting)
@@ -193,7 +206,7 @@ class TrioLoop:
     def is_cancelled(self, outcome: Outcome[Any]) -> bool:
         return outcome.waiting is None
 
-    def is_repeated(self) -> bool:
+    def is_repeated(self, cancellation: BaseException) -> bool:
         return True
 
     def cancellation(self) -> type[BaseException]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls
 from walogs.aio.reader import READER_THREADS, AsyncWalReader
-from walogs.aio.wal import WRITER_THREADS, AsyncWal
+from walogs.aio.wal import READING_THREADS, AsyncWal
 from walogs.assembly import opening
 from walogs.config_file.file import load_config
 
@@ -59,7 +59,7 @@ def _opening(name: object, make: Callable[[], Wal]) -> Opening[AsyncWal]:
         wal._commits.start()  # otherwise the first append would wait for the thread's birth, and the loop with it
         return wal
 
-    return Opening(lambda: ThreadCalls(WRITER_THREADS, f"{name}"), make_and_start, AsyncWal, closes_calls=True)
+    return Opening(lambda: ThreadCalls(READING_THREADS, f"{name}"), make_and_start, AsyncWal, closes_calls=True)
 
 
 def reader(

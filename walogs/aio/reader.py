@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from anyio import sleep
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from walogs.aio.calls import Call
     from walogs.aio.streams import Chunk, EntryStream
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
@@ -104,9 +105,10 @@ class AsyncWalReader:
         """
 
         def wrap(cursor: Cursor, calls: ThreadCalls) -> AsyncCursor:
-            return AsyncCursor(
-                cursor, calls, lambda lsn: _Following(self._reader, calls, self._waits, lsn, POLL_SECONDS)
-            )
+            def follow_from(lsn: int) -> _Following:
+                return _Following(self._reader, calls, self._waits, lsn, POLL_SECONDS)
+
+            return AsyncCursor(cursor, calls, calls, follow_from)
 
         return Opening(lambda: self._calls, lambda: self._reader.cursor(name), wrap)
 
@@ -177,6 +179,12 @@ class _Following:
         self._poll = poll
         self._following: ReaderFollowing | None = None
         self._entries: Iterator[tuple[int, bytes]] | None = None
+        self._look: Call[bool] | None = None
+        """The look that is under way."""
+        self._look_at: float | None = None
+        """When the next look begins, on the monotonic clock. None while one is under way."""
+        self._looks = 0
+        """How many looks have found nothing since the last observation."""
 
     def read(self) -> Chunk[tuple[int, bytes]]:
         """Read the next chunk, on a thread. The last chunk ends where the log could be read when it was observed."""
@@ -192,23 +200,40 @@ class _Following:
     async def wait(self, seconds: float | None) -> bool:
         """Wait until there may be more to read, or the reader is closed. Return False after *seconds*.
 
-        This also returns after LOOK_EVERY attempts to find out whether there is more.
+        This also returns after LOOK_EVERY looks whether there is more. If the task is cancelled meanwhile, the next
+        call goes on where this one was, so short steps come to an end too.
         """
-        following = self._following
-        if following is None:
-            return True
         until = None if seconds is None else monotonic() + seconds
-        store = following.waiting_store
-        each = self._poll if store is None else WAIT_SECONDS
-        for _ in range(LOOK_EVERY):
-            left = max(each if until is None else min(each, until - monotonic()), 0)
-            if store is not None:
-                is_over = await self._waits.run(partial(store.wait_beyond, following.newest, left))
-            else:
-                await sleep(left)
-                is_over = await self._calls.run(following.may_have_more)
-            if is_over or self._reader.closed:
-                return True
-            if left < each:
+        while self._looks < LOOK_EVERY:
+            if self._look is None and not await self._begin_look(until):
                 return False
+            look = self._look
+            if look is not None:
+                await look.loop.wait(look)
+                self._look, self._looks = None, self._looks + 1
+                if look.result() or self._reader.closed:
+                    break
+        self._looks = 0
         return True
+
+    async def _begin_look(self, until: float | None) -> bool:
+        """Begin to look whether there may be more, when it is time. Return False if *until* comes first."""
+        following, now = self._following, monotonic()
+        if following is None or self._reader.closed:
+            self._looks = LOOK_EVERY
+            return True
+        store = following.waiting_store
+        if store is not None:  # the store waits, on a thread
+            left = WAIT_SECONDS if until is None else min(WAIT_SECONDS, until - now)
+            if left <= 0:
+                return False
+            self._look = self._waits.begin(partial(store.wait_beyond, following.newest, left))
+            return True
+        if self._look_at is None:
+            self._look_at = now + self._poll
+        is_first = until is None or self._look_at <= until
+        await sleep(max((self._look_at if is_first else cast("float", until)) - now, 0))
+        if is_first:
+            self._look_at = None
+            self._look = self._calls.begin(following.may_have_more)
+        return is_first

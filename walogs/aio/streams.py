@@ -10,7 +10,10 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from anyio import ResourceGuard
+from anyio import CancelScope, ResourceGuard
+from anyio.lowlevel import checkpoint
+
+from walogs.errors import WalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -25,6 +28,8 @@ T = TypeVar("T")
 CHUNK_BYTES: Final = 1 << 20
 """A chunk ends after the item with which it reaches this size."""
 CHUNK_ITEMS: Final = 1000
+ITEMS_BETWEEN: Final = 100
+"""After so many items, other tasks run, and a cancellation can arrive."""
 
 
 class Chunk(NamedTuple, Generic[T]):
@@ -103,6 +108,9 @@ class AsyncStream(Generic[T]):
         self._error: BaseException | None = None
         self._is_last = False
         self._is_over = False
+        self._step: CancelScope | None = None
+        """The scope of the step that a task waits in."""
+        self._returned = 0
         self._ends_at: float | None = None
         """When the stream ends unless more comes, on the monotonic clock. None while it returns items."""
 
@@ -110,11 +118,17 @@ class AsyncStream(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        self._returned += 1
+        if self._returned % ITEMS_BETWEEN == 0:
+            self._calls.refuse_child()
+            await checkpoint()
         for item in self._items:
             return item
+        self._calls.refuse_child()
         with self._guard:
             while not self._is_over:
-                await self._next_chunk()
+                with CancelScope() as self._step:
+                    await self._next_chunk()
                 for item in self._items:
                     return item
         raise StopAsyncIteration
@@ -128,16 +142,31 @@ class AsyncStream(Generic[T]):
             self._is_over = True
             return
         self._is_last = False
-        if self._ahead is None:
-            self._ahead = self._calls.begin(self._read)
-        await self._ahead.loop.wait(self._ahead)
-        outcome, self._ahead = self._ahead, None
-        items, self._error, self._is_last = outcome.result()
+        self._read_ahead()
+        if self._ahead is not None:
+            await self._ahead.loop.wait(self._ahead)
+            self._take_chunk(self._ahead)
+
+    def _take_chunk(self, read: Outcome[Chunk[T]]) -> None:
+        """Take the chunk that was read, and read the one after it."""
+        self._ahead = None
+        if read.error is not None:
+            self._error = read.error
+            return
+        items, self._error, self._is_last = read.result()
         self._items = iter(items)
         if items:
             self._ends_at = None
         if not self._is_last:
-            self._ahead = self._calls.begin(self._read)
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Begin to read the next chunk, unless that has begun. If it cannot begin, the error comes after the items."""
+        if self._ahead is None:
+            try:
+                self._ahead = self._calls.begin(self._read)
+            except (WalError, RuntimeError) as error:
+                self._error = error
 
     async def _wait_for_more(self) -> bool:
         """Wait until there may be more. Return False if the iteration is at its end."""
@@ -151,9 +180,11 @@ class AsyncStream(Generic[T]):
         return await self._wait(max(self._ends_at - now, 0))
 
     async def aclose(self) -> None:
-        """End the iteration. A chunk that is being read is dropped when it is there."""
+        """End the iteration, also for a task that waits in a step of it. A chunk that is being read is dropped."""
         self._is_over = True
         self._items = iter(())
+        if self._step is not None:
+            self._step.cancel()
 
     async def __aenter__(self) -> Self:
         return self

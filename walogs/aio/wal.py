@@ -10,9 +10,11 @@ from anyio import move_on_after
 
 from walogs.aio.appends import LoopAppends
 from walogs.aio.awaited import Opening
+from walogs.aio.calls import ThreadCalls, ThreadsRefused
 from walogs.aio.cursor import AsyncCursor
 from walogs.aio.loops import Outcome, event_loop, running_loop
 from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
+from walogs.errors import OutcomeUnknown, Poisoned
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -24,14 +26,13 @@ from walogs.handles.arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
     from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
     from typing_extensions import Buffer
 
-    from walogs.aio.calls import ThreadCalls
     from walogs.aio.loops import EventLoop
     from walogs.aio.streams import Chunk, EntryStream
     from walogs.handles.cursor import Cursor
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WRITER_THREADS: Final = 4
-"""How many verbs of one log can wait for the disk at a time, besides appends."""
+READING_THREADS: Final = 4
+"""How many reads of one writer's handle can wait for the disk at a time."""
+WRITER_THREADS: Final = 2
+"""How many verbs, such as `sync`, can wait at a time, besides appends. They take turns anyway."""
 
 
 class AsyncWal:
@@ -54,6 +57,9 @@ class AsyncWal:
     def __init__(self, wal: Wal, calls: ThreadCalls) -> None:
         self._wal = wal
         self._calls = calls
+        """For what only reads: the task may leave it alone."""
+        self._verbs = ThreadCalls(WRITER_THREADS, repr(wal))
+        """For what is run to its end. Reads that hang do not delay it."""
         self._appends_of: dict[Hashable, LoopAppends] = {}
         """The appends of each event loop."""
 
@@ -91,12 +97,15 @@ class AsyncWal:
 
     async def sync(self) -> None:
         """Make every entry durable whose append was called before this (G1). Raise what `Wal.sync` raises."""
-        self._hand_over()
-        await self._calls.finish(self._wal.sync)
+        self._calls.refuse_child()
+        appends = self._appends_of.get(running_loop())
+        if appends is not None:
+            await appends.hand_over_all()
+        await self._finish(self._wal.sync)
 
     async def rotate(self) -> None:
         """Begin the next segment now, unless the active segment is empty (G10). Raise what `Wal.rotate` raises."""
-        await self._calls.finish(self._wal.rotate)
+        await self._finish(self._wal.rotate)
 
     async def checkpoint(self, lsn: SupportsIndex | None = None) -> int:
         """Give up the entries up to and including *lsn*. Return how many segments were removed (G11).
@@ -106,7 +115,15 @@ class AsyncWal:
         If the task is cancelled meanwhile, the checkpoint goes on to its end. Raise what `Wal.checkpoint` raises.
         """
         number = None if lsn is None else check_number(lsn, "lsn")
-        return await self._calls.finish(lambda: self._wal.checkpoint(number))
+        return await self._finish(lambda: self._wal.checkpoint(number))
+
+    async def _finish(self, verb: Callable[[], T]) -> T:
+        """Run a verb to its end. If it fails, and the task raises its cancellation instead, `close` reports it."""
+        return await self._verbs.finish(verb, note_lost=self._note_lost)
+
+    def _note_lost(self, error: BaseException) -> None:
+        if isinstance(error, OutcomeUnknown | Poisoned):
+            self._wal._writer.note_unreported_failure()
 
     def _appends(self) -> LoopAppends:
         """Return the appends of the running event loop. Raise `RuntimeError` if there is none, and `Closed` in a forked
@@ -120,13 +137,6 @@ class AsyncWal:
                     self._appends_of.pop(other, None)
             found = self._appends_of[loop] = LoopAppends(self._wal, event_loop())
         return found
-
-    def _hand_over(self) -> None:
-        """Queue what the tasks of this event loop have appended in this iteration of it."""
-        self._calls.refuse_child()
-        appends = self._appends_of.get(running_loop())
-        if appends is not None:
-            appends.hand_over()
 
     # Reading
 
@@ -185,7 +195,7 @@ class AsyncWal:
         """
 
         def wrap(cursor: Cursor, calls: ThreadCalls) -> AsyncCursor:
-            return AsyncCursor(cursor, calls, partial(_Following, self._wal))
+            return AsyncCursor(cursor, calls, self._verbs, partial(_Following, self._wal))
 
         return Opening(lambda: self._calls, lambda: self._wal.cursor(name), wrap)
 
@@ -267,15 +277,24 @@ class AsyncWal:
         if os.getpid() != self._wal._pid:
             self._wal.close()  # which only marks the child's copy as closed
             return
-        self._hand_over()
+        appends = self._appends_of.get(running_loop())
+        if appends is not None:
+            appends.hand_over()
         try:
-            await self._calls.finish(self._wal.close, begins_cancelled=True)
+            await ThreadCalls(1, repr(self._wal)).finish(self._wal.close, begins_cancelled=True)
+        except ThreadsRefused:  # better to block the loop than to leave the log locked
+            self._wal.close()
         finally:
             if self._wal.closed:
-                self._calls.close()
-                name = repr(self._wal)
-                for appends in list(self._appends_of.values()):
-                    appends.loop.call_from_thread(partial(appends.refuse_waiting, name))
+                self._end_calls()
+
+    def _end_calls(self) -> None:
+        """Let no call begin any more, and refuse the appends that wait for room."""
+        self._calls.close()
+        self._verbs.close()
+        name = repr(self._wal)
+        for appends in list(self._appends_of.values()):
+            appends.loop.call_from_thread(partial(appends.refuse_waiting, name))
 
     async def __aenter__(self) -> Self:
         self._wal.__enter__()

@@ -148,6 +148,16 @@ class GroupCommit:
         if not self._thread.is_started():  # the log was closed meanwhile, and they are refused here
             self._commit_all_here()
 
+    def make_room(self) -> None:
+        """Commit what is queued without waiting for more entries, because a task waits for room."""
+        self._queue.is_full = True
+        self._thread.wake()
+
+    def are_known(self, appends: Sequence[PendingAppend]) -> list[bool]:
+        """Return of each append whether it is or was in the queue. Call this after an interrupted `submit_all`."""
+        queued = {id(pending) for pending in list(self._queue.appends)}
+        return [pending.is_settled or id(pending) in queued for pending in appends]
+
     def run_after_queue(self, verb: Callable[[], T]) -> T:
         """Run *verb* in a turn, after each append that was queued before has been settled."""
 

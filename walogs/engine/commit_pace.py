@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from walogs.engine.pending_append import PENDING_APPEND_BYTES
 from walogs.protocols import SyncDeadline, Unsynced
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ class CommitPace:
         It is due if the appends fill a frame, or if the policy says `sync` or `leave`, or raises an exception: there is
         no other moment at which the callers would be answered.
         """
-        entries = sum(len(pending.entries) for pending in appends)
-        size = sum(pending.size for pending in appends)
+        first, last = appends[0], appends[-1]
+        entries = last.entry_position - first.entry_position + len(first.entries)
+        size = last.position - first.position + first.queued_bytes - len(appends) * PENDING_APPEND_BYTES
         if size >= self._body_bytes_max:
             return 0
         try:
-            decision = self._decide(Unsynced(entries, size, appends[0].queued_ns))
+            decision = self._decide(Unsynced(entries, size, first.queued_ns))
         except Exception:  # a policy is foreign code, and the callers wait
             return 0
         return max(decision.deadline_ns - self.monotonic(), 0) if isinstance(decision, SyncDeadline) else 0

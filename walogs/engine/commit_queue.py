@@ -35,6 +35,16 @@ COMMIT_APPENDS_MAX: Final = 65_536
 """One commit takes at most this many appends."""
 
 
+def call_each(calls: Sequence[Callable[[], object]]) -> None:
+    """Make each of these calls, even if one of them raises. Raise the first exception at the end."""
+    for at, call in enumerate(calls):
+        try:
+            call()
+        except BaseException:
+            call_each(calls[at + 1 :])
+            raise
+
+
 class CommitQueue:
     """The pending appends of one log."""
 
@@ -48,6 +58,8 @@ class CommitQueue:
         """All appends that are queued. Only the methods of this class change it."""
         self._queued_total = 0
         """The bytes of all appends that were ever queued."""
+        self._queued_entries = 0
+        """How many entries were ever queued."""
         self._settled_total = 0
         """The bytes of those of them that have left the queue."""
         self.committing: tuple[list[PendingAppend], int] | None = None
@@ -58,6 +70,9 @@ class CommitQueue:
         """Appends whose callers wait until the queue has room for them."""
         self.is_contended = is_paced
         """Whether callers use the queue at present. Otherwise each commits by itself."""
+        self.is_full = False
+        """Whether a caller waits for room that this queue does not know of: a task, whose event loop counts its own. A
+        commit makes room, so it is due at once."""
         self._unshared_commits = 0
         """How many commits of the queue in a row had one append each."""
 
@@ -75,7 +90,8 @@ class CommitQueue:
                 self._queued_total = self._settled_total
             for pending in appends:
                 self._queued_total += pending.queued_bytes
-                pending.position = self._queued_total
+                self._queued_entries += len(pending.entries)
+                pending.position, pending.entry_position = self._queued_total, self._queued_entries
             self.appends.extend(appends)
         self.is_contended = True
 
@@ -136,6 +152,7 @@ class CommitQueue:
     def count_commit(self, count: int) -> None:
         """Note that a commit of so many appends was made, and decide whether callers still need to use the queue."""
         self._unshared_commits = self._unshared_commits + 1 if count == 1 and not self.appends else 0
+        self.is_full = False
         self.is_contended = self._is_paced or self._unshared_commits < UNSHARED_COMMITS_MAX
 
     def remove_settled(self) -> None:
@@ -160,7 +177,7 @@ class CommitQueue:
         Two threads may do this at once: a future ignores a second result. After an interrupt, the futures that have
         their results are not forgotten: their callers are woken too.
         """
-        wake_ups: dict[Callable[[], None], None] = {}
+        wake_ups: dict[Callable[[], object], None] = {}
         try:
             while (pending := first_of(self.unresolved)) is not None:
                 if pending.future is not None:
@@ -169,5 +186,4 @@ class CommitQueue:
                         wake_ups[wake_up] = None
                 discard(self.unresolved, pending)
         finally:
-            for wake_up in wake_ups:
-                wake_up()
+            call_each(list(wake_ups))

@@ -178,9 +178,12 @@ class CommitThread:
 
         They do not wait if the log is closed or poisoned, or if a caller waits for room in the queue.
         """
-        if self._pace is None or self._turns.is_closed or self._writer.is_poisoned or self._queue.waiting_for_room:
+        queue = self._queue
+        if self._pace is None or self._turns.is_closed or self._writer.is_poisoned:
             return 0
-        appends = list(self._queue.appends)
+        if queue.is_full or queue.waiting_for_room:
+            return 0
+        appends = list(queue.appends)
         return self._pace.wait_ns(appends) if appends else 0
 
     def _is_sync_due(self) -> bool:

@@ -31,7 +31,7 @@ class SettableFuture(Protocol):
 
     def cancel(self) -> bool: ...
 
-    def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], None] | None:
+    def resolve(self, lsn: int, error: BaseException | None) -> Callable[[], object] | None:
         """Set the outcome. A second call changes nothing. This runs no user code.
 
         Return what wakes the caller, or None if it is awake. The wake-up is called once for all futures of a commit
@@ -45,6 +45,7 @@ class PendingAppend:
 
     __slots__ = (
         "entries",
+        "entry_position",
         "error",
         "first_lsn",
         "future",
@@ -70,6 +71,8 @@ class PendingAppend:
         self.future = future
         self.position = 0
         """The bytes of all appends that were ever queued, up to the end of this one."""
+        self.entry_position = 0
+        """How many entries were ever queued, up to the end of this append."""
         self.waiting = held_lock() if future is None else None
         """The lock that its caller waits for. None while no caller waits."""
         self.first_lsn = 0

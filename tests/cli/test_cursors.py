@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ import walogs
 from tests.cli.commands import ENVIRONMENT, Walogs, made
 from walogs.assembly.opening import source_of
 from walogs.formats import cursor as cursor_bytes
+from walogs.inspection import cursors
 from walogs.inspection.cursors import find_cursors, look, set_cursor
 from walogs.testing import MemoryDisk, MemoryStore
 
@@ -213,3 +215,31 @@ def test_a_store_that_cannot_tell_the_owner_says_nothing_of_it() -> None:
         cursor.commit(1)
     (facts,) = find_cursors(source_of(None, walogs.WalConfig(store=MemoryStore(disk))))
     assert (facts.position, facts.lag_entries, facts.is_locked, facts.owner) == (1, 0, None, "")
+
+
+@pytest.mark.guarantee("G21")
+def test_a_consumer_at_work_is_not_taken_for_one_of_another_log(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moves between two looks at the log, or is removed."""
+    read = cursors.read_value
+    with walogs.open(log) as wal, wal.cursor("mailer") as mailer:
+
+        def moved_and_read(*given: Any) -> Any:
+            mailer.commit(wal.append(b"meanwhile"))
+            return read(*given)
+
+        monkeypatch.setattr(cursors, "read_value", moved_and_read)
+        auditor, found = find_cursors(source_of(log, None))
+        assert (auditor.problem, found.problem) == ("", "")
+        assert found.position == wal.last_lsn
+        monkeypatch.setattr(cursors, "read_value", lambda *_: None)
+        assert find_cursors(source_of(log, None)) == []
+
+
+def test_damage_of_the_log_is_not_that_of_a_cursor(log: Path, command: Walogs) -> None:
+    file = max(log.glob("wal-*.log"))
+    content = bytearray(file.read_bytes())
+    content[60] ^= 1
+    file.write_bytes(content)
+    told = command("cursors", log)
+    assert (told.status, told.out) == (4, b"")
+    assert f"`walogs verify {log}` lists all damage" in told.line

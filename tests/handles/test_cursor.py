@@ -561,6 +561,23 @@ def test_a_checkpoint_keeps_what_a_power_cut_can_make_necessary_again() -> None:
             assert lsns(again) == list(range(again.position + 1, 21))
 
 
+@pytest.mark.guarantee("G21")
+def test_a_cursor_that_moves_while_a_checkpoint_reads_it_is_not_beyond_the_log(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with walogs.open(log, max_segment_size=SEGMENT) as wal, wal.cursor("mailer") as cursor:
+        read = wal._source.store.read_cursor  # type: ignore[attr-defined]
+
+        def moved_and_read(name: str, **options: bool) -> bytes | None:
+            cursor.commit(wal.append(b"meanwhile"))
+            data: bytes | None = read(name, **options)
+            return data
+
+        monkeypatch.setattr(wal._source.store, "read_cursor", moved_and_read)
+        assert wal.checkpoint() > 0
+        monkeypatch.undo()
+
+
 @pytest.mark.guarantee("G11", "G21")
 def test_a_cursor_that_a_checkpoint_has_not_seen_skips_nothing_silently(
     log: Path, monkeypatch: pytest.MonkeyPatch

@@ -147,7 +147,7 @@ def retaining(
     log_id = (writer.active or writer.completed[-1]).header.log_id
 
     def at_most() -> int | None:
-        return needed_by_cursors(source, log_id, writer.next_lsn - 1) if retention.keep_for_cursors else None
+        return needed_by_cursors(source, log_id, lambda: writer.next_lsn - 1) if retention.keep_for_cursors else None
 
     made = RetainingWriter(
         writer, source.store.name, environment, size=retention.size, age_ns=retention.age_ns, at_most=at_most

@@ -19,7 +19,7 @@ from walogs.cli.status import CORRUPT, DONE, WrongUsage, printable
 from walogs.engine.observation import observe
 from walogs.errors import ConfigError
 from walogs.handles.cursor import check_name, cursor_store, smallest_position
-from walogs.inspection.cursors import drop_cursor, find_cursors, set_cursor
+from walogs.inspection.cursors import drop_cursor, find_cursors, look, set_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,9 +122,9 @@ def passed_by_all(log: NamedLog) -> int:
     """Return the smallest position of all cursors of the log. Raises `WrongUsage` if there is none, `Corrupt` and
     `LogRewound`."""
     source = existing(log)
-    readable = observe(source, "durable")
+    log_id = look(source).newest.log_id
     try:
-        return smallest_position(source, readable.newest.log_id, readable.last_lsn, durable=False)
+        return smallest_position(source, log_id, lambda: look(source).last_lsn, durable=False)
     except ConfigError:
         raise
     except ValueError:

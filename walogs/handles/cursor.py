@@ -352,8 +352,10 @@ def refuse_rewound(source: LogSource, name: str, position: int, last_lsn: int) -
     raise LogRewound(f"{what}: {why}. {move}.", end_lsn=last_lsn)
 
 
-def smallest_position(source: LogSource, log_id: bytes, last_lsn: int, *, durable: bool) -> int:
+def smallest_position(source: LogSource, log_id: bytes, last_lsn: Callable[[], int], *, durable: bool) -> int:
     """Return the smallest position of all cursors. If *durable* is true, no power cut sets a cursor back beyond it.
+
+    *last_lsn* returns the LSN of the last entry. It is called when the positions are known, because both move.
 
     Raise `ValueError` if there is no cursor, `LogRewound` if the log ends before the position of one, and what
     `read_value` raises.
@@ -364,15 +366,17 @@ def smallest_position(source: LogSource, log_id: bytes, last_lsn: int, *, durabl
     if not positions:
         why = "there is no cursor, so nothing tells which entries are not needed any more"
         raise ValueError(f"{source.store.name}: {why}. Nothing was removed. Pass the last LSN: checkpoint(lsn).")
+    end = last_lsn()
     for name, position in positions.items():
-        refuse_rewound(source, name, position, last_lsn)
+        refuse_rewound(source, name, position, end)
     return min(positions.values())
 
 
-def needed_by_cursors(source: LogSource, log_id: bytes, last_lsn: int) -> int | None:
+def needed_by_cursors(source: LogSource, log_id: bytes, last_lsn: Callable[[], int]) -> int | None:
     """Return the LSN up to which no cursor needs the entries any more, or None if the log has no cursor.
 
-    Raise `Corrupt` if the value of a cursor is damaged, and what else `smallest_position` raises.
+    *last_lsn* is as in `smallest_position`. Raise `Corrupt` if the value of a cursor is damaged, and what else
+    `smallest_position` raises.
     """
     if not isinstance(source.store, CursorStore) or not source.store.cursors():
         return None

@@ -235,7 +235,7 @@ class Wal:
         with lazy_import:
             from walogs.handles.cursor import smallest_position
 
-        return smallest_position(self._source, self._in_turn(self._log_id), self.last_lsn, durable=True)
+        return smallest_position(self._source, self._in_turn(self._log_id), lambda: self.last_lsn, durable=True)
 
     # Reading
 

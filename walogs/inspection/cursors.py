@@ -74,22 +74,25 @@ def find_cursors(source: LogSource) -> list[CursorFacts]:
 
     Raises `ConfigError` (the store keeps no cursors), and what reading the log raises.
     """
-    return [facts_of(source, name) for name in cursor_store(source).cursors()]
+    log_id = look(source).newest.log_id
+    found = (facts_of(source, name, log_id) for name in cursor_store(source).cursors())
+    return [facts for facts in found if facts is not None]
 
 
-def facts_of(source: LogSource, name: str) -> CursorFacts:
+def facts_of(source: LogSource, name: str, log_id: bytes) -> CursorFacts | None:
+    """Return the facts of one cursor, or None if it was removed meanwhile."""
     is_locked, owner = owner_of(source, name)
     value: CursorValue | None = None
     lag: Lag | None = None
     try:
-        readable = look(source)
-        value = read_value(source, name, readable.newest.log_id)
-        problem = "" if value is None else shortcoming(source, readable, value.lsn)
+        value = read_value(source, name, log_id)
     except (Corrupt, UnsupportedFormat) as error:
         problem = error_text(error)
     else:
-        if value is not None and not problem:
-            lag = lag_of(source, value.lsn)
+        if value is None:
+            return None
+        problem = shortcoming(look(source), value.lsn)  # looked at after the value, which may move
+        lag = None if problem else lag_of(source, value.lsn)
     since_ns = None if lag is None else lag.since_ns
     return CursorFacts(
         name=name,
@@ -109,7 +112,7 @@ def look(source: LogSource) -> ReadableEnd:
     return look_with_retry(source, lambda doubted: observe_once(source, "written", None, from_start=doubted))
 
 
-def shortcoming(source: LogSource, readable: ReadableEnd, position: int) -> str:
+def shortcoming(readable: ReadableEnd, position: int) -> str:
     """Return why a consumer cannot continue from there, or "" if it can."""
     if position + 1 < readable.log_first_lsn:
         return f"a checkpoint has removed the entries up to {readable.log_first_lsn - 1}"

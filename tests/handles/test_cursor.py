@@ -328,6 +328,25 @@ def test_a_signal_handler_in_the_middle_of_a_commit_is_refused(monkeypatch: pyte
         monkeypatch.undo()
 
 
+@pytest.mark.guarantee("G18")
+def test_a_signal_handler_in_the_sync_of_a_commit_does_not_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit would then set the position back to its own, lower LSN."""
+    with walogs.open(store=MemoryStore(MemoryDisk()), sync="none") as wal, wal.cursor("mailer") as cursor:
+        wal.append_batch([b"one", b"two"])
+        run, found = wal._commits.run_after_queue, []
+
+        def synced(verb: Callable[[], object]) -> None:
+            run(verb)
+            with pytest.raises(walogs.Reentered):
+                cursor.commit(2)
+            found.append(verb)
+
+        monkeypatch.setattr(wal._commits, "run_after_queue", synced)
+        cursor.commit(1)
+        assert (len(found), cursor.position) == (1, 1)
+        monkeypatch.undo()
+
+
 def test_threads_that_commit_never_move_it_back(log: Path) -> None:
     with walogs.open(log) as wal, wal.cursor("mailer") as cursor:
 

@@ -70,7 +70,7 @@ class Cursor:
         self._known_position: int | None = position
         """None: a write was interrupted or has failed, so the store has to be asked."""
         self._turn = TurnLock()
-        self._is_writing = False
+        self._is_committing = False
         self._closed = False
         self._pid = os.getpid()
 
@@ -119,26 +119,27 @@ class Cursor:
         self._refuse_unusable()
         with self._turn:
             self._refuse_reentered()
-            self._refuse_unusable()  # another thread may have closed it meanwhile
-            self._refuse_backward(number)
-            durable_lsn = self._log.durable_lsn(number)
-            if number > durable_lsn:
-                what = f"{self._name()} cannot move to entry {shorten(number)}"
-                raise IndexError(f"{what}: the last durable entry is {durable_lsn}. Nothing was changed.")
-            data = cursor_bytes.encode(self._log.log_id, number, max(time.time_ns(), 0))
-            self._is_writing, self._known_position = True, None
+            self._is_committing = True
             try:
-                self._store.write_cursor(self.name, data, durable=durable)
+                self._commit(number, durable=durable)
             finally:
-                self._is_writing = False
-            self._known_position = number
+                self._is_committing = False
 
-    def _refuse_backward(self, lsn: int) -> None:
+    def _commit(self, lsn: int, *, durable: bool) -> None:
+        self._refuse_unusable()  # another thread may have closed it meanwhile
         position = self._position()
         if lsn < position:
             what = f"{self._name()} is at entry {position} already, and lsn={shorten(lsn)} is before it"
             move = f"To set it back, close it and use `{set_command(self._log.source, self.name, 'LSN')}`"
             raise ValueError(f"{what}. Nothing was changed. {move}.")
+        durable_lsn = self._log.durable_lsn(lsn)
+        if lsn > durable_lsn:
+            what = f"{self._name()} cannot move to entry {shorten(lsn)}"
+            raise IndexError(f"{what}: the last durable entry is {durable_lsn}. Nothing was changed.")
+        data = cursor_bytes.encode(self._log.log_id, lsn, max(time.time_ns(), 0))
+        self._known_position = None
+        self._store.write_cursor(self.name, data, durable=durable)
+        self._known_position = lsn
 
     # Reading on from there
 
@@ -243,7 +244,7 @@ class Cursor:
 
     def _refuse_reentered(self) -> None:
         """Raise `Reentered` if this thread is in the middle of a commit, as a signal handler can find it."""
-        if self._is_writing:
+        if self._is_committing:
             raise Reentered(f"{self._name()} was called in the middle of its own commit. Nothing was done.")
 
     def _position(self) -> int:

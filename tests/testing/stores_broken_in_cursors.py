@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from walogs.cursor_store import CursorLock
-from walogs.errors import Locked
+from walogs.errors import Locked, NoSpace
 from walogs.testing import MemoryStore
 from walogs.testing.memory_cursors import CURSORS, MemoryCursorLock, MemoryCursors
 
@@ -131,17 +131,21 @@ class CursorRemovedWithoutDirectorySync(MemoryStore):
 
 
 class CursorThatMakesRoom(MemoryStore):
-    """It removes the old value, so that there is room for the new one."""
+    """If there is no room for the new value, it removes the old one, and asks for another call."""
 
     def write_cursor(self, name: str, data: bytes, *, durable: bool) -> None:
-        room = self.disk.room
-        if room is not None and room <= self.disk.used:
+        try:
+            super().write_cursor(name, data, durable=durable)
+        except NoSpace:
             self.remove_cursor(name)
-        super().write_cursor(name, data, durable=durable)
+            raise
 
 
 class LockOfAProcess(MemoryStore):
     """Two objects of one process have the lock of a cursor at the same time."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **{**options, "laws": False})
 
     def cursor_lock(self, name: str) -> CursorLock:
         self._refuse_if_closed()

@@ -16,7 +16,7 @@ from walogs.assembly.opening import source_of
 from walogs.formats import cursor as cursor_bytes
 from walogs.inspection import cursors
 from walogs.inspection.cursors import find_cursors, look, set_cursor
-from walogs.testing import MemoryDisk, MemoryStore
+from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
 DATA = [b"entry %d." % n * 8 for n in range(1, 31)]
 
@@ -243,3 +243,11 @@ def test_damage_of_the_log_is_not_that_of_a_cursor(log: Path, command: Walogs) -
     told = command("cursors", log)
     assert (told.status, told.out) == (4, b"")
     assert f"`walogs verify {log}` lists all damage" in told.line
+
+
+def test_a_store_without_cursors_has_none_to_show() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        wal.append(b"one")
+    with pytest.raises(walogs.ConfigError, match="its store keeps no cursors"):
+        find_cursors(source_of(None, walogs.WalConfig(store=MemoryImmutableStore(cloud))))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 
 import walogs
 from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
-from tests.kit.callers import Callers, step, stepped
+from tests.kit.callers import SECONDS, Callers, step, stepped
 from walogs.aio.appends import AsyncAppend, LoopAppends
 from walogs.engine.pending_append import PendingAppend
 from walogs.testing import FAILED_SYNC, MemoryDisk, MemoryStore
@@ -150,17 +151,21 @@ def test_a_commit_and_a_cancellation_at_the_same_moment_agree() -> None:
     with walogs.open(store=MemoryStore(MemoryDisk())) as log:
         appends = LoopAppends(log, None)  # type: ignore[arg-type]
         tried = [AsyncAppend(appends, [b""], 0) for _ in range(20_000)]
-        begun: list[bool] = []
-        cancelled: list[bool] = []
+        both = threading.Barrier(2)
+
+        def decide(verb: Callable[[AsyncAppend], bool]) -> list[bool]:
+            decided = []
+            for at, each in enumerate(tried):
+                if at % 100 == 0:
+                    both.wait(SECONDS)
+                decided.append(verb(each))
+            return decided
+
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
-            callers = Callers(
-                lambda: begun.extend(each.begin() for each in tried),
-                lambda: cancelled.extend(each.cancel() for each in tried),
-            )
-            callers.join()
+            begun, cancelled = Callers(lambda: decide(AsyncAppend.begin), lambda: decide(AsyncAppend.cancel)).join()
         finally:
             sys.setswitchinterval(interval)
-        assert [a is not b for a, b in zip(begun, cancelled, strict=True)] == [True] * len(tried)
+        assert [a is not b for a, b in zip(begun, cancelled, strict=True)] == [True] * len(tried)  # type: ignore[call-overload]
         assert all(each.is_withdrawn is gone for each, gone in zip(tried, cancelled, strict=True))

@@ -22,6 +22,8 @@ from walogs.testing import SimulatedCrash
 from walogs.testing.oracle import Oracle
 
 SECTOR = 512
+INTERVAL_NS = 1000
+"""How long a policy that delays syncs may delay them."""
 COMMIT_STEPS_MAX = 10_000
 """More steps of the commit thread than one rule of the machine can cause."""
 seeds = st.integers(0, 2**32 - 1)
@@ -83,7 +85,8 @@ class LogUnderTest(RuleBasedStateMachine):
     def begin(self, seed: int, segment: int | None, sync: str, verify: Any) -> None:
         self.entropy = random.Random(seed)
         self.segment, self.sync, self.verify = segment, sync, verify
-        self.policy = IntervalPolicy(time=1e-6, bytes=6000, entries=5) if sync == "interval" else sync
+        policy = IntervalPolicy(time=INTERVAL_NS / 1e9, bytes=6000, entries=5)
+        self.policy = policy if sync == "interval" else sync
         self.reopen()
 
     # Opening, and what may come of it
@@ -222,6 +225,8 @@ class LogUnderTest(RuleBasedStateMachine):
         self.count("shared commit")
         future = LsnFuture(CallbackRunner(stepped_by_hand))
         commits.submit(entries, sum(map(len, entries)), future)
+        if commits._pace is not None:  # the caller waits as long as the policy says
+            self.now_ns += INTERVAL_NS
         self.step(wal)
         return future.result(timeout=0)
 

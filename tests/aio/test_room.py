@@ -209,3 +209,76 @@ def test_close_commits_what_was_queued_and_refuses_what_waits_for_room(backend: 
     assert told.keys() == {b"a", b"b"}
     with walogs.open(store=MemoryStore(disk)) as again:
         assert {data for _, data in again} == {data for data, outcome in told.items() if isinstance(outcome, int)}
+
+
+@on_each_backend
+@pytest.mark.guarantee("G1")
+def test_sync_covers_appends_that_wait_for_room(backend: str) -> None:
+    async def main() -> None:
+        async with (
+            walogs.aio.open(store=MemoryStore(MemoryDisk()), sync="none", max_queued_size=1) as wal,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(50):
+                group.start_soon(wal.append, b"x")
+            while not wal._appends_of or wal._appends()._waiting_for_room == 0:
+                await iterations(1)
+            while len(wal._appends()._waiting_for_room) + wal.last_lsn < 40:
+                await iterations(1)
+            called = len(wal._appends()._waiting_for_room) + wal.last_lsn
+            await wal.sync()
+            assert wal.durable_lsn >= called
+
+    run_on(backend, main)
+
+
+@on_each_backend
+def test_a_task_that_waits_for_room_ends_the_interval(backend: str) -> None:
+    """Otherwise each roomful of entries would wait for an hour."""
+    store = MemoryImmutableStore(MemoryCloud())
+
+    async def main() -> None:
+        policy = walogs.IntervalPolicy(time=3600, bytes=None)
+        async with walogs.aio.open(store=store, sync=policy, max_queued_size=3 * PENDING_APPEND_BYTES) as wal:
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(wal.append, b"")
+                with anyio.fail_after(200):
+                    while wal.last_lsn < 15:
+                        await anyio.sleep(0.001)
+                    await wal.sync()
+            assert wal.last_lsn == 20
+
+    run_on(backend, main)
+
+
+@on_each_backend
+def test_a_buffer_that_grows_while_it_waits_is_refused(backend: str) -> None:
+    """Its size was checked when `append` was called."""
+    with stepped(MemoryStore(MemoryDisk()), max_queued_size=1, max_entry_size=100) as log:
+        refused: list[str] = []
+
+        async def main() -> None:
+            wal = for_tasks(log)
+            buffer = bytearray(10)
+
+            async def append() -> None:
+                try:
+                    await wal.append(buffer)
+                except BufferError as error:
+                    refused.append(str(error))
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(wal.append, b"first")
+                await iterations(1)
+                group.start_soon(append)
+                await iterations()
+                buffer.extend(bytes(1000))
+                while not refused:
+                    step(log)
+                    await iterations()
+            wal._calls.close()
+
+        run_on(backend, main)
+        assert [data for _, data in log] == [b"first"]
+        assert "resized" in refused[0]

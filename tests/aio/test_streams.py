@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -298,3 +299,60 @@ def test_a_stream_can_be_left_and_closed(tmp_path: Path) -> None:
                 await anext(stream)
 
     asyncio.run(main())
+
+
+@on_each_backend
+@pytest.mark.guarantee("G14")
+def test_a_reader_whose_steps_are_cut_short_still_gets_what_is_new(backend: str, tmp_path: Path) -> None:
+    """Each step is cancelled sooner than it looks. The next one goes on waiting where this one was."""
+
+    async def main() -> None:
+        async with walogs.aio.open(tmp_path / "log") as wal, walogs.aio.reader(tmp_path / "log") as reader:
+            await wal.append(b"x")
+            follower = reader.follow(poll=0.05)
+            assert await anext(follower) == (1, b"x")
+            await wal.append(b"y")
+            found: list[int] = []
+            with anyio.fail_after(SECONDS):
+                while not found:
+                    with anyio.move_on_after(0.01):
+                        found.append((await anext(follower))[0])
+            assert found == [2]
+
+    run_on(backend, main)
+
+
+@on_each_backend
+@pytest.mark.parametrize("kind", ["iter", "follow"])
+def test_a_stream_that_is_closed_during_a_step_ends_there(backend: str, kind: str) -> None:
+    go_on = threading.Event()
+
+    class Slow(MemoryStore):
+        is_slow = False
+
+        def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
+            assert not self.is_slow or go_on.wait(SECONDS)
+            return super().read(number, start, end)
+
+    async def main() -> None:
+        store = Slow(MemoryDisk())
+        async with walogs.aio.open(store=store) as wal:
+            await wal.append(b"x")
+            store.is_slow = kind == "iter"
+            stream = wal.iter() if kind == "iter" else wal.follow(2)
+            ended: list[bool] = []
+
+            async def step() -> None:
+                try:
+                    await anext(stream)
+                except StopAsyncIteration:
+                    ended.append(True)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(step)
+                await iterations(5)
+                await stream.aclose()
+            assert ended == [True]
+            go_on.set()
+
+    run_on(backend, main)

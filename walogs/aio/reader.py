@@ -47,7 +47,7 @@ class AsyncWalReader:
     def __init__(self, reader: WalReader, calls: ThreadCalls) -> None:
         self._reader = reader
         self._calls = calls
-        self._waits = ThreadCalls(WAITING_THREADS, str(reader.path))
+        self._waits = ThreadCalls(WAITING_THREADS, reader._source.store.name)
 
     # Reading
 

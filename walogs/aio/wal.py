@@ -58,7 +58,8 @@ class AsyncWal:
         self._wal = wal
         self._calls = calls
         """For what only reads: the task may leave it alone."""
-        self._verbs = ThreadCalls(WRITER_THREADS, repr(wal))
+        self._name = wal._source.store.name
+        self._verbs = ThreadCalls(WRITER_THREADS, self._name)
         """For what is run to its end. Reads that hang do not delay it."""
         self._appends_of: dict[Hashable, LoopAppends] = {}
         """The appends of each event loop."""
@@ -281,7 +282,7 @@ class AsyncWal:
         if appends is not None:
             appends.hand_over()
         try:
-            await ThreadCalls(1, repr(self._wal)).finish(self._wal.close, begins_cancelled=True)
+            await ThreadCalls(1, self._name).finish(self._wal.close, begins_cancelled=True)
         except ThreadsRefused:  # better to block the loop than to leave the log locked
             self._wal.close()
         finally:
@@ -292,9 +293,8 @@ class AsyncWal:
         """Let no call begin any more, and refuse the appends that wait for room."""
         self._calls.close()
         self._verbs.close()
-        name = repr(self._wal)
         for appends in list(self._appends_of.values()):
-            appends.loop.call_from_thread(partial(appends.refuse_waiting, name))
+            appends.loop.call_from_thread(partial(appends.refuse_waiting, self._name))
 
     async def __aenter__(self) -> Self:
         self._wal.__enter__()

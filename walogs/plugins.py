@@ -10,6 +10,7 @@ from __future__ import annotations
 from walogs.assembly.hookspecs import hookimpl
 from walogs.assembly.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
 from walogs.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
+from walogs.defaults.lock_file import PathLock
 from walogs.defaults.mounts import file_system
 from walogs.defaults.posix import (
     above_standard,
@@ -57,6 +58,7 @@ __all__ = [
     "FrameContext",
     "KeyedCodec",
     "ObserverSpec",
+    "PathLock",
     "ReadAheadStore",
     "RepairableStore",
     "ReparameterizableCodec",

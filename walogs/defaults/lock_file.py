@@ -13,7 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from walogs.defaults.directory import LOCK
+from walogs.defaults.directory import LOCK, Directory
 from walogs.defaults.posix import FILE_MODE, LAST_STANDARD, OURS
 from walogs.errors import Locked, UnsafeStore
 from walogs.foundation.lazy import lazy_import
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from filelock import BaseFileLock
-
-    from walogs.defaults.directory import Directory
 
 
 class LockFile:
@@ -99,6 +97,33 @@ class LockFile:
         holder = f"process {pid} on {host} since {since}" if pid is not None else unsigned
         move = "Close it there; a process that died has freed it already"
         return Locked(f"{self._told} by {holder}. {move}.", pid=pid, host=host, since=since)
+
+
+class PathLock:
+    """A lock of the kernel on the file *path*, which is made if it is missing, and never removed. A `CursorLock`.
+
+    *held* says in messages what the holder has, such as `cursor 'mailer' of orders.db is open`.
+    """
+
+    def __init__(self, path: str, held: str) -> None:
+        self._path, name = os.path.split(os.path.abspath(path))
+        self._file = LockFile(self._path, name, held)
+
+    def take(self) -> None:
+        """Lock the file, and write into it which process has it. Never wait.
+
+        Raise `Locked` if another holder has it, in this process too, and `OSError`. After any error but `Locked`, this
+        object can hold the lock; `release` then frees it.
+        """
+        directory = Directory(self._path, os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        try:
+            self._file.take(directory)
+        finally:
+            directory.close()
+
+    def release(self) -> None:
+        """Free the lock if this object holds it. A second call does nothing."""
+        self._file.release()
 
 
 def sign(directory: Directory, name: str) -> None:

@@ -339,7 +339,7 @@ def read_value(
 def damaged_cursor(source: LogSource, name: str, damage: str) -> Corrupt:
     """Return the error for a value that is no position in this log."""
     move = f"`{set_command(source, name, 'LSN')}` gives it a position anew"
-    drop = shlex.join(("walogs", "cursors", source.store.name, "--drop", name))
+    drop = command(source, "--drop", name)
     return Corrupt(f"{damage}. Nothing was changed. {move}, and `{drop}` removes it.")
 
 
@@ -386,4 +386,10 @@ def needed_by_cursors(source: LogSource, log_id: bytes, last_lsn: Callable[[], i
 
 def set_command(source: LogSource, name: str, lsn: str) -> str:
     """Return the command that sets a cursor."""
-    return shlex.join(("walogs", "cursors", source.store.name, "--set", name, lsn))
+    return command(source, "--set", name, lsn)
+
+
+def command(source: LogSource, *change: str) -> str:
+    """Return the command that makes this change to a cursor. It has to name any store but the one of local files."""
+    store = () if source.store.capabilities.appendable else ("--store", "NAME")
+    return shlex.join(("walogs", "cursors", source.store.name, *store, *change))

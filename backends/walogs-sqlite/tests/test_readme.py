@@ -15,11 +15,11 @@ def test_every_block_runs(tmp_path: Path) -> None:
     assert sum(block.language == "python" for block in run_page(README, tmp_path)) >= 2
 
 
-def test_the_table_shown_is_the_table_made() -> None:
-    from walogs_sqlite import database
+def test_the_tables_shown_are_the_tables_made() -> None:
+    from walogs_sqlite import cursors, database
 
-    shown = next(block.text for block in blocks(README.read_text(encoding="utf-8")) if block.language == "sql")
-    assert "".join(shown.split()) == "".join(database.TABLE.split())
+    shown = [block.text for block in blocks(README.read_text(encoding="utf-8")) if block.language == "sql"]
+    assert ["".join(text.split()) for text in shown] == ["".join(t.split()) for t in (database.TABLE, cursors.TABLE)]
     text = README.read_text(encoding="utf-8")
     assert f"0x{database.APPLICATION_ID:X}" in text
     assert f"`user_version` {database.USER_VERSION}" in text

@@ -1,6 +1,8 @@
-"""The database. It has one table, with a row for each segment. Two numbers in SQLite's header identify it:
+"""The database. It has one table with a row for each segment, and one for the cursors (`walogs_sqlite.cursors`).
 
-    application_id  0x77616C67, "walg"        user_version  1, the version of the table below
+Two numbers in SQLite's header identify it:
+
+    application_id  0x77616C67, "walg"        user_version  1, the version of the tables
 
 An empty file is not a log yet, and neither is a database with no table and neither number (its set-up was killed).
 
@@ -108,6 +110,28 @@ def connect_to_write(path: str, busy_seconds: float) -> sqlite3.Connection:
         connection = connect(path, "rw", busy_seconds)
         try:
             set_up(connection, path, busy_seconds)
+            make_durable(connection, path, busy_seconds)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect_for_cursors(path: str, busy_seconds: float) -> sqlite3.Connection:
+    """Return a connection that writes cursors beside the writer of the log. All that can be read is then durable.
+
+    This makes no log. Raises `SegmentNotFound` if there is none, and what `connect_to_write` raises.
+    """
+    if not places.is_there(path):
+        raise SegmentNotFound(f"{path} is not there, so it can have no cursor. Nothing was changed.")
+    with translate_errors(path):
+        connection = connect(path, "rw", busy_seconds)
+        try:
+            if not is_ours(connection, path):
+                raise SegmentNotFound(f"{path} holds no log yet, so it can have no cursor. Nothing was changed.")
+            for pragma in WRITING:
+                connection.execute(f"PRAGMA {pragma}")
+            in_wal_mode(connection, path, busy_seconds)
             make_durable(connection, path, busy_seconds)
         except BaseException:
             connection.close()

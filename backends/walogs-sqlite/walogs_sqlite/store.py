@@ -3,9 +3,12 @@
 If two writers insert the same number, the primary key lets only one of them succeed. So the later writer fences the
 earlier one.
 
-    orders.db   the database        orders.db-wal, orders.db-shm   SQLite's files, while a process has the log open
+    orders.db                      the database
+    orders.db-wal, orders.db-shm   SQLite's files, while a process has the log open
+    orders.db.cursor-mailer.lock   the file that the owner of the cursor `mailer` locks, and nobody removes
 
-The store has a connection for writing and one for reading, so that no reader waits for a sync.
+The store has a connection for writing and one for reading, so that no reader waits for a sync. The owner of a cursor
+writes by a third one, because it can be another process than the writer of the log.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from walogs import Locked, SegmentNotFound, StoreError, Unavailable
-from walogs.plugins import StoreCapabilities
+from walogs.plugins import PathLock, StoreCapabilities
 from walogs_sqlite import database
 from walogs_sqlite.connections import Connection
+from walogs_sqlite.cursors import CursorTable
 from walogs_sqlite.failures import code_of, damage_error, is_harmless, translate_errors
 from walogs_sqlite.options import BUSY_SECONDS, SqliteOptions
 from walogs_sqlite.places import local_path
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from typing_extensions import Buffer
+
+    from walogs.plugins import CursorLock
 
 
 class SqliteStore:
@@ -55,10 +61,13 @@ class SqliteStore:
         )
         self._reading = Connection(self.path, partial(database.connect_to_read, self.path, options.busy_seconds))
         self._writing = Connection(self.path, partial(database.connect_to_write, self.path, options.busy_seconds))
+        self._committing = Connection(self.path, partial(database.connect_for_cursors, self.path, options.busy_seconds))
+        """The connection that writes cursors."""
+        self._cursors = CursorTable(self.path, self._reading, self._committing)
         self._is_acquired = False
         self._failure: BaseException | None = None
         # A caller may drop a reader without closing it, but SQLite's connections must be closed.
-        weakref.finalize(self, close_both, self._writing, self._reading)
+        weakref.finalize(self, close_all, self._reading, self._committing, self._writing)
 
     # Reading. It changes nothing.
 
@@ -180,11 +189,45 @@ class SqliteStore:
                     ) from error
                 raise
 
+    # Cursors. They need no `acquire`.
+
+    def cursor_name(self, name: str) -> str:
+        """Return the name of a cursor's value in messages."""
+        return f"row {name!r} of the table cursors"
+
+    def cursors(self) -> Sequence[str]:
+        """Return the names of the cursors, ascending. Return none if there is no file."""
+        return self._cursors.names()
+
+    def read_cursor(self, name: str, *, durable: bool = False) -> bytes | None:
+        """Return the value that was written last, or None. If *durable* is true, return the last one that was synced.
+
+        Raises `Corrupt` if the table is damaged, `Unavailable` and `OSError`.
+        """
+        return self._cursors.read(name, durable=durable)
+
+    def write_cursor(self, name: str, data: bytes, *, durable: bool) -> None:
+        """Write the value. If *durable* is true, or if it is the first one, sync it too.
+
+        It waits while the writer of the log commits. Raises `NoSpace`, or `Unavailable` if another process keeps the
+        file busy: then nothing has changed. Raises `SegmentNotFound` if there is no log, `Corrupt` and `OSError`.
+        """
+        self._cursors.write(name, data, durable=durable)
+
+    def remove_cursor(self, name: str) -> None:
+        """Remove the value, durably. Do nothing if there is none."""
+        self._cursors.remove(name)
+
+    def cursor_lock(self, name: str) -> CursorLock:
+        """Return an object that can take the lock of this cursor, which is a file beside the database."""
+        return PathLock(f"{self.path}.cursor-{name}.lock", f"cursor {name!r} of {self.name} is open")
+
     def close(self) -> None:
-        """Close both connections. SQLite moves the WAL into the database when the last connection to a file closes."""
-        close_both(self._writing, self._reading)
+        """Close all connections. SQLite moves the WAL into the database when the last connection to a file closes."""
+        close_all(self._reading, self._committing, self._writing)
 
 
-def close_both(writing: Connection, reading: Connection) -> None:
-    reading.close()
-    writing.close()
+def close_all(*connections: Connection) -> None:
+    """Close the connections, the one that writes the log last."""
+    for connection in connections:
+        connection.close()

@@ -57,6 +57,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "rotate": ("walogs.cli.rotate:rotate", None, ""),
         "salvage": ("walogs.cli.salvage:salvage", None, ""),
         "tail": ("walogs.cli.tail:tail", None, ""),
+        "top": ("walogs.cli.top.command:top", None, "Watch a log in the terminal"),
         "verify": ("walogs.cli.verify:verify", None, ""),
         "who": ("walogs.cli.who:who", None, "Show which process writes a log"),
     },

@@ -29,6 +29,7 @@ from walogs.cli.rotate import rotate
 from walogs.cli.salvage import salvage
 from walogs.cli.status import DONE, USAGE, complain, message_lines, status_of
 from walogs.cli.tail import tail
+from walogs.cli.top.command import top
 from walogs.cli.usage import usage_line
 from walogs.cli.verify import verify
 from walogs.cli.who import who
@@ -49,6 +50,7 @@ ON_A_LOG: Final[tuple[Callable[..., int], ...]] = (
     rotate,
     salvage,
     tail,
+    top,
     verify,
     who,
 )

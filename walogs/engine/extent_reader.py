@@ -110,6 +110,16 @@ class ExtentReader:
                 if header.entries and header.first_lsn < stop and next_lsn > start:
                     yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
 
+    def commit_sizes(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[Commit, int]]:
+        """Yield (commit, the bytes of its frame), in order, for commits that hold an entry of [start, stop)."""
+        form = self._source.format
+        for frames in self._frames(extent, start, stop):
+            for header, _ in form.headers(frames.data):
+                next_lsn = header.first_lsn + header.entries
+                if header.entries and header.first_lsn < stop and next_lsn > start:
+                    commit = Commit(header.first_lsn, next_lsn - 1, header.time_ns)
+                    yield commit, form.frame_end(header) - header.offset
+
     def place_of(self, extent: Extent, lsn: int) -> tuple[int, int | None]:
         """Return the offset of the frame with that entry, and the time of its commit in Unix nanoseconds.
 

@@ -1,0 +1,1 @@
+"""`walogs top DIR`: a live view of one log, in the extra `walogs[tui]`."""

@@ -370,9 +370,7 @@ class Watch:
         if start < readable.log_first_lsn or known.newest.number < readable.numbers.start:
             return NOTHING_NEW._replace(is_whole=False)
         source = read_ahead(self._source, range(known.newest.number, readable.newest.number + 1))
-        headers = [known.newest]
-        for number in range(known.newest.number + 1, readable.newest.number + 1):
-            headers.append(readable.newest if number == readable.newest.number else source.header(number))
+        headers = [known.newest, *map(source.header, range(known.newest.number + 1, readable.newest.number + 1))]
         if len(headers) > 1 and headers[1].first_lsn < start:
             return NOTHING_NEW._replace(cut_lsn=headers[1].first_lsn - 1)
         commits, size, first_ns = 0, 0, None
@@ -444,9 +442,7 @@ class Watch:
         key = newest.log_id, newest.epoch, newest.writer_id
         if self._writer is None or self._writer[0] != key:
             self._writer = key, find_owner(self._source)
-        return replace(
-            self._writer[1], segment=store.segment_name(newest.number), segment_ns=newest.created_ns
-        )
+        return replace(self._writer[1], segment=store.segment_name(newest.number), segment_ns=newest.created_ns)
 
     # Cursors
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
 from textual.app import App
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.widgets import Footer, Static
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WIDE_COLUMNS: Final = 100
 """From this width on, the segments and the cursors are side by side."""
+WIDTHS: Final = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]
 LABEL: Final = "dim"
 VALUE: Final = "bold"
 BAD: Final = "bold red"
@@ -44,8 +45,8 @@ class TopApp(App[None]):
     """Shows samples of one log, one below the other in time. `look` takes the next one."""
 
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]
-    BINDINGS = [  # noqa: RUF012 -- textual declares it so
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("p", "pause", "Pause"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -100,8 +101,8 @@ class TopApp(App[None]):
         self.call_after_refresh(self._draw)
 
     def look(self) -> None:
-        """Take a sample in a thread, and show it. Do nothing if the one before is not finished."""
-        if not self._is_looking:
+        """Take a sample in a thread, and show it. Do nothing in a pause, or if the sample before is not finished."""
+        if not self._is_looking and not self._is_paused:
             self._is_looking = True
             self.run_worker(self._take, thread=True)
 

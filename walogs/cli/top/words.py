@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from walogs.cli.show import age_words, at_utc, count_words, duration_words, lsns, size_words
@@ -38,8 +39,9 @@ def facts_of(sample: Sample) -> Iterator[tuple[str, str]]:
     if sample.entries is not None:
         count = count_words(sample.entries, "entry", "entries")
         span = lsns(sample.first_lsn, sample.last_lsn)
-        yield "entries", f"none; the next one is {(sample.last_lsn or 0) + 1}" if not sample.entries else (
-            f"{span} ({count})"
+        yield (
+            "entries",
+            f"none; the next one is {(sample.last_lsn or 0) + 1}" if not sample.entries else (f"{span} ({count})"),
         )
 
 
@@ -81,7 +83,7 @@ def sparkline(values: Sequence[float], columns: int) -> str:
         return ""
     count = min(len(values), columns)
     edges = [at * len(values) // count for at in range(count + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     top = max(means)
     if top <= 0:
         return BARS[0] * count

@@ -1,73 +1,33 @@
-"""`walogs top`: its samples, with a clock that the test moves; its plain lines; and its screen, as text."""
+"""`walogs top`: its samples, with a clock that the test moves, and what it prints without a terminal."""
 
 from __future__ import annotations
 
-import asyncio
-import html
 import json
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pytest
-from textual.pilot import Pilot
 
 import walogs
 from tests.cli.commands import Walogs, everything_in, made
+from tests.cli.watching import DATA, FRAME, Watched, append, watched
 from tests.house.source import ROOT
 from walogs.assembly.config import WalConfig
 from walogs.assembly.opening import source_of
-from walogs.cli.top.samples import AGE_EVERY_SECONDS, HISTORY_SECONDS, Sample, Sampler
-from walogs.cli.top.screen import TopApp
+from walogs.cli.top.samples import AGE_EVERY_SECONDS, HISTORY_SECONDS, Sample
 from walogs.cli.top.words import plain_lines, sparkline
 from walogs.defaults.local_store import LocalStore
-from walogs.inspection.cursors import set_cursor
+from walogs.inspection.cursors import look, set_cursor
 from walogs.testing import MemoryCloud, MemoryImmutableStore
-
-DATA: Final = b"x" * 100
-FRAME: Final = 152
-"""The bytes of a frame with one such entry: header, length, data and check."""
-
-
-class Clock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Watched:
-    """A log that the test watches."""
-
-    def __init__(self, name: str, source: Any) -> None:
-        self.clock = Clock()
-        self.source = source
-        self.sampler = Sampler(name, source, monotonic=self.clock)
-
-    def after(self, seconds: float = 1.0) -> Sample:
-        """Take a sample, so many seconds after the one before."""
-        self.clock.now += seconds
-        return self.sampler.take()
-
-
-def watched(log: Path) -> Watched:
-    return Watched(str(log), source_of(log, None))
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "[b]orders.wal"
-
-
-def append(wal: Any, count: int) -> None:
-    for _ in range(count):
-        wal.append(DATA)
 
 
 # Samples
@@ -235,17 +195,15 @@ def test_a_cursor_that_moved_on_after_the_look_is_not_ahead_of_the_log(
         monkeypatch.setattr(LocalStore, "cursors", moved)
         (facts,) = view.after().cursors or ()
         assert (facts.problem, facts.position, facts.lag_entries) == ("", 2, 0)
-        monkeypatch.undo()
-        set_cursor_beyond(view, log)
 
 
-def set_cursor_beyond(view: Watched, log: Path) -> None:
-    """A cursor that is ahead of the log says so."""
-    with walogs.reader(log) as reader:
-        log_id = reader._view.readable.newest.log_id
-    set_cursor(view.source, "b", 99, log_id)
-    cursors = view.after().cursors or ()
-    assert [facts.problem for facts in cursors] == ["", "the log ends before that, at 2: it was cut or replaced"]
+def test_a_cursor_that_is_ahead_of_the_log_says_so(log: Path) -> None:
+    made(log, DATA, DATA)
+    view = watched(log)
+    view.after()
+    set_cursor(view.source, "b", 99, look(view.source).newest.log_id)
+    (facts,) = view.after().cursors or ()
+    assert facts.problem == "the log ends before that, at 2: it was cut or replaced"
 
 
 # What happens to a log
@@ -557,140 +515,3 @@ def test_bars(values: list[float], columns: int, bars: str) -> None:
 def test_names_are_printable(log: Path) -> None:
     sample = Sample(name="a\x1b[31m", taken_ns=0, problem="\x07")
     assert not any("\x1b" in line or "\x07" in line for line in plain_lines(sample))
-
-
-# The screen
-
-
-CELL: Final = re.compile(r'<text [^>]* x="([\d.]+)" [^>]*-line-(\d+)\)">([^<]*)</text>')
-COLUMN_WIDTH: Final = 12.2
-"""In a picture of the screen."""
-
-
-def text_of(app: TopApp) -> list[str]:
-    """Return what is on the screen, line by line, without the ends of the lines."""
-    lines: dict[int, str] = {}
-    for x, line, text in CELL.findall(app.export_screenshot()):
-        column = round(float(x) / COLUMN_WIDTH)
-        lines[int(line)] = lines.get(int(line), "").ljust(column) + html.unescape(text).replace("\xa0", " ")
-    return [lines.get(line, "").rstrip() for line in range(max(lines) + 1)]
-
-
-async def looked(app: TopApp, pilot: Pilot[None]) -> str:
-    """Wait until the sample that was asked for is on the screen, and return the screen."""
-    await app.workers.wait_for_complete()
-    await pilot.pause()
-    return "\n".join(text_of(app))
-
-
-def on_screen(
-    view: Watched, act: Callable[[TopApp, Pilot[None]], Awaitable[None]], size: tuple[int, int] = (80, 24)
-) -> TopApp:
-    """Run the app on a screen of that size, with no sample but those that *act* asks for."""
-    app = TopApp(view.sampler, 3600)
-
-    async def run() -> None:
-        async with app.run_test(size=size) as pilot:
-            await act(app, cast("Pilot[None]", pilot))
-
-    asyncio.run(run())
-    return app
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-def test_the_screen_shows_all_of_it(log: Path, size: tuple[int, int]) -> None:
-    with walogs.open(log, max_segment_size=2000) as wal, wal.cursor("mailer") as mailer, wal.cursor("b"):
-        append(wal, 40)
-        mailer.commit(3)
-        view = watched(log)
-
-        async def act(app: TopApp, pilot: Pilot[None]) -> None:
-            assert "measuring" in await looked(app, pilot)
-            append(wal, 10)
-            view.clock.now += 1
-            app.look()
-            shown = await looked(app, pilot)
-            assert shown.splitlines()[0].strip().endswith("every 3600 s")
-            assert "[b]orders.wal" in shown
-            assert re.search(r"writer +\d+@\S+, open now, opened 20", shown)
-            assert "entries  1 to 50 (50 entries)" in shown
-            assert "entries/s 10   commits/s 10   entries/commit 1   bytes/s 1.5 KiB" in shown
-            assert "█" in shown
-            assert f"segments: {len(list(log.glob('wal-*.log')))}, " in shown
-            assert max(path.name for path in log.glob("wal-*.log")) in shown
-            assert "cursors: 2" in shown
-            assert re.search(r"mailer +3 +47 +\S+ m?s +\d+@", shown)
-            wal.checkpoint(20)
-            view.clock.now += 1
-            app.look()
-            shown = await looked(app, pilot)
-            assert f"Z checkpointed: the log begins at entry {wal.first_lsn} now" in shown
-            assert "CANNOT CONTINUE: a checkpoint has removed" in shown
-            assert len(shown.splitlines()) <= size[1]
-            assert max(map(len, shown.splitlines())) <= size[0]
-
-        on_screen(view, act, size)
-
-
-def test_the_screen_tells_damage_and_goes_on(log: Path, tmp_path: Path) -> None:
-    made(log, *[DATA] * 10)
-    view = watched(log)
-
-    async def act(app: TopApp, pilot: Pilot[None]) -> None:
-        await looked(app, pilot)
-        log.rename(tmp_path / "away")
-        app.look()
-        shown = await looked(app, pilot)
-        assert "no log is there now; still looking" in shown
-        assert "no figures: the log cannot be read" in shown
-        assert "1 to 10 (10 entries)" in shown
-        (tmp_path / "away").rename(log)
-        app.look()
-        shown = await looked(app, pilot)
-        assert "the log can be read again" in shown
-        assert "still looking" not in shown
-
-    on_screen(view, act)
-
-
-def test_p_pauses_and_q_quits(log: Path) -> None:
-    with walogs.open(log) as wal:
-        append(wal, 10)
-        view = watched(log)
-
-        async def act(app: TopApp, pilot: Pilot[None]) -> None:
-            await looked(app, pilot)
-            await pilot.press("p")
-            assert "paused" in await looked(app, pilot)
-            append(wal, 10)
-            view.clock.now += 1
-            app.look()
-            assert "1 to 10 (10 entries)" in await looked(app, pilot), "nothing is looked at in a pause"
-            await pilot.press("p")
-            shown = await looked(app, pilot)
-            assert "1 to 20 (20 entries)" in shown
-            assert "paused" not in shown
-            assert "measuring" in shown, "no rate spans the pause"
-            assert app.is_running
-            await pilot.press("q")
-            await pilot.pause()
-
-        app = on_screen(view, act)
-        assert app.return_code == 0
-        assert app._exit
-
-
-def test_it_looks_again_by_itself(log: Path) -> None:
-    with walogs.open(log) as wal:
-        view = watched(log)
-        app = TopApp(view.sampler, 0.01)
-
-        async def run() -> None:
-            async with app.run_test(size=(80, 24)) as pilot:
-                await looked(app, cast("Pilot[None]", pilot))
-                append(wal, 7)
-                while "1 to 7 (7 entries)" not in "\n".join(text_of(app)):
-                    view.clock.now += 1
-                    await pilot.pause(0.01)
-
-        asyncio.run(run())

@@ -308,7 +308,7 @@ class Watch:
         """Observe the log again at the moment *at*, and count what is new. Raises what `observe_once` raises."""
         known = self.readable
         if not self._may_have_changed():
-            self._add(Point(at, self.last_lsn, self.points[-1].commits, self.points[-1].bytes))
+            self._add(self.points[-1]._replace(at=at, last_lsn=self.last_lsn, first_commit_ns=None))
             return
         self.readable, grown = look_with_retry(self._source, lambda is_doubted: self._observe(known, is_doubted))
         self._finder.add_place(self.readable)
@@ -323,8 +323,15 @@ class Watch:
             self._begin(at)
             return
         before = self.points[-1]
-        commits, size = before.commits + grown.commits, before.bytes + grown.bytes
-        self._add(Point(at, self.last_lsn, commits, size, grown.first_commit_ns))
+        self._add(
+            Point(
+                at=at,
+                last_lsn=self.last_lsn,
+                commits=before.commits + grown.commits,
+                bytes=before.bytes + grown.bytes,
+                first_commit_ns=grown.first_commit_ns,
+            )
+        )
 
     def pop_news(self, before: Sample) -> str:
         """Return what happened to the log since the sample *before*, or "". A cut is returned only once."""
@@ -342,7 +349,7 @@ class Watch:
 
     def _begin(self, at: float) -> None:
         self.points.clear()
-        self.points.append(Point(at, self.last_lsn, 0, 0))
+        self.points.append(Point(at=at, last_lsn=self.last_lsn, commits=0, bytes=0))
 
     def _add(self, point: Point) -> None:
         self.points.append(point)
@@ -380,7 +387,7 @@ class Watch:
                 commits, size = commits + 1, size + frame_bytes
                 first_ns = commit.time_ns if first_ns is None else first_ns
         self._headers.update((header.number, header) for header in headers)
-        return Growth(commits, size, first_ns)
+        return Growth(commits=commits, bytes=size, first_commit_ns=first_ns)
 
     def _new_extents(
         self, source: LogSource, known: ReadableEnd, readable: ReadableEnd, headers: Sequence[SegmentHeader]
@@ -407,8 +414,8 @@ class Watch:
         A writer still changes the newest segment, and the one before it until that is sealed.
         """
         numbers = self.readable.numbers
-        unknown = [number for number in numbers if number not in self._sizes]
-        found = sizes_of(self._source.store, unknown) if unknown else {}
+        new = [number for number in numbers if number not in self._sizes]
+        found = sizes_of(self._source.store, new) if new else {}
         settled = numbers if not is_appendable(self._source.store) else numbers[:-2]
         sizes = {number: self._sizes[number] for number in numbers if number in self._sizes} | found
         self._sizes = {number: sizes[number] for number in settled if number in sizes}
@@ -459,11 +466,14 @@ class Watch:
     def _cursor(self, name: str, now_ns: int) -> CursorSample | None:
         """Return one cursor, or None if it was removed meanwhile."""
         is_locked, owner = owner_of(self._source, name)
+        unknown = CursorSample(
+            name=name, position=None, lag_entries=None, lag_seconds=None, is_locked=is_locked, owner=owner
+        )
         try:
             value = read_value(self._source, name, self.readable.newest.log_id)
         except (Corrupt, UnsupportedFormat) as error:
             why = getattr(error, "damage", None) or error_text(error)
-            return CursorSample(name, None, None, None, is_locked, owner, why.partition("\n")[0])
+            return unknown._replace(problem=why.partition("\n")[0])
         if value is None:
             return None
         position = value.lsn
@@ -473,11 +483,11 @@ class Watch:
         elif position + 1 < self.readable.log_first_lsn:
             problem = shortcoming(self.readable, position)
         if problem:
-            return CursorSample(name, position, None, None, is_locked, owner, problem)
+            return unknown._replace(position=position, problem=problem)
         lag = max(self.last_lsn - position, 0)
         since_ns = self._since(name, position) if lag else None
         seconds = max(now_ns - since_ns, 0) / 1e9 if since_ns is not None else None if lag else 0.0
-        return CursorSample(name, position, lag, seconds, is_locked, owner)
+        return unknown._replace(position=position, lag_entries=lag, lag_seconds=seconds)
 
     def _now(self) -> ReadableEnd:
         """Return how far the log can be read now. The samples do not go on from there."""

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from walogs.cli.show import at_utc
 from walogs.cli.status import printable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 WIDE_COLUMNS: Final = 100
 """From this width on, the segments and the cursors are side by side."""
 WIDTHS: Final = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]
+KEYS: Final = Text.assemble(("q", "bold"), " quit   ", ("p", "bold"), " pause")
 LABEL: Final = "dim"
 VALUE: Final = "bold"
 BAD: Final = "bold red"
@@ -47,9 +48,9 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = WIDTHS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "Quit"),
-        Binding("p", "pause", "Pause"),
-        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        Binding("q", "quit"),
+        Binding("p", "pause"),
+        Binding("ctrl+c", "quit", priority=True),
     ]
     CSS = """
     Screen { layout: vertical; }
@@ -66,6 +67,7 @@ class TopApp(App[None]):
     .-wide #segments { width: 2fr; height: 1fr; max-height: 100%; }
     .-wide #cursors { width: 3fr; }
     #notice { height: 1; padding: 0 1; }
+    #keys { height: 1; padding: 0 1; background: $panel; }
     """
 
     def __init__(self, sampler: Sampler, every: float) -> None:
@@ -88,7 +90,7 @@ class TopApp(App[None]):
             with VerticalScroll(id="cursors"):
                 yield Static(id="cursor_lines", markup=False)
         yield Static(id="notice", markup=False)
-        yield Footer()
+        yield Static(KEYS, id="keys", markup=False)
 
     def on_mount(self) -> None:
         """Take the first sample, and then one after each interval."""

@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Event
 from typing import Final, cast
 
 import pytest
@@ -15,6 +16,7 @@ from textual.pilot import Pilot
 import walogs
 from tests.cli.commands import made
 from tests.cli.watching import DATA, Watched, append, watched
+from walogs.cli.top.samples import Sample
 from walogs.cli.top.screen import TopApp
 
 
@@ -139,6 +141,29 @@ def test_p_pauses_and_q_quits(log: Path) -> None:
         app = on_screen(view, act)
         assert app.return_code == 0
         assert app._exit
+
+
+def test_q_quits_while_a_slow_store_is_asked(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(log, DATA)
+    view = watched(log)
+    is_asked, may_answer = Event(), Event()
+    take = view.sampler.take
+
+    def slow() -> Sample:
+        is_asked.set()
+        assert may_answer.wait(60)
+        return take()
+
+    monkeypatch.setattr(view.sampler, "take", slow)
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await asyncio.to_thread(is_asked.wait, 60)
+        await pilot.press("q")
+        await pilot.pause()
+        assert app._exit
+        asyncio.get_running_loop().call_later(0.2, may_answer.set)
+
+    assert on_screen(view, act).return_code == 0
 
 
 def test_it_looks_again_by_itself(log: Path) -> None:

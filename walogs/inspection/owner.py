@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from walogs.defaults.directory import LOCK
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.recovery import header_in
 from walogs.errors import SegmentNotFound, Unavailable
-from walogs.inspection.lock import lock_of
+from walogs.inspection.lock import holders, read_lock_file
 from walogs.inspection.mount import mount_of
 
 if TYPE_CHECKING:
@@ -90,13 +91,16 @@ def signed(store: LocalStore) -> tuple[str, int | None, bool | None]:
     """Return what the lock file of a local log says: the process, since when, and whether it has the log open."""
     fd = os.open(store.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        lock = lock_of(store.path, mount_of(fd))
+        mount = mount_of(fd)
     finally:
         os.close(fd)
-    if lock is None:
+    read = read_lock_file(os.path.join(store.path, LOCK))
+    if read is None:
         return "", None, None
-    is_open = None if lock.holders is None else bool(lock.holders)
-    words = lock.signature.split()
+    status, signature = read
+    held_by = holders(mount, status)
+    is_open = None if held_by is None else bool(held_by)
+    words = signature.split()
     if len(words) != 3 or not words[0].isdecimal():
         return "", None, is_open
     pid, host, since = words

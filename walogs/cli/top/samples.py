@@ -233,10 +233,10 @@ def problem_of(error: WalError | OSError) -> str:
     if isinstance(error, LogNotFound):
         return "no log is there now"
     if isinstance(error, Corrupt):
-        return f"damaged: {getattr(error, 'damage', None) or error_text(error)}".partition("\n")[0]
+        return f"damaged: {getattr(error, 'damage', None) or error_text(error)}".partition("\n")[0].rstrip(".")
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return error_text(error).partition("\n")[0]
+    return error_text(error).partition("\n")[0].rstrip(".")
 
 
 def rates_of(points: Sequence[Point]) -> Rates | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -113,7 +114,8 @@ class TopApp(App[None]):
             self._begins_anew = False
             self._sampler.begin_anew()
         sample = self._sampler.take()
-        self.call_from_thread(self._show, sample)
+        with suppress(RuntimeError):  # the user has quit meanwhile
+            self.call_from_thread(self._show, sample)
 
     def action_pause(self) -> None:
         """Stop looking at the log, or begin again. No rate spans the pause."""
@@ -128,7 +130,8 @@ class TopApp(App[None]):
     def _show(self, sample: Sample) -> None:
         self._is_looking = False
         self._shown = sample
-        self._draw()
+        if self.is_running:
+            self._draw()
 
     # Drawing
 

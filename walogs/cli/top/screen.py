@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -114,8 +113,7 @@ class TopApp(App[None]):
             self._begins_anew = False
             self._sampler.begin_anew()
         sample = self._sampler.take()
-        with suppress(RuntimeError):  # the user has quit meanwhile
-            self.call_from_thread(self._show, sample)
+        self.call_from_thread(self._show, sample)
 
     def action_pause(self) -> None:
         """Stop looking at the log, or begin again. No rate spans the pause."""
@@ -130,8 +128,7 @@ class TopApp(App[None]):
     def _show(self, sample: Sample) -> None:
         self._is_looking = False
         self._shown = sample
-        if self.is_running:
-            self._draw()
+        self._draw()
 
     # Drawing
 

@@ -79,9 +79,11 @@ def test_a_long_time_between_samples_still_gives_a_rate(log: Path) -> None:
 def test_rates_go_on_across_segments(log: Path) -> None:
     """Some segments begin and end between two samples, and some of them are not sealed yet."""
     with walogs.open(log, max_segment_size=2000) as wal:
-        append(wal, 5)
+        append(wal, 50)
         view = watched(log)
-        view.after()
+        names = sorted((path.name for path in log.glob("wal-*.log")), reverse=True)
+        assert 1 < len(names) <= 10
+        assert [segment.name for segment in view.after().newest] == names
         for count in (1, 40, 7, 100):
             before = wal.last_lsn
             append(wal, count)
@@ -255,6 +257,7 @@ def test_damage_is_told_and_the_view_goes_on_when_it_is_repaired(log: Path) -> N
     file.write_bytes(content)
     sample = view.after()
     assert (sample.problem, sample.last_lsn, sample.is_damaged) == ("", 10, False)
+    assert (sample.rates, sample.history) == (None, ()), "no rate spans the damage"
     assert sample.notice is not None
     assert sample.notice.text == "the log can be read again"
 
@@ -303,7 +306,7 @@ def test_after_a_pause_the_rates_begin_anew(log: Path) -> None:
         view.after()
         append(wal, 50)
         view.sampler.begin_anew()
-        sample = view.after(100)
+        sample = view.after(3)
         assert (sample.last_lsn, sample.rates, sample.history, sample.notice) == (100, None, (), None)
 
 
@@ -483,7 +486,7 @@ def test_without_textual_it_says_what_to_install(log: Path, monkeypatch: pytest.
 
     made(log, DATA)
     monkeypatch.setattr(top_command, "is_terminal", lambda _: True)
-    monkeypatch.delitem(sys.modules, "walogs.cli.top.screen")
+    monkeypatch.delitem(sys.modules, "walogs.cli.top.screen", raising=False)
     monkeypatch.setitem(sys.modules, "textual", None)
     monkeypatch.setitem(sys.modules, "textual.app", None)
     told = command("top", log)

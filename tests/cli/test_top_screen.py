@@ -163,7 +163,9 @@ def test_q_quits_while_a_slow_store_is_asked(log: Path, monkeypatch: pytest.Monk
         assert app._exit
         asyncio.get_running_loop().call_later(0.2, may_answer.set)
 
-    assert on_screen(view, act).return_code == 0
+    app = on_screen(view, act)
+    assert app.return_code == 0
+    app._show(take())  # the answer that comes when the screen is gone
 
 
 def test_it_looks_again_by_itself(log: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.css.query import NoMatches
 from textual.widgets import Static
 
 from walogs.cli.show import at_utc
@@ -128,7 +130,8 @@ class TopApp(App[None]):
     def _show(self, sample: Sample) -> None:
         self._is_looking = False
         self._shown = sample
-        self._draw()
+        with suppress(NoMatches, ScreenStackError):  # the user has quit, and the screen is gone
+            self._draw()
 
     # Drawing
 

@@ -341,7 +341,7 @@ def test_outcome_of_knows_only_its_own_append() -> None:
                 await task
             assert told == [range(2, 3), None]
             for error in (ValueError(), asyncio.CancelledError()):
-                with pytest.raises(LookupError, match="in the task that appends"):
+                with pytest.raises(LookupError, match="tells of no append"):
                     walogs.aio.outcome_of(error)
 
     asyncio.run(main())

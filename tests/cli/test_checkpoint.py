@@ -50,6 +50,7 @@ def test_a_dry_run_foretells_what_is_removed_and_changes_nothing(lsn: int, log: 
         "first_lsn": first_lsn,
         "last_lsn": 30,
         "is_dry_run": False,
+        "is_held_by_cursors": False,
     }
     assert foretold.json() == {**told.json(), "is_dry_run": True}
 
@@ -235,6 +236,7 @@ def test_exactly_one_bound_is_named(more: tuple[str, ...], old_log: Path, comman
         ("--keep-size", "-1"),
         ("--keep-time", "0s"),
         ("--keep-time", "7 days"),
+        ("--keep-time", "3"),
         ("--keep-time", "nan"),
     ],
 )
@@ -284,3 +286,18 @@ def test_immutable_segments_go_by_size_too(capsys: pytest.CaptureFixture[str]) -
         assert (told["segments"], told["first_lsn"], told["is_dry_run"]) == (6, 7, dry_run)
     with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
         assert [lsn for lsn, _ in wal] == [7, 8, 9, 10]
+
+
+@pytest.mark.guarantee("G21")
+@pytest.mark.parametrize("bound", [("--keep-size", "1B"), ("--keep-time", "1h"), ("--before", days_ago(0))])
+def test_what_a_cursor_still_needs_stays_unless_its_lsn_is_named(
+    bound: tuple[str, str], old_log: Path, command: Walogs
+) -> None:
+    with walogs.open(old_log) as wal, wal.cursor("mailer") as cursor:
+        cursor.commit(3)
+    foretold = command("checkpoint", old_log, *bound, "--dry-run")
+    told = command("checkpoint", old_log, *bound, "--json")
+    assert (told.json()["first_lsn"], told.json()["is_held_by_cursors"]) == (4, True)
+    assert foretold.out.decode().endswith("begins at entry 4; a cursor needs what follows (`walogs cursors`)\n")
+    told = command("checkpoint", old_log, "--lsn", "6", "--json")
+    assert (told.json()["first_lsn"], told.json()["is_held_by_cursors"]) == (7, False)

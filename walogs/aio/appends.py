@@ -281,11 +281,12 @@ def outcome_of(error: BaseException) -> range | None:
     `asyncio.timeout` or `asyncio.wait_for` has made of it. Ask in the task that appends. A task's `CancelledError` is
     made anew by asyncio for others that wait for the task, such as `asyncio.gather`.
 
-    Raise the error of the append if its commit failed, such as `OutcomeUnknown`. Raise `LookupError` if *error* comes
-    from no append, so that nothing is known.
+    Raise the error of the append if its commit failed, such as `OutcomeUnknown`. Raise `LookupError` if *error* tells
+    of no append: it had returned before, or had not begun, or asyncio has made a new error for another task.
     """
     for found in (error, error.__cause__):
         append = getattr(found, APPEND, None)
         if isinstance(append, AsyncAppend):
             return None if append.is_withdrawn else append.lsns()
-    raise LookupError(f"{error!r} comes from no append: ask for the outcome in the task that appends")
+    why = "the append had returned or had not begun, or this is not the error that it raised in its own task"
+    raise LookupError(f"{error!r} tells of no append that was cancelled: {why}")

@@ -14,7 +14,7 @@ from walogs.assembly.opening import open as open_log
 from walogs.assembly.opening import reader as open_reader
 from walogs.cli import show
 from walogs.cli.absence import existing
-from walogs.cli.cursors import passed_by_all
+from walogs.cli.cursors import needed_by_no_cursor, passed_by_all
 from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.next_moves import command_line
 from walogs.cli.numbers import FromOne, read_as
@@ -49,7 +49,7 @@ KeepSize: TypeAlias = Annotated[
 ]
 KeepTime: TypeAlias = Annotated[
     float | None,
-    read_as(DURATION, lambda seconds: seconds > 0, "more than 0 seconds"),
+    read_as(DURATION, lambda seconds: seconds > 0, "more than 0 seconds", needs_unit=True),
     Parameter(help="Keep the segments whose last entry is not older than this: 7d."),
 ]
 
@@ -64,6 +64,8 @@ class FreedSpace:
     """Where the log then begins. It is last_lsn + 1 if the log holds no entry."""
     last_lsn: int
     is_dry_run: bool
+    is_held_by_cursors: bool = False
+    """Whether a cursor still needs entries that are beyond the bound, so that they stay."""
 
 
 class Bound(NamedTuple):
@@ -117,8 +119,9 @@ def checkpoint(
     """Give up old entries: remove the segments that hold no later entry. One option says which entries are old.
 
     A segment is removed whole or not at all, so some of these entries may stay. The newest segment always stays.
-    `walogs info` shows what a checkpoint would free. If --lsn is beyond the last entry, or if the log is damaged,
-    nothing is removed. The log must not be open elsewhere; --dry-run takes no lock.
+    What a cursor still needs stays, unless --lsn names it. `walogs info` shows what a checkpoint would free. If --lsn
+    is beyond the last entry, or if the log is damaged, nothing is removed. The log must not be open elsewhere;
+    --dry-run takes no lock.
     """
     bound = Bound(lsn=lsn, before=before, keep_size=keep_size, keep_time=keep_time, cursors=cursors or None)
     refuse_other_than_one(bound)
@@ -164,7 +167,7 @@ def foresee(log: NamedLog, bound: Bound, facts: LogFacts) -> FreedSpace:
     present = [segment for segment in facts.segments if segment.state != "leftover"]
     sized = [Sized(segment.last_lsn or 0, segment.size, segment.last_commit_ns) for segment in present]
     with open_reader(log.path, log.config, visibility="written") as reader:
-        lsn = bound.lsn_of(reader, sized)
+        lsn, is_held = hold_for_cursors(log, bound, bound.lsn_of(reader, sized))
     gone = [segment for segment in present if segment.frees is not None and (segment.last_lsn or 0) <= lsn]
     return FreedSpace(
         segments=len(gone),
@@ -172,18 +175,38 @@ def foresee(log: NamedLog, bound: Bound, facts: LogFacts) -> FreedSpace:
         first_lsn=max([first_lsn, *((segment.last_lsn or 0) + 1 for segment in gone)]),
         last_lsn=facts.last_lsn,
         is_dry_run=True,
+        is_held_by_cursors=is_held,
     )
+
+
+def hold_for_cursors(log: NamedLog, bound: Bound, lsn: int) -> tuple[int, bool]:
+    """Return up to which LSN entries are given up, and whether a cursor keeps others that are beyond the bound.
+
+    A bound of size or time names no entry, so it keeps what a cursor needs, as a retention does.
+    """
+    if bound.lsn is not None or bound.cursors:
+        return lsn, False
+    at_most = needed_by_no_cursor(log)
+    return (lsn, False) if at_most is None or lsn <= at_most else (at_most, True)
 
 
 def carry_out(log: NamedLog, bound: Bound, wait: float | None) -> FreedSpace:
     """Make the checkpoint, and return what it has removed. Raises what `walogs.open` raises."""
     with open_log(log.path, waiting(log.config, wait)) as wal:
         segments = wal.segments()
-        wal.checkpoint(None if bound.cursors else bound.lsn_of(wal, segments))
+        lsn, is_held = (None, False)
+        if not bound.cursors:
+            lsn, is_held = hold_for_cursors(log, bound, bound.lsn_of(wal, segments))
+        wal.checkpoint(lsn)
         left = {segment.number for segment in wal.segments()}
         gone = [segment.size for segment in segments if segment.number not in left]
         return FreedSpace(
-            segments=len(gone), bytes=sum(gone), first_lsn=wal.first_lsn, last_lsn=wal.last_lsn, is_dry_run=False
+            segments=len(gone),
+            bytes=sum(gone),
+            first_lsn=wal.first_lsn,
+            last_lsn=wal.last_lsn,
+            is_dry_run=False,
+            is_held_by_cursors=is_held,
         )
 
 
@@ -191,4 +214,5 @@ def line_of(freed: FreedSpace) -> str:
     would = "would remove" if freed.is_dry_run else "removed"
     begins = f"begins at entry {freed.first_lsn}" if freed.first_lsn <= freed.last_lsn else "holds no entry"
     segments = show.count_words(freed.segments, "segment", "segments")
-    return f"{would} {segments}, {show.size_words(freed.bytes)}; the log then {begins}"
+    held = "; a cursor needs what follows (`walogs cursors`)" if freed.is_held_by_cursors else ""
+    return f"{would} {segments}, {show.size_words(freed.bytes)}; the log then {begins}{held}"

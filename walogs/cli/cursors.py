@@ -18,7 +18,7 @@ from walogs.cli.show import age_words, at_utc, count_words, size_words
 from walogs.cli.status import CORRUPT, DONE, WrongUsage, printable
 from walogs.engine.observation import observe
 from walogs.errors import ConfigError
-from walogs.handles.cursor import check_name, cursor_store, smallest_position
+from walogs.handles.cursor import check_name, cursor_store, needed_by_cursors, smallest_position
 from walogs.inspection.cursors import drop_cursor, find_cursors, look, set_cursor
 
 if TYPE_CHECKING:
@@ -116,6 +116,13 @@ def parts_of(facts: CursorFacts, now_ns: int) -> Iterator[str]:
         yield f"open in process {' '.join(facts.owner.split()[:2])}" if facts.is_locked else "free"
     if facts.problem:
         yield f"CANNOT CONTINUE: {facts.problem}"
+
+
+def needed_by_no_cursor(log: NamedLog) -> int | None:
+    """Return the LSN up to which no cursor needs the entries, or None if the log has no cursor. Raises `Corrupt`."""
+    source = existing(log)
+    log_id = look(source).newest.log_id
+    return needed_by_cursors(source, log_id, lambda: look(source).last_lsn)
 
 
 def passed_by_all(log: NamedLog) -> int:

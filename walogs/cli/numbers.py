@@ -32,8 +32,9 @@ FromOne: TypeAlias = Annotated[int, Parameter(converter=from_one)]
 """A whole number, 1 or more."""
 
 
-def read_as(quantity: Quantity, allowed: Callable[[float], bool], what: str) -> Parameter:
-    """Return a parameter whose value is written as in a configuration file.
+def read_as(quantity: Quantity, allowed: Callable[[float], bool], what: str, *, needs_unit: bool = False) -> Parameter:
+    """Return a parameter whose value is written as in a configuration file. Without *needs_unit*, a number of seconds
+    needs no unit: nobody loses anything by a wrong guess.
 
     *what* says which values are allowed, for the message if the value is another.
     """
@@ -42,8 +43,8 @@ def read_as(quantity: Quantity, allowed: Callable[[float], bool], what: str) -> 
         from walogs.config_file.values import text_as_value
 
         written = text_as_value(tokens[0].value, wanted)
-        # A duration in seconds needs no unit on a command line.
-        number = quantity.read(written) if isinstance(written, str) else quantity.check_number(written)
+        has_unit = needs_unit or isinstance(written, str)
+        number = quantity.read(written) if has_unit else quantity.check_number(written)
         if not allowed(number):
             raise ValueError(what)
         return number

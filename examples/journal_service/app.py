@@ -45,7 +45,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Open the log, build the state from it, and follow it as long as the service runs."""
-        async with walogs.aio.open(os.environ["JOURNAL"], observers=[self.metrics]) as wal:
+        async with walogs.aio.open(os.environ.get("JOURNAL", "orders.wal"), observers=[self.metrics]) as wal:
             self._wal = wal
             async with anyio.create_task_group() as group:
                 group.start_soon(self._follow)

@@ -9,7 +9,7 @@ from walogs.aio.calls import ThreadCalls
 from walogs.aio.reader import READER_THREADS, AsyncWalReader
 from walogs.aio.wal import READING_THREADS, AsyncWal
 from walogs.assembly import opening
-from walogs.config_file.file import load_config
+from walogs.config_file import file as file_config
 
 if TYPE_CHECKING:
     import os
@@ -45,12 +45,7 @@ def open_config(
 
     `await` and `async with` raise what `walogs.open_config` raises.
     """
-
-    def make() -> Wal:
-        configured = load_config(file, log=log, path=path, **overrides)
-        return opening.open(configured.path, configured.config)
-
-    return _opening(log or file, make)
+    return _opening(log or file, lambda: file_config.open_config(file, log=log, path=path, **overrides))
 
 
 def _opening(name: object, make: Callable[[], Wal]) -> Opening[AsyncWal]:

@@ -20,7 +20,7 @@ import pytest
 import walogs
 import walogs.aio
 from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
-from tests.kit.callers import SECONDS, step, stepped, until
+from tests.kit.callers import SECONDS, step, stepped
 from walogs.assembly import opening
 from walogs.testing import MemoryDisk, MemoryStore
 
@@ -442,7 +442,3 @@ def test_a_cancelled_neighbour_disturbs_nobody(backend: str) -> None:
     found = carried_out(disk)
     assert sorted(found) == sorted(kept)
     assert len([number for number in kept if int(number) % 3]) == 400
-
-
-def test_the_thread_that_waits_is_not_left_at_work() -> None:
-    until(lambda: not any(thread.name.startswith("walogs-aio") for thread in threading.enumerate()), "their end")

@@ -65,6 +65,8 @@ class Worker:
         self._pid = os.getpid()
         self._wake = held_lock()
         self.is_idle = False
+        self.is_closed = False
+        """No call comes any more. The thread ends when none is left."""
         self.service = Service(start_thread, self._serve, self._has_work)
 
     def wake(self) -> None:
@@ -92,10 +94,10 @@ class Worker:
         return True
 
     def _is_woken(self) -> bool:
-        """Wait for the next call. Return False if none has come for a while."""
+        """Wait for the next call. Return False if none has come for a while, or none can come."""
         self.is_idle = True
         try:
-            return self._wake.acquire(timeout=IDLE_SECONDS)
+            return not self.is_closed and self._wake.acquire(timeout=IDLE_SECONDS)
         finally:
             self.is_idle = False
 
@@ -196,3 +198,6 @@ class ThreadCalls:
     def close(self) -> None:
         """Let no call begin after this. The threads end when they have nothing to do."""
         self._is_closed = True
+        for worker in self._workers:
+            worker.is_closed = True
+            worker.wake()

@@ -281,11 +281,13 @@ class AsyncWal:
         appends = self._appends_of.get(running_loop())
         if appends is not None:
             appends.hand_over()
+        closing = ThreadCalls(1, self._name)
         try:
-            await ThreadCalls(1, self._name).finish(self._wal.close, begins_cancelled=True)
+            await closing.finish(self._wal.close, begins_cancelled=True)
         except ThreadsRefused:  # better to block the loop than to leave the log locked
             self._wal.close()
         finally:
+            closing.close()
             if self._wal.closed:
                 self._end_calls()
 

@@ -33,9 +33,9 @@ SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master
 WHERE name = 'cursors' OR tbl_name = 'cursors' OR sql LIKE 'CREATE TABLE cursors%'"""
 """If one byte of the description is damaged, this still finds it."""
 WRITE_DURABLY: Final = """
-INSERT INTO cursors (name, value, durable) VALUES (?1, ?2, ?2)
-ON CONFLICT (name) DO UPDATE SET value = ?2, durable = ?2"""
-WRITE: Final = "UPDATE cursors SET value = ?2 WHERE name = ?1"
+INSERT INTO cursors (name, value, durable) VALUES (:name, :data, :data)
+ON CONFLICT (name) DO UPDATE SET value = :data, durable = :data"""
+WRITE: Final = "UPDATE cursors SET value = :data WHERE name = :name"
 NO_TEXT: Final = b"\xff"
 """This stands for a name that is NULL, which only damage causes."""
 REMOVE: Final = "DELETE FROM cursors WHERE name = ?"
@@ -70,11 +70,11 @@ class CursorTable:
             is_made = is_table(connection, self._path)
             if is_made and not durable:
                 connection.execute("PRAGMA synchronous = NORMAL")
-                if connection.execute(WRITE, (name, data)).rowcount:
+                if connection.execute(WRITE, {"name": name, "data": data}).rowcount:
                     return
             connection.execute("PRAGMA synchronous = FULL")
             if is_made:
-                connection.execute(WRITE_DURABLY, (name, data))
+                connection.execute(WRITE_DURABLY, {"name": name, "data": data})
             else:
                 database.commit(connection, lambda: self._make_with(connection, name, data))
 
@@ -84,7 +84,7 @@ class CursorTable:
         """Make the table, unless another process was quicker, and write the value. The caller has a transaction."""
         if not is_table(connection, self._path):
             connection.execute(TABLE)
-        connection.execute(WRITE_DURABLY, (name, data))
+        connection.execute(WRITE_DURABLY, {"name": name, "data": data})
 
     def remove(self, name: str) -> None:
         """Remove the row, durably. Do nothing if there is none."""

@@ -25,15 +25,14 @@ log, the link is the first 8 bytes of the log id.
 
 from __future__ import annotations
 
-import sys
-from array import array
-from itertools import accumulate, pairwise
-from operator import le
 from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
+from walogs.formats import native_checks, native_runs, native_seal
 from walogs.formats.crc32 import crc32
+from walogs.formats.native_checks import INTACT, LINK_BYTES
+from walogs.formats.native_runs import FRAME_HEADER_BYTES, offset_table
 from walogs.formats.segment_format import (
     LARGEST,
     CheckedRun,
@@ -42,16 +41,17 @@ from walogs.formats.segment_format import (
     FrameHeader,
     Kind,
     Malformed,
-    RunIndex,
     Seal,
     SegmentHeader,
     StopReason,
 )
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterator
 
     from walogs.protocols import Codec
+    from walogs.types import Commit
 
 MAGIC: Final = b"\x89WALOG\r\n"
 VERSION: Final = 1
@@ -73,20 +73,10 @@ HEADER_CRC_AT: Final = 508
 FRAME_MAGIC: Final = b"\xd7\x57"
 FRAME_TAG: Final = 0x57D7
 FRAME: Final = Struct("<HBBIQQ8sIII")
-TAGGED: Final = Struct("<IIQq8sIII")
-"""The fields of FRAME. Magic, kind and flags are one number, and a time that is too large is negative."""
-ENTRIES_TAG: Final = FRAME_TAG | 1 << 16
-FRAME_HEADER_BYTES: Final = 48
-BODY_AND_COUNT: Final = Struct("<4xI24xI")
 U32: Final = Struct("<I")
-INTACT: Final = 0x2144DF1C
-"""The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
-LINK_BYTES: Final = 8
-LINK_AT: Final = 24
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 SEAL_BODY: Final = Struct("<IIQQqq")
-SEAL_RUN: Final = Struct("<III")
 SEAL_TRAILER: Final = Struct("<I4s")
 SEAL_MARK: Final = b"SEAL"
 
@@ -97,9 +87,7 @@ assert FRAME.size + U32.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX: Final = 1 << 30
 """The largest body before the codec, in bytes. A codec can make it larger, up to the 2^31 - 1 that a frame can say."""
-SEAL_BYTES_MAX: Final = 1 << 20
-NEAR_THE_END: Final = LARGEST - (1 << 33)
-"""Frames with LSNs above this are checked one by one. So no run that is checked at once can pass the largest LSN."""
+SEAL_BYTES_MAX: Final = 1 << 22
 SEGMENT_BYTES_MAX: Final = (1 << 32) - 2 * SEAL_BYTES_MAX
 """The largest segment, in bytes. Offsets of 4 bytes allow 4 GiB.
 
@@ -115,14 +103,6 @@ def short_text(data: bytes, at: int, bytes_max: int) -> str:
         return data[at + 1 : at + 1 + size].decode()
     except UnicodeDecodeError as error:
         raise Malformed("a name in its header is not UTF-8") from error
-
-
-def offset_table(entries: list[bytes]) -> bytes:
-    """Return the offset table of a batch: where each entry begins after the table, and where the last one ends."""
-    offsets = array("I", accumulate(map(len, entries), initial=0))
-    if sys.byteorder == "big":
-        offsets.byteswap()
-    return offsets.tobytes()
 
 
 def link_of(check: bytes) -> bytes:
@@ -280,10 +260,7 @@ class NativeFormat:
         runs, last_ns = seal.runs, seal.last_commit_ns
         body = SEAL_BODY.pack(
             seal.frames, len(runs), seal.entries, seal.last_lsn, seal.first_commit_ns, last_ns
-        ) + b"".join(
-            SEAL_RUN.pack(offset, first_lsn - header.first_lsn, crc)
-            for offset, first_lsn, crc in zip(runs.offsets, runs.first_lsns, runs.crcs, strict=True)
-        )
+        ) + native_seal.encode_runs(runs, header.first_lsn)
         size = len(body) + codec.check_bytes + SEAL_TRAILER.size
         head = FRAME.pack(FRAME_TAG, 2, 0, size, seal.last_lsn + 1, last_ns, seal.link, 0, seal.offset, synced)
         frame_header = head + U32.pack(crc32(head, header.salt))
@@ -337,60 +314,7 @@ class NativeFormat:
         room: int,
         codec: Codec,
     ) -> CheckedRun:
-        unpack, check, check_bytes = TAGGED.unpack_from, codec.check, codec.check_bytes
-        own: Callable[[bytes, bytes, bytes], bool] | None = getattr(codec, "is_check", None)
-        fill = bytes(LINK_BYTES - check_bytes) if check_bytes < LINK_BYTES else b""
-        at, full, limit, base = index, index + room, len(buffer), offset - index
-        last_link = buffer[index + LINK_AT : index + LINK_AT + LINK_BYTES] if link is None else link
-        frames = highest = first_ns = last_ns = 0
-        lsn = first_lsn
-        if lsn > NEAR_THE_END:
-            full = 0
-        while at < full and at + 48 <= limit:
-            tag, size, first, time_ns, before, count, where, synced = unpack(buffer, at)
-            start = at + 48
-            after = at + ((size + 55) & -8)
-            middle = start + size - check_bytes
-            if (
-                tag != ENTRIES_TAG
-                or first != lsn
-                or before != last_link
-                or (count != 1 and (frames or not count))
-                or where != at + base
-                or synced > where
-                or time_ns < 0
-                or after > limit
-                or middle < start
-            ):
-                break
-            header, proof = buffer[at:start], buffer[middle : start + size]
-            if crc32(header, salt) != INTACT:
-                break
-            if own is None:
-                if check(header, buffer[start:middle]) != proof:
-                    break
-            elif not own(header, buffer[start:middle], proof):
-                break
-            if not frames:
-                first_ns = time_ns
-            if synced > highest:  # noqa: PLR1730  # a call of max() would take a sixth of the loop's time
-                highest = synced
-            last_link = proof + fill if fill else proof[:LINK_BYTES]
-            frames += 1
-            lsn += count
-            last_ns = time_ns
-            at = after
-            if count > 1:  # a batch is read alone: if its table is bad, the entries before it are returned all the same
-                break
-        return CheckedRun(
-            end=at,
-            frames=frames,
-            entries=lsn - first_lsn,
-            synced=highest,
-            link=last_link,
-            first_time_ns=first_ns,
-            last_time_ns=last_ns,
-        )
+        return native_checks.intact(buffer, index, offset, salt, first_lsn, link, room, codec)
 
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
         at = buffer.find(FRAME_MAGIC, start)
@@ -412,78 +336,45 @@ class NativeFormat:
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
             at += (size + 55) & -8
 
-    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
-        at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
-        while at < len(run):
-            size, count = unpack(run, at)
-            if position < count:
-                body = run[at + FRAME_HEADER_BYTES : at + less + size]
-                if count == 1:
-                    return body
-                start, offsets = 4 * (count + 1), self.offsets(body, count)
-                return body[start + offsets[position] : start + offsets[position + 1]]
-            position -= count
-            at += (size + 55) & -8
-        return None
+    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
+        return native_runs.entry(run, check_bytes, position, lengths)
 
-    def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
-        found: list[bytes] = []
-        add = found.append
-        unpack = BODY_AND_COUNT.unpack_from
-        at, end, less = 0, len(run), FRAME_HEADER_BYTES - check_bytes
-        while at < end:
-            size, count = unpack(run, at)
-            if count == 1:
-                add(run[at + 48 : at + less + size])
-            elif count:
-                found += self.split(run[at + 48 : at + less + size], count)
-            at += (size + 55) & -8
-        return found
+    def payloads(self, run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
+        return native_runs.payloads(run, check_bytes, lengths)
+
+    def commits(self, run: bytes) -> list[Commit]:
+        return native_runs.commits(run)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
-        if count == 1:
-            return [body]
-        offsets = self.offsets(body, count)
-        data = body[4 * (count + 1) :]
-        return [data[a:b] for a, b in pairwise(offsets)]
-
-    def offsets(self, body: bytes, count: int) -> tuple[int, ...]:
-        """Return the offset table of a batch. Raise `Malformed` if these bytes cannot be one."""
-        start = 4 * (count + 1)
-        if len(body) < start:
-            raise Malformed(f"a body of {len(body)} bytes cannot hold {count} entries")
-        offsets = unpack_from(f"<{count + 1}I", body)
-        if offsets[0] != 0 or offsets[-1] != len(body) - start or not all(map(le, offsets, offsets[1:])):
-            raise Malformed("its table of entry offsets does not ascend from 0 to the end of the body")
-        return offsets
+        return native_runs.entries_between(body, 0, len(body), count)
 
     # SEALs
 
     def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int, codec: Codec) -> Seal | None:
         start, size = index + FRAME_HEADER_BYTES, header.body_bytes
-        fixed = SEAL_BODY.size + codec.check_bytes + SEAL_TRAILER.size
-        if header.kind != Kind.SEAL.value or size < fixed or len(buffer) < start + size:
+        end = start + size - codec.check_bytes - SEAL_TRAILER.size
+        if header.kind != Kind.SEAL.value or end < start + SEAL_BODY.size or len(buffer) < start + size:
             return None
         frames, count, entries, last_lsn, first_ns, last_ns = SEAL_BODY.unpack_from(buffer, start)
-        middle = start + SEAL_BODY.size + count * SEAL_RUN.size
-        if size != fixed + count * SEAL_RUN.size:
-            return None
         if not self.check_at(buffer, index, header, codec):
             return None
-        if SEAL_TRAILER.unpack_from(buffer, middle + codec.check_bytes) != (header.offset, SEAL_MARK):
+        if SEAL_TRAILER.unpack_from(buffer, end + codec.check_bytes) != (header.offset, SEAL_MARK):
             return None
         if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
-        runs = RunIndex()
-        for offset, delta, crc in SEAL_RUN.iter_unpack(buffer[start + SEAL_BODY.size : middle]):
-            runs.add_run(offset, first_lsn + delta, crc)
-        ascending = all(a < b for a, b in pairwise((*runs.offsets, header.offset)))
-        if not ascending or (runs.offsets and runs.offsets[0] != HEADER_BYTES):
+        runs = native_seal.decode_runs(
+            buffer[start + SEAL_BODY.size : end],
+            count=count,
+            first_lsn=first_lsn,
+            next_lsn=last_lsn + 1,
+            start=HEADER_BYTES,
+            end=header.offset,
+        )
+        if runs is None:
             return None
-        end = self.frame_end(header)
         return Seal(
             offset=header.offset,
-            end=end,
+            end=self.frame_end(header),
             frames=frames,
             entries=entries,
             last_lsn=last_lsn,

@@ -6,7 +6,6 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
 from walogs.engine.observation import observe
 from walogs.errors import ConfigError
@@ -80,7 +79,7 @@ class WalReader:
         """
         begin, limit = check_range(start, stop)
         first, end = self._range(begin, limit)
-        return self._entries(first, end, self._view.cuts, to_end=limit is None or end < limit)
+        return self._view.entries(first, end, cuts=self._view.cuts, to_end=limit is None or end < limit)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return self.iter()
@@ -96,7 +95,7 @@ class WalReader:
         wanted = check_lsn(lsn, "lsn")
         first, end = self._range(wanted, wanted + 1)
         # The entry is certain only when the whole iteration has ended.
-        for _, data in list(self._entries(first, end, self._view.cuts, to_end=False)):
+        for _, data in list(self._view.entries(first, end, cuts=self._view.cuts, to_end=False)):
             return data
         name, last_lsn = self._source.store.name, self._view.readable.last_lsn
         raise IndexError(
@@ -108,7 +107,7 @@ class WalReader:
         begin, limit = check_range(start, stop)
         first, end = self._range(begin, limit)
         to_end = limit is None or end < limit
-        return self._view.read_with_retry(ExtentReader.commits, first, end, cuts=self._view.cuts, to_end=to_end)
+        return self._view.commits(first, end, cuts=self._view.cuts, to_end=to_end)
 
     def lsn_at(self, time: datetime | SupportsIndex) -> int:
         """Return the LSN of the first entry that was committed at *time* or later. It is `last_lsn` + 1 if there is
@@ -229,11 +228,6 @@ class WalReader:
         first = readable.log_first_lsn if start is None else start
         self._view.refuse_checkpointed(first)
         return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)
-
-    def _entries(self, lsn: int, end: int, cuts: int, *, to_end: bool) -> Iterator[tuple[int, bytes]]:
-        for entries in self._view.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
-            yield from enumerate(entries, lsn)
-            lsn += len(entries)
 
     def _follow_from(self, start: int | None) -> ReaderFollowing:
         """Observe the log, and return what follows it from *start*. Raise what `iter` raises."""

@@ -21,7 +21,7 @@ from walogs.engine.segments import (
     read_seal,
 )
 from walogs.engine.verdict import durable_mark_problem, end_problem, link_problem
-from walogs.engine.whole_segments import read_ahead
+from walogs.engine.whole_segments import read_ahead, read_small_at_once
 from walogs.errors import SegmentNotFound, WalError
 from walogs.formats.crc32 import crc32
 from walogs.protocols import SizeListingStore, authenticates, is_appendable, sizes_of
@@ -183,6 +183,7 @@ def examine_older(
     kept: list[CompletedSegment] = []
     successor = newest
     remaining = list(numbers[:-1])
+    source = read_small_at_once(source, remaining[::-1])
     while successor.first_lsn > log_first_lsn:
         if before is not None and successor == before.newest.header:
             known = [segment for segment in before.completed if segment.last_lsn >= log_first_lsn]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.segment_scan import SegmentScan
 from walogs.errors import Corrupt, SegmentNotFound, UnsupportedFormat
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.formats.segment_format import RunIndex
 
-SEAL_SEARCH_BYTES = 64 * 1024
+SEAL_SEARCH_BYTES: Final = 64 * 1024
+SEAL_HEAD_BYTES: Final = 64
+"""The header of a SEAL fits into this many bytes."""
+TRAILER_BYTES: Final = 8
+"""A SEAL ends with its offset and its mark."""
 
 
 class CompletedSegment(NamedTuple):
@@ -133,17 +137,21 @@ def completed_by_creation(header: SegmentHeader, *, entries: int, size: int, lin
     )
 
 
-def read_seal(source: LogSource, header: SegmentHeader, offset: int, end: int) -> Seal | None:
+def read_seal(source: LogSource, header: SegmentHeader, offset: int, end: int, buffer: bytes = b"") -> Seal | None:
     """Return the SEAL that begins at *offset*, or None if there is no intact one.
 
     A SEAL is a cache, so a damaged one is no error. The SEAL's own header says how much is read; the size of the
-    segment does not (G16).
+    segment does not (G16). *buffer* holds what was read at *offset*, and is read again if it does not hold the SEAL.
     """
     form = source.format
-    found = form.header_at(source.store.read(header.number, offset, min(end, offset + 64)), 0, offset, header.salt)
+    if len(buffer) < SEAL_HEAD_BYTES:
+        buffer = source.store.read(header.number, offset, min(end, offset + SEAL_HEAD_BYTES))
+    found = form.header_at(buffer, 0, offset, header.salt)
     if isinstance(found, StopReason) or found.kind != Kind.SEAL.value or found.first_lsn < header.first_lsn:
         return None
-    buffer = source.store.read(header.number, offset, min(end, form.frame_end(found)))
+    seal_end = min(end, form.frame_end(found))
+    if len(buffer) < seal_end - offset:
+        buffer = source.store.read(header.number, offset, seal_end)
     seal = form.decode_seal(buffer, 0, found, header.first_lsn, source.codec_of(header))
     return seal if seal is not None and seal.last_lsn + 1 == found.first_lsn else None
 
@@ -157,17 +165,19 @@ def accepted_seal(source: LogSource, header: SegmentHeader, successor: SegmentHe
 
 def find_seal(source: LogSource, header: SegmentHeader, size: int) -> Seal | None:
     """Return the SEAL of a completed segment, or None. It is searched backward from the last byte that is not zero."""
-    end = size
-    while end > source.format.traits.header_bytes:
-        start = max(source.format.traits.header_bytes, end - SEAL_SEARCH_BYTES)
-        used = len(source.store.read(header.number, start, end).rstrip(b"\0"))
+    begin, end = source.format.traits.header_bytes, size
+    while end > begin:
+        start = max(begin, end - SEAL_SEARCH_BYTES)
+        chunk = source.store.read(header.number, start, end)
+        used = len(chunk.rstrip(b"\0"))
         if used:
-            end = start + used
-            tail = source.store.read(header.number, max(0, end - 8), end)
+            tail = chunk[max(0, used - TRAILER_BYTES) : used]
+            if used < TRAILER_BYTES and start > begin:  # it begins in the chunk before
+                tail = source.store.read(header.number, start + used - TRAILER_BYTES, start + used)
             offset = source.format.seal_offset(tail)
-            if offset is None or not source.format.traits.header_bytes <= offset < end:
+            if offset is None or not begin <= offset < start + used:
                 return None
-            return read_seal(source, header, offset, size)
+            return read_seal(source, header, offset, size, chunk[offset - start :] if offset >= start else b"")
         end = start
     return None
 

@@ -14,10 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from walogs.engine.log_source import LogSource
-    from walogs.protocols import SegmentStore
+    from walogs.protocols import AppendableStore, SegmentStore
 
 HELD: Final = 2
 """Keep this many segments: the one that is being read, and the one after it, whose header is needed with it."""
+
+
+SMALL_BYTES: Final = 16 * 1024
+"""A segment of this size in a store that appends is read at once, since each call of a store has its own cost."""
+
+
+def read_small_at_once(source: LogSource, numbers: Sequence[int]) -> LogSource:
+    """Return the same log, whose segments *numbers* are about to be read in this order, ascending or descending.
+
+    Of each, the first SMALL_BYTES are read at once. Use the result as that of `read_ahead`, and only for a store that
+    appends: any other is returned as it is.
+    """
+    if not is_appendable(source.store):
+        return source
+    return source.with_store(cast("SegmentStore", WholeSegments(source.store, numbers, SMALL_BYTES)))
 
 
 def read_ahead(source: LogSource, numbers: Sequence[int], end: int | None = None) -> LogSource:
@@ -72,6 +87,9 @@ class WholeSegments:
         if len(data) < size and (end is None or end > len(data)):
             return self.origin.read(number, start, end)
         return data if start == 0 and (end is None or end >= len(data)) else data[start:end]
+
+    def read_durable_mark(self) -> bytes | None:
+        return cast("AppendableStore", self.origin).read_durable_mark()
 
     def _fetched(self, number: int) -> tuple[int, bytes] | None:
         """Return (size, bytes) of a segment that was announced. None if it was not, or is not there any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -39,7 +38,7 @@ HEADER = SegmentHeader(
     codec_name="crc32",
     codec_parameters=b"{}",
 )
-SUCCESSOR = replace(HEADER, number=8, first_lsn=120, previous_salt=11, previous_link=b"link  77", salt=12)
+SUCCESSOR = HEADER._replace(number=8, first_lsn=120, previous_salt=11, previous_link=b"link  77", salt=12)
 FRAME = FrameHeader(
     kind=1, flags=0, body_bytes=9, first_lsn=100, time_ns=5, entries=3, offset=512, synced=512, link=b"link  99"
 )
@@ -164,7 +163,7 @@ def test_what_a_durable_mark_misses(
     ],
 )
 def test_what_ties_a_segment_to_its_successor(changes: dict[str, object], phrase: str | None) -> None:
-    found = link_problem(replace(HEADER, **changes), SUCCESSOR)  # type: ignore[arg-type]
+    found = link_problem(HEADER._replace(**changes), SUCCESSOR)  # type: ignore[arg-type]
     assert (found is None) == (phrase is None)
     assert phrase is None or phrase in str(found)
 

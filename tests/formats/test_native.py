@@ -6,7 +6,6 @@ import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 from zlib import crc32
@@ -124,7 +123,7 @@ def test_a_segment_header_lies_as_the_table_says() -> None:
 
 @pytest.mark.parametrize(("fence", "checkpoint", "flags"), [(False, False, 0), (True, False, 1), (False, True, 2)])
 def test_the_flags_of_a_header(fence: bool, checkpoint: bool, flags: int) -> None:
-    data = FORMAT.encode_header(replace(HEADER, is_fence=fence, is_checkpoint=checkpoint), CODEC)
+    data = FORMAT.encode_header(HEADER._replace(is_fence=fence, is_checkpoint=checkpoint), CODEC)
     assert struct.unpack_from("<H", data, 10) == (flags,)
 
 
@@ -142,7 +141,7 @@ def test_a_header_is_read_as_it_was_written(header: SegmentHeader) -> None:
 )
 def test_what_does_not_fit_a_header_is_never_cut_to_fit(change: dict[str, Any]) -> None:
     with pytest.raises(Malformed, match="do not fit"):
-        FORMAT.encode_header(replace(HEADER, **change), CODEC)
+        FORMAT.encode_header(HEADER._replace(**change), CODEC)
 
 
 @pytest.mark.guarantee("G6")
@@ -330,7 +329,7 @@ def test_a_run_of_frames_is_taken_apart_as_it_was_put_together(commits: list[lis
     lambda codec: entries_frame(SALT, 512, 512, 9, 1, 5, b"", codec),
     lambda codec: entries_frame(SALT, 512, 512, 9, 3, 5, FORMAT.body([b"a", b"", b"c" * 90]), codec),
     lambda codec: FORMAT.encode_checkpoint(SALT, 512, 512, LINK, 9, 5, codec),
-    lambda codec: FORMAT.encode_seal(HEADER, 512, replace(sealed()[1], offset=512), codec),
+    lambda codec: FORMAT.encode_seal(HEADER, 512, sealed()[1]._replace(offset=512), codec),
 ], ids=["entry", "empty entry", "batch", "CHECKPOINT", "SEAL"])  # fmt: skip
 def test_every_flipped_bit_of_a_frame_is_seen(make: Callable[[Any], bytes], codec: Any) -> None:
     frame = make(codec)
@@ -569,7 +568,7 @@ def test_a_seal_whose_runs_are_not_in_order_is_none(offsets: list[int]) -> None:
     runs = RunIndex()
     for at, offset in enumerate(offsets):
         runs.add_run(offset, 1207 + at, at)
-    seal = replace(sealed()[1], runs=runs)
+    seal = sealed()[1]._replace(runs=runs)
     data = FORMAT.encode_seal(HEADER, 512, seal, CODEC)
     header = FORMAT.header_at(data, 0, seal.offset, SALT)
     assert isinstance(header, FrameHeader)

@@ -306,4 +306,4 @@ def test_a_copy_that_is_not_made_is_seen_when_planted(monkeypatch: pytest.Monkey
 
 
 def _fields(header: Any) -> dict[str, Any]:
-    return {name: getattr(header, name) for name in header.__dataclass_fields__}
+    return header._asdict()

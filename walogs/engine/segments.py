@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.segment_scan import SegmentScan
@@ -44,26 +43,56 @@ class CompletedSegment(NamedTuple):
     """The link of the last frame with entries up to its end. Its successor's header holds the same."""
 
 
-@dataclass(slots=True)
 class ActiveSegment:
     """The segment that appends go to. It is the newest, and advances only when a commit is known good (G7)."""
 
-    header: SegmentHeader
-    end: int
-    size: int
-    synced: int
-    """The offset up to which it is known to be synced."""
-    frames: int
-    entries: int
-    runs: RunIndex
-    first_commit_ns: int | None
-    last_commit_ns: int
-    link: bytes
-    """The link of the last frame with entries, which may be in an earlier segment."""
-    window: int
-    """The number of bytes by which it will grow the next time."""
-    is_continuable: bool
-    """Whether this writer may write entries into it (G8)."""
+    __slots__ = (
+        "end",
+        "entries",
+        "first_commit_ns",
+        "frames",
+        "header",
+        "is_continuable",
+        "last_commit_ns",
+        "link",
+        "runs",
+        "size",
+        "synced",
+        "window",
+    )
+
+    def __init__(
+        self,
+        *,
+        header: SegmentHeader,
+        end: int,
+        size: int,
+        synced: int,
+        frames: int,
+        entries: int,
+        runs: RunIndex,
+        first_commit_ns: int | None,
+        last_commit_ns: int,
+        link: bytes,
+        window: int,
+        is_continuable: bool,
+    ) -> None:
+        self.header = header
+        self.end = end
+        self.size = size
+        self.synced = synced
+        """The offset up to which it is known to be synced."""
+        self.frames = frames
+        self.entries = entries
+        self.runs = runs
+        self.first_commit_ns = first_commit_ns
+        self.last_commit_ns = last_commit_ns
+        self.link = link
+        """The link of the last frame with entries, which may be in an earlier segment."""
+        self.window = window
+        """The number of bytes by which it will grow the next time."""
+        self.is_continuable = is_continuable
+        """Whether this writer may write entries into it (G8)."""
 
 
 def count_superseded(segments: Sequence[CompletedSegment], lsn: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -54,8 +53,7 @@ class StopReason(Enum):
     SEAL = "the segment is sealed there"
 
 
-@dataclass(frozen=True, slots=True)
-class FormatFeatures:
+class FormatFeatures(NamedTuple):
     """What a format can say. The engine asks for these, and never for the name of the format."""
 
     header_bytes: int
@@ -70,8 +68,7 @@ class FormatFeatures:
     """No frame with entries ends after this offset."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentHeader:
+class SegmentHeader(NamedTuple):
     """What the header of a segment says about the segment and the history before it."""
 
     number: int
@@ -230,8 +227,7 @@ class RunIndex(Places):
         return copied
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """What a SEAL says about the segment that it completes."""
 
     offset: int

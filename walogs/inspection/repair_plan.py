@@ -7,7 +7,6 @@ chain, and the caller of `repair` says which one is kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -174,10 +173,10 @@ def plan_repair(
     ]
     if is_anew or needs_new_end(log, last, runs[last.number], log_first_lsn):
         epoch = max(segment.header.epoch for segment in log.segments.values()) + 1
-        header = replace(linked_header(log, last.number), log_first_lsn=log_first_lsn, epoch=epoch, writer_id=writer_id)
+        header = linked_header(log, last.number)._replace(log_first_lsn=log_first_lsn, epoch=epoch, writer_id=writer_id)
         if is_anew:
             link = source.format.first_link(header.log_id)
-            header = replace(header, first_lsn=log_first_lsn, salt=salt, previous_salt=0, previous_link=link)
+            header = header._replace(first_lsn=log_first_lsn, salt=salt, previous_salt=0, previous_link=link)
         rewrites.append(Rewrite(last.header, header, runs[last.number]))
     plan = RepairPlan(
         first_lsn=log_first_lsn,
@@ -245,10 +244,10 @@ def linked_header(log: DamagedLog, number: int) -> SegmentHeader:
     segment, older = log.segments[number], log.segments.get(number - 1)
     if not segment.is_reconstructed:
         return segment.header
-    header = replace(segment.header, log_first_lsn=min(segment.header.log_first_lsn, segment.header.first_lsn))
+    header = segment.header._replace(log_first_lsn=min(segment.header.log_first_lsn, segment.header.first_lsn))
     if older is None or not is_successor(older, segment):
-        return replace(header, previous_salt=0)
-    return replace(header, previous_salt=older.header.salt)
+        return header._replace(previous_salt=0)
+    return header._replace(previous_salt=older.header.salt)
 
 
 def entries_dropped_by(log: DamagedLog, kept: Sequence[Run]) -> tuple[tuple[int, int], ...]:

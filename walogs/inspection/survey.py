@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -282,14 +281,14 @@ class Survey:
         else:
             return None
         source = self._source
-        header = replace(neighbour, number=number, salt=salt, first_lsn=1, is_fence=False, is_checkpoint=False)
+        header = neighbour._replace(number=number, salt=salt, first_lsn=1, is_fence=False, is_checkpoint=False)
         first = first_frame(source, header)
         if first is None:  # its codec may be the configured one, and not that of its neighbour
-            header = replace(header, codec_name=source.codec.name, codec_parameters=source.codec_parameters)
+            header = header._replace(codec_name=source.codec.name, codec_parameters=source.codec_parameters)
             first = first_frame(source, header)
         if first is None:
             return None
-        return replace(header, first_lsn=first.header.first_lsn, previous_link=first.header.link)
+        return header._replace(first_lsn=first.header.first_lsn, previous_link=first.header.link)
 
     def _reconstruct_by_durable_mark(self, number: int) -> SegmentHeader | None:
         """Put together the newest header of a log without any intact header. Assume the configured codec."""
@@ -314,7 +313,7 @@ class Survey:
         if first is None:
             return None
         first_lsn = 1 if number == 1 else first.header.first_lsn  # nothing says that anything before it was not removed
-        return replace(header, first_lsn=first_lsn, log_first_lsn=first_lsn, previous_link=first.header.link)
+        return header._replace(first_lsn=first_lsn, log_first_lsn=first_lsn, previous_link=first.header.link)
 
 
 def read_intact_headers(source: LogSource, numbers: Sequence[int]) -> dict[int, SegmentHeader]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from walogs.errors import SegmentNotFound
+from walogs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,8 +49,7 @@ Durability: TypeAlias = Literal["durable", "eventually", "none"]
 become durable after a time that the policy names. `none`: they become durable only when something else syncs them."""
 
 
-@dataclass(frozen=True)
-class StoreCapabilities:
+class StoreCapabilities(Record):
     """What a store can do. The engine asks for these fields, and never for the store's name (G19).
 
     **appendable** -- True: the store has the members of `AppendableStore`, and the engine writes commits into the

@@ -1,9 +1,10 @@
-"""The values that walogs returns: entries, gaps and reports. This module imports no other part of walogs."""
+"""The values that walogs returns: entries, gaps and reports. This module imports only what records are made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
+
+from walogs.records import Record
 
 __all__ = [
     "MAX_ENTRY_SIZE",
@@ -29,13 +30,11 @@ MAX_ENTRY_SIZE: Final = 16 * 1024 * 1024
 """The default, and inclusive, limit of one entry: 16 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clean:
+class Clean(Record):
     """The log ended with an intact frame, or with nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class TruncatedAt:
+class TruncatedAt(Record):
     """The log ended with an unfinished write, and `open` cut it. It held nothing that was acknowledged as durable."""
 
     segment: int
@@ -96,8 +95,7 @@ class CursorLag(NamedTuple):
     """How long ago the first of these entries was committed, by the clock of the machine. 0 if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentSummary:
+class SegmentSummary(Record):
     """What walogs knows of a segment without reading its entries again."""
 
     number: int
@@ -117,8 +115,7 @@ class SegmentSummary:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryReport:
+class RecoveryReport(Record):
     """What `open` found, and what it did."""
 
     segments: int
@@ -161,8 +158,7 @@ class Gap(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record):
     """One thing that `verify` has found."""
 
     kind: Literal["corrupt", "torn", "unsealed", "padding", "leftover", "durable_mark", "cursor"]
@@ -175,8 +171,7 @@ class Finding:
     """Where it is, and what it means. It does not say what to do, because that is the same for all damage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Record):
     """What `verify` has found in a log."""
 
     segments: int
@@ -200,8 +195,7 @@ class Verification:
         return not any(finding.is_damage for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class BackupReport:
+class BackupReport(Record):
     """What `backup` has copied."""
 
     segments: int
@@ -224,8 +218,7 @@ class Stretch(NamedTuple):
     """The LSN of the first of these entries in the new log. The others follow it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SalvageReport:
+class SalvageReport(Record):
     """What `salvage_into` has put into a new log."""
 
     stretches: tuple[Stretch, ...]
@@ -251,8 +244,7 @@ class SalvageReport:
         return self.first_lsn + self.entries - 1
 
 
-@dataclass(frozen=True, slots=True)
-class RepairReport:
+class RepairReport(Record):
     """What `repair` has done. After a dry run: what it would do."""
 
     refusal: str | None

@@ -56,7 +56,7 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def records(files: Files) -> dict[str, int]:
-    """Return how many fields each of our named tuples and dataclasses has, by the name of the class."""
+    """Return how many fields each of our named tuples, records and dataclasses has, by the name of the class."""
     found: dict[str, int] = {}
     for text in files.values():
         for node in ast.walk(ast.parse(text)):
@@ -67,9 +67,9 @@ def records(files: Files) -> dict[str, int]:
 
 
 def is_record(node: ast.ClassDef) -> bool:
-    """Return whether this class is a named tuple or a dataclass."""
+    """Return whether this class is a named tuple, a record or a dataclass."""
     bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-    return "NamedTuple" in bases or any("dataclass" in ast.unparse(each) for each in node.decorator_list)
+    return not bases.isdisjoint({"NamedTuple", "Record"}) or any("dataclass" in ast.unparse(each) for each in node.decorator_list)
 
 
 def positional_records(files: Files) -> Iterator[str]:

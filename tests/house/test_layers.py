@@ -31,6 +31,7 @@ LAYERS: Final = (  # from the top down
     {"walogs.protocols", "walogs.cursor_store", "walogs.events"},
     {"walogs.foundation"},
     APART,
+    {"walogs.records"},
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 

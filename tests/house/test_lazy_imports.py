@@ -14,8 +14,16 @@ from tests.house.source import dotted, module_name, sources
 
 PARTS_WITHOUT = ("walogs.cli", "walogs.config_", "walogs.testing")
 """Parts that no signal handler calls: the command line, the reading of a file, and the kit."""
-NOT_CALLED_AGAIN = frozenset({("walogs.assembly.config", "difflib"), ("walogs.__init__", "importlib")})
-"""Imports of modules that are loaded before walogs (importlib), or that only improve a message."""
+NOT_CALLED_AGAIN = frozenset(
+    {
+        ("walogs.assembly.config", "difflib"),
+        ("walogs.__init__", "importlib"),
+        ("walogs.records", "dataclasses"),
+        ("walogs.records", "inspect"),
+    }
+)
+"""Imports of modules that are loaded before walogs (importlib), that only improve a message, or that ask walogs for
+something themselves."""
 
 
 def known_whole(module: str, node: ast.ImportFrom) -> set[int]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 
@@ -13,6 +12,7 @@ from walogs.errors import ConfigError
 from walogs.foundation.foreign import describe
 from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.suggestions import did_you_mean
+from walogs.records import Record, replace
 from walogs.types import MAX_ENTRY_SIZE
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ LOCAL_STORE: Final = "local"
 """Name of the store that keeps a log as a directory at its path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Record):
     """How much of a log its writer keeps. Making one raises a `ConfigError` that lists every problem.
 
     When the writer has rotated, it gives up the oldest completed segments that are beyond a bound, as a checkpoint does
@@ -62,8 +61,7 @@ class Retention:
         return None if self.time is None else round(min(self.time, TIMEOUT_MAX) * 1e9)
 
 
-@dataclass(frozen=True, slots=True)
-class WalConfig:
+class WalConfig(Record):
     """How a log is opened. Sizes are in bytes. Making one raises a `ConfigError` that lists every problem."""
 
     store: str | SegmentStore = LOCAL_STORE
@@ -166,7 +164,7 @@ class ReadingOverrides(TypedDict, total=False):
     codec: str | Codec
 
 
-KEYS: Final = tuple(field.name for field in fields(WalConfig))
+KEYS: Final = WalConfig.__match_args__
 READING_KEYS: Final = ("store", "codec")
 OWN_KEYWORDS: Final = ("path", "config")
 """The parameters that every function with these keys has beside them, unless it names others."""
@@ -193,7 +191,7 @@ def overridden(
     base = config if isinstance(config, WalConfig) else WalConfig()
     known = {key: value for key, value in overrides.items() if key in KEYS}
     try:
-        base = replace(base, **known) if known else base  # type: ignore[arg-type]
+        base = replace(base, **known) if known else base
     except ConfigError as error:
         problems += error.problems
     if problems:

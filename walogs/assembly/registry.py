@@ -7,7 +7,6 @@ imported when its name is looked up. Looking up a built-in name loads neither pl
 from __future__ import annotations
 
 import os
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from walogs.assembly.config import config_error
@@ -115,6 +114,9 @@ class Registry:
         if given is None:
             return None
         dataclass = self._import(kind, name, given)
+        with lazy_import:
+            from dataclasses import is_dataclass
+
         if not isinstance(dataclass, type) or not is_dataclass(dataclass):
             raise self._refusal(kind, name, f"{given} is no dataclass")
         return dataclass
@@ -187,6 +189,9 @@ class Registry:
                 options = dataclass()
             except TypeError as error:  # an option without a default
                 raise config_error(f"{kind}={name!r} needs options: {error_text(error)}") from error
+        with lazy_import:
+            from dataclasses import fields
+
         return {field.name: getattr(options, field.name) for field in fields(options) if field.init}  # type: ignore[arg-type]
 
     def _import(self, kind: Kind, name: str, text: str) -> Any:

@@ -7,15 +7,18 @@ the user believes that the log is elsewhere. Other stores may accept such paths;
 from __future__ import annotations
 
 import os
-import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from walogs.errors import ConfigError
 from walogs.foundation.foreign import describe, type_name
+from walogs.foundation.lazy import lazy_import
 
-ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)(.*)", re.DOTALL)
+if TYPE_CHECKING:
+    from re import Match
+
+ADDRESS: Final = r"(?s)([A-Za-z][A-Za-z0-9+.-]*):(//?)(.*)"
 """An address such as `scheme://…`, or `scheme:/…`, into which pathlib changes it."""
-HALVED: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
+HALVED: Final = r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)"
 """The beginning of an address in a pathlib.Path. A single letter is a drive, and not a scheme."""
 EXPANDS: Final = {"~": "os.path.expanduser", "$": "os.path.expandvars"}
 """The characters that a shell expands, each with the Python function that does the same."""
@@ -51,14 +54,25 @@ def scheme_of(path: object) -> str:
     """Return the scheme of a path that is an address, in lower case. "" for a path, and for `file://`."""
     if not isinstance(path, str | os.PathLike):
         return ""
-    address = ADDRESS.match(str(path))
+    address = address_in(str(path))
     scheme = address[1].lower() if address is not None and len(address[1]) > 1 else ""
     return "" if scheme == "file" else scheme
 
 
 def with_both_slashes(text: str) -> str:
     """Return the text of a pathlib.Path with the slash that pathlib removed from an address. It is the same path."""
-    return HALVED.sub(r"\1://", text)
+    with lazy_import:
+        from re import sub
+
+    return sub(HALVED, r"\1://", text)
+
+
+def address_in(text: str) -> Match[str] | None:
+    """Return the scheme, the slashes and the rest of a text that is an address, as the groups of a match."""
+    with lazy_import:
+        from re import match
+
+    return match(ADDRESS, text)
 
 
 def path_error(name: str, path: object, problem: str) -> ConfigError:
@@ -89,7 +103,7 @@ def local_problem(text: str) -> str:
         return (
             "the local store makes a directory of it; store=MemoryStore(MemoryDisk()), of walogs.testing, is in memory"
         )
-    address = ADDRESS.match(text)
+    address = address_in(text)
     if address is None:
         return ""
     scheme, slashes, rest = address.groups()

@@ -7,27 +7,27 @@ powers of 1024; KB, MB, GB and TB are powers of 1000.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
+
+from walogs.foundation.lazy import lazy_import
+from walogs.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WRITTEN: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))?( ?)([^\W\d_]{1,8})", re.ASCII)
+WRITTEN: Final = r"(?a)(\d{1,18})(?:\.(\d{1,9}))?( ?)([^\W\d_]{1,8})"
 NUMBER_MAX: Final = 1e18
 """The largest number that is accepted. It is more than any disk has bytes, or the universe has seconds of age."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Record):
     """Describe how a number with a unit is written. `Annotated[int, Quantity(…)]` has a field read in this way."""
 
     kind: str
     """The measured thing, with an article, such as `a size`."""
     plain: str
     """The unit of a bare number, in words, such as `bytes`."""
-    units: Mapping[str, int] = field(hash=False)
+    units: Mapping[str, int]
     """The size of each unit, in the smallest unit."""
     base: int
     """The size of the unit of a bare number, in the smallest unit."""
@@ -36,6 +36,9 @@ class Quantity:
     example: str
     likely: tuple[str, ...] = ()
     """The units that a bare number may be meant in. If there are none, a bare number is in *plain*."""
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.plain, self.base))
 
     @property
     def description(self) -> str:
@@ -64,7 +67,10 @@ class Quantity:
 
     def parse(self, text: str) -> int | float:
         """Return the number of bytes or seconds that a text with a unit stands for. Raise `ValueError`."""
-        found = WRITTEN.fullmatch(text)
+        with lazy_import:
+            from re import fullmatch
+
+        found = fullmatch(WRITTEN, text)
         if found is None:
             raise ValueError(self.description)
         whole, fraction, _, unit = found.groups(default="")

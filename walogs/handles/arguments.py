@@ -6,7 +6,6 @@ refused here has changed nothing, and the handle stays usable.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, ValuesView
 from functools import lru_cache
 from operator import countOf, index
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
 SHOWN_MAX: Final = 80
 """Messages show at most this many characters of a wrong value."""
-FIELD_NAME: Final = re.compile(r":[^:]*:")
+FIELD_NAME: Final = r":[^:]*:"
 """The name of a field, in the format of a structured buffer."""
-POINTER: Final = re.compile(r"[OPXz&]|Z(?![fdg])")
+POINTER: Final = r"[OPXz&]|Z(?![fdg])"
 """The buffer formats whose bytes are addresses: of objects, functions, text or anything else. (`Zd` is a complex
 number.)"""
 
@@ -187,7 +186,10 @@ def place_of(place: int | None) -> str:
 @lru_cache(maxsize=64)
 def holds_pointers(form: str) -> bool:
     """Return whether a buffer of this format holds addresses. *form* is as `struct`, numpy and ctypes write it."""
-    return POINTER.search(FIELD_NAME.sub("", form)) is not None
+    with lazy_import:
+        from re import search, sub
+
+    return search(POINTER, sub(FIELD_NAME, "", form)) is not None
 
 
 def copy_batch(entries: Iterable[Buffer]) -> list[bytes]:

@@ -9,7 +9,6 @@ import atexit
 import os
 import warnings
 import weakref
-from dataclasses import replace
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
@@ -29,6 +28,7 @@ from walogs.handles.arguments import (
     shorten,
 )
 from walogs.handles.summaries import active_summary, summary
+from walogs.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

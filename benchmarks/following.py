@@ -110,7 +110,7 @@ def follow(scale: Scale, place: Path) -> Iterator[Row]:
         name="a reader behind the append's return, p99",
         figure=most,
         unit="ms",
-        limit=at_most(20),
+        limit=at_most(3),
         beside=f"p50 {half:.1f}; {count} entries",
     )
     yield Row(

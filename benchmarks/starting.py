@@ -14,7 +14,9 @@ from typing import Final
 import walogs
 from benchmarks.measure import LOOP, Row, Scale, Work, at_most, fixed_loop, steadiness, time_in_turns
 
-WANTED_LATER: Final = frozenset({"pluggy", "filelock", "json", "uuid", "concurrent.futures", "importlib.metadata"})
+WANTED_LATER: Final = frozenset(
+    {"concurrent.futures", "dataclasses", "filelock", "importlib.metadata", "inspect", "json", "pluggy", "uuid"}
+)
 IMPORT: Final = "import walogs"
 
 

@@ -29,7 +29,7 @@ PROMISED = {
         "a lone append ÷ its writer under a plain lock": "≤ 1.05 ×",
     },
     "follow": {
-        "a reader behind the append's return, p99": "≤ 20 ms",
+        "a reader behind the append's return, p99": "≤ 3 ms",
         "a following reader's CPU when idle": "≤ 2 %",
     },
     "inspect": {"verify, sealed": "≥ 1 GB/s", "backup, as fast as cp and sync times": "≥ 0.50 ×"},

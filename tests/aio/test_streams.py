@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import SECONDS
 from walogs.aio.calls import ThreadCalls
 from walogs.aio.streams import CHUNK_ITEMS, AsyncStream, Reading, data_bytes, read_chunk
+from walogs.handles import following
 from walogs.testing import FAILED_SYNC, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
 
@@ -282,6 +284,48 @@ def test_a_reader_follows_beside_the_writer_and_its_close_ends_that(backend: str
                 await until(lambda: len(found) == 29)
                 await reader.close()
             assert found == list(range(1, 30))
+            assert len(ended) == 1
+
+    run_on(backend, main)
+
+
+@on_each_backend
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is of Linux")
+@pytest.mark.parametrize("closes", ["task", "thread"])
+@pytest.mark.guarantee("G14")
+def test_a_task_is_told_of_each_append_and_of_the_close(
+    backend: str, closes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is told, it would look again only after the time in which a test hangs."""
+    monkeypatch.setattr(following, "WATCHED_SECONDS", 100 * SECONDS)
+
+    async def main() -> None:
+        async with walogs.aio.open(tmp_path / "log") as wal:
+            reader = await walogs.aio.reader(tmp_path / "log")
+            found: list[int] = []
+            ended: list[BaseException] = []
+
+            async def follow() -> None:
+                try:
+                    async for lsn, _ in reader.follow(1):
+                        found.append(lsn)
+                except walogs.Closed as error:
+                    ended.append(error)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(follow)
+                for lsn in range(1, 20):
+                    await wal.append(b"x")
+                    await until(lambda lsn=lsn: found[-1:] == [lsn])
+                if closes == "task":
+                    await reader.close()
+                else:
+                    thread = threading.Thread(target=reader.sync_handle.close)
+                    thread.start()
+                    await until(lambda: len(ended) == 1)
+                    thread.join()
+                    await reader.close()
+            assert found == list(range(1, 20))
             assert len(ended) == 1
 
     run_on(backend, main)

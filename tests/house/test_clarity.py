@@ -69,7 +69,9 @@ def records(files: Files) -> dict[str, int]:
 def is_record(node: ast.ClassDef) -> bool:
     """Return whether this class is a named tuple, a record or a dataclass."""
     bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-    return not bases.isdisjoint({"NamedTuple", "Record"}) or any("dataclass" in ast.unparse(each) for each in node.decorator_list)
+    return not bases.isdisjoint({"NamedTuple", "Record"}) or any(
+        "dataclass" in ast.unparse(each) for each in node.decorator_list
+    )
 
 
 def positional_records(files: Files) -> Iterator[str]:

@@ -31,6 +31,10 @@ class Following(Protocol):
         """Wait until there may be more. Return False after *seconds*."""
         ...
 
+    def end(self) -> None:
+        """Give up what wakes the task. No other call comes after this one."""
+        ...
+
 
 class AsyncCursor:
     """The position of one consumer in a log, for tasks.
@@ -91,7 +95,7 @@ class AsyncCursor:
         raises."""
         seconds = check_timeout(timeout)
         following = _CursorFollowing(self._cursor, self._follow_from)
-        return AsyncStream(self._calls, following.read, following.wait, seconds)
+        return AsyncStream(self._calls, following.read, following.wait, seconds, following.end)
 
     @property
     def closed(self) -> bool:
@@ -147,3 +151,7 @@ class _CursorFollowing:
 
     async def wait(self, seconds: float | None) -> bool:
         return self._following is None or await self._following.wait(seconds)
+
+    def end(self) -> None:
+        if self._following is not None:
+            self._following.end()

@@ -54,6 +54,25 @@ class Outcome(Generic[T]):
         return cast("T", self.value)
 
 
+class TaskLock(Outcome[None]):
+    """A held lock that a task waits for. Any thread releases it as it releases a thread's lock."""
+
+    __slots__ = ("_is_released",)
+
+    def __init__(self, loop: EventLoop) -> None:
+        super().__init__(loop)
+        self._is_released = False
+
+    def locked(self) -> bool:
+        """See `Wakeable`."""
+        return not self._is_released
+
+    def release(self) -> None:
+        """See `Wakeable`."""
+        self._is_released = True
+        self.loop.call_from_thread(self.settle)
+
+
 class EventLoop(Protocol):
     """One event loop, of asyncio or trio."""
 

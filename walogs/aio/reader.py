@@ -7,14 +7,16 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from anyio import sleep
+from anyio import move_on_after, sleep
 
 from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls
 from walogs.aio.cursor import AsyncCursor
+from walogs.aio.loops import TaskLock, event_loop
 from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
+from walogs.foundation.wakeups import release
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search
-from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, WAIT_SECONDS
+from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, REST_SECONDS, WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from walogs.aio.streams import Chunk, EntryStream
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
-    from walogs.handles.following import ReaderFollowing
+    from walogs.handles.following import Looks, ReaderFollowing
     from walogs.handles.reader import WalReader
     from walogs.types import Commit
 
@@ -85,14 +87,14 @@ class AsyncWalReader:
     ) -> EntryStream:
         """Return an asynchronous iterator like `iter`, which then returns each new entry when it can be read.
 
-        It looks for one every *poll* seconds, unless the store can wait for it, as remote stores do. The iteration ends
-        after *timeout* seconds without a new entry. With None it goes on without limit. Raise what `WalReader.follow`
-        raises.
+        It looks for one every *poll* seconds, unless the store can wait for it, as remote stores do, or tells of it, as
+        the local store does on Linux. The iteration ends after *timeout* seconds without a new entry. With None it goes
+        on without limit. Raise what `WalReader.follow` raises.
         """
         seconds, between = check_timeout(timeout), check_poll(poll)
         begin, _ = check_range(start, None)
         following = _Following(self._reader, self._calls, self._waits, begin, between)
-        return AsyncStream(self._calls, following.read, following.wait, seconds)
+        return AsyncStream(self._calls, following.read, following.wait, seconds, following.end)
 
     async def lsn_at(self, time: datetime | SupportsIndex) -> int:
         """Return the LSN of the first entry that was committed at *time* or later. See `WalReader.lsn_at`."""
@@ -178,21 +180,32 @@ class _Following:
         self._start = start
         self._poll = poll
         self._following: ReaderFollowing | None = None
+        self._looks: Looks | None = None
         self._entries: Iterator[tuple[int, bytes]] | None = None
+        self._alarm = _Alarm()
+        """Set when there may be more, and when the reader is closed."""
         self._look: Call[bool] | None = None
         """The look that is under way."""
         self._look_at: float | None = None
         """When the next look begins, on the monotonic clock. None while one is under way."""
-        self._looks = 0
-        """How many looks have found nothing since the last observation."""
+        self._waited = 0
+        """For how many looks the store itself has waited since the last observation."""
+        self._is_waiting = False
+        """Whether a look was made since the last observation."""
+        self._rests_until = 0.0
+        """The first look after entries is not before this time of the monotonic clock."""
 
     def read(self) -> Chunk[tuple[int, bytes]]:
         """Read the next chunk, on a thread. The last chunk ends where the log could be read when it was observed."""
         if self._following is None:
             self._following = self._reader._follow_from(self._start)
+            self._looks = self._reader._looks_of(self._following, self._poll, self._alarm.set)
         if self._entries is None:
             self._entries = self._following.new_entries()
+        began = monotonic()
         chunk = read_chunk(self._entries, data_bytes)
+        if chunk.items:
+            self._rests_until = began + min(self._poll, REST_SECONDS)
         if chunk.is_last:
             self._entries = None
         return chunk
@@ -204,36 +217,76 @@ class _Following:
         call goes on where this one was, so short steps come to an end too.
         """
         until = None if seconds is None else monotonic() + seconds
-        while self._looks < LOOK_EVERY:
-            if self._look is None and not await self._begin_look(until):
+        while self._following is not None and self._looks is not None and not self._reader.closed:
+            if self._look is None and not await self._begin_look(self._following, self._looks, until):
                 return False
             look = self._look
             if look is not None:
                 await look.loop.wait(look)
-                self._look, self._looks = None, self._looks + 1
-                if look.result() or self._reader.closed:
+                self._look = None
+                if look.result() or max(self._looks.polls, self._waited) >= LOOK_EVERY:
                     break
-        self._looks = 0
+        self._is_waiting, self._waited = False, 0
         return True
 
-    async def _begin_look(self, until: float | None) -> bool:
+    def end(self) -> None:
+        """Have nothing told any more."""
+        if self._looks is not None:
+            self._looks.end()
+
+    async def _begin_look(self, following: ReaderFollowing, looks: Looks, until: float | None) -> bool:
         """Begin to look whether there may be more, when it is time. Return False if *until* comes first."""
-        following, now = self._following, monotonic()
-        if following is None or self._reader.closed:
-            self._looks = LOOK_EVERY
-            return True
+        now = monotonic()
         store = following.waiting_store
         if store is not None:  # the store waits, on a thread
             left = WAIT_SECONDS if until is None else min(WAIT_SECONDS, until - now)
             if left <= 0:
                 return False
+            self._waited += 1
             self._look = self._waits.begin(partial(store.wait_beyond, following.newest, left))
             return True
+        if not self._is_waiting:
+            await sleep(max(self._rests_until - now, 0))
+            self._look = self._calls.begin(looks.begin)
+            self._is_waiting = True
+            return True
         if self._look_at is None:
-            self._look_at = now + self._poll
+            self._look_at = now + looks.seconds
         is_first = until is None or self._look_at <= until
-        await sleep(max((self._look_at if is_first else cast("float", until)) - now, 0))
-        if is_first:
+        is_told = await self._alarm.wait((self._look_at if is_first else cast("float", until)) - now)
+        if self._reader.closed:
+            return True
+        if is_told or is_first:
+            self._look = self._calls.begin(partial(looks.may_have_more, is_told=is_told))
             self._look_at = None
-            self._look = self._calls.begin(following.may_have_more)
-        return is_first
+        return is_told or is_first
+
+
+class _Alarm:
+    """Wakes the task that follows. Any thread sets it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._lock: TaskLock | None = None
+        """What the task waits for. None while it does not wait."""
+
+    def set(self) -> None:
+        """Wake the task, or have it not wait the next time."""
+        self._is_set = True
+        lock = self._lock
+        if lock is not None:
+            release(lock)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until the alarm is set, for at most so long. Return whether it was, and unset it."""
+        lock = self._lock = TaskLock(event_loop())
+        try:
+            if not self._is_set:
+                with move_on_after(max(seconds, 0)):
+                    await lock.loop.wait(lock)
+        finally:
+            self._lock = None
+        if self._is_set:
+            self._is_set = False
+            return True
+        return False

@@ -94,13 +94,15 @@ class AsyncStream(Generic[T]):
         read: Callable[[], Chunk[T]],
         wait: Callable[[float | None], Awaitable[bool]] | None = None,
         timeout: float | None = None,
+        end: Callable[[], None] | None = None,
     ) -> None:
         """*read* returns the next chunk, on a thread. *wait* waits for more after the last one, and returns False when
-        the given seconds are over. Without it, the stream ends there."""
+        the given seconds are over. Without it, the stream ends there. *end* is called at the end of the stream."""
         self._calls = calls
         self._read = read
         self._wait = wait
         self._timeout = timeout
+        self._when_over = end
         self._guard = ResourceGuard("iterating over a log with")
         self._items: Iterator[T] = iter(())
         self._ahead: Outcome[Chunk[T]] | None = None
@@ -136,10 +138,10 @@ class AsyncStream(Generic[T]):
     async def _next_chunk(self) -> None:
         """Replace the present chunk by the next one, or raise the error that ends the iteration."""
         if self._error is not None:
-            self._is_over = True
+            self._end()
             raise self._error
         if self._is_last and not await self._wait_for_more():
-            self._is_over = True
+            self._end()
             return
         self._is_last = False
         self._read_ahead()
@@ -179,9 +181,14 @@ class AsyncStream(Generic[T]):
             self._ends_at = now + self._timeout
         return await self._wait(max(self._ends_at - now, 0))
 
+    def _end(self) -> None:
+        self._is_over = True
+        if self._when_over is not None:
+            self._when_over()
+
     async def aclose(self) -> None:
         """End the iteration, also for a task that waits in a step of it. A chunk that is being read is dropped."""
-        self._is_over = True
+        self._end()
         self._items = iter(())
         if self._step is not None:
             self._step.cancel()

@@ -12,7 +12,7 @@ from walogs.aio.appends import LoopAppends
 from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls, ThreadsRefused
 from walogs.aio.cursor import AsyncCursor
-from walogs.aio.loops import Outcome, event_loop, running_loop
+from walogs.aio.loops import TaskLock, event_loop, running_loop
 from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
 from walogs.errors import OutcomeUnknown, Poisoned
 from walogs.handles.arguments import (
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.aio.loops import EventLoop
     from walogs.aio.streams import Chunk, EntryStream
     from walogs.handles.cursor import Cursor
     from walogs.handles.wal import Wal
@@ -337,7 +336,7 @@ class _Following:
 
     async def wait(self, seconds: float | None) -> bool:
         """Wait until the log goes on after the last entry, or is closed or poisoned. Return False after *seconds*."""
-        grown = _Grown(event_loop())
+        grown = TaskLock(event_loop())
         try:
             if self._start is None or self._wal._commits.wake_beyond(self._start, grown):
                 return True
@@ -347,19 +346,5 @@ class _Following:
         finally:
             self._wal._commits.forget_follower(grown)
 
-
-class _Grown(Outcome[None]):
-    """Wakes a task when the log has grown. The commit thread releases it as it releases a thread's lock."""
-
-    __slots__ = ("_is_released",)
-
-    def __init__(self, loop: EventLoop) -> None:
-        super().__init__(loop)
-        self._is_released = False
-
-    def locked(self) -> bool:
-        return not self._is_released
-
-    def release(self) -> None:
-        self._is_released = True
-        self.loop.call_from_thread(self.settle)
+    def end(self) -> None:
+        """See `Following`. Nothing is kept between two waits."""

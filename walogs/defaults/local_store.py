@@ -51,12 +51,13 @@ from walogs.foundation.local_paths import local_path
 from walogs.protocols import StoreCapabilities, SyncKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Buffer
 
     from walogs.cursor_store import CursorLock
     from walogs.defaults.cursor_files import CursorFiles
+    from walogs.defaults.directory_watch import DirectoryWatch
 
 __all__ = ["DURABLE_MARK", "FILE_MODE", "OURS", "LocalStore", "is_ours", "segment_name"]
 
@@ -391,6 +392,15 @@ class LocalStore:
     def drop_durable_mark(self) -> None:
         """See `AppendableStore.drop_durable_mark`."""
         self._durable_mark.drop()
+
+    # For followers
+
+    def watch(self, changed: Callable[[], object]) -> DirectoryWatch | None:
+        """See `WatchedStore.watch`."""
+        with lazy_import:
+            from walogs.defaults.directory_watch import WATCHES
+
+        return WATCHES.begin(self.path, changed)
 
     # Cursors. They need no lock but their own.
 

@@ -1,15 +1,21 @@
-"""Follow a log beside its writer: observe it, return what is new, and look cheaply whether there may be more."""
+"""Follow a log beside its writer: observe it, return what is new, and look cheaply whether there may be more.
+
+Some stores tell a follower that a segment has changed. An entry is then written, but perhaps not durable yet: the sync
+and the durable mark come after that, and nobody tells of them. So the follower looks again soon while bytes follow the
+end up to which it can read. When there are none, it waits for the next change.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.errors import SegmentNotFound
 from walogs.protocols import WaitingStore, is_appendable, segments_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from walogs.engine.log_source import LogSource
     from walogs.engine.log_view import LogView
@@ -17,6 +23,38 @@ if TYPE_CHECKING:
 
 PULSE_BYTES: Final = 64
 """A look reads at most this many bytes after the end, to see whether something was appended."""
+SOON_SECONDS: Final = 0.0002
+"""How soon a follower looks for the first time whether a commit is durable."""
+SHARE: Final = 8
+"""It looks again after this share of the time that the commit has taken already."""
+WATCHED_SECONDS: Final = 1.0
+"""A follower that is told of changes looks so seldom without one."""
+MISSED_MAX: Final = 3
+"""After so many changes that were not told, one after the other, the store is not relied on. It may be on a network
+file system."""
+
+
+class ChangeWatch(Protocol):
+    """What `WatchedStore.watch` returns. One that is garbage has ended."""
+
+    is_live: bool
+    """False: no change is told any more."""
+
+    def end(self) -> None:
+        """Have no change told any more. A second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class WatchedStore(Protocol):
+    """An appendable store that tells when a segment may have changed. The local store does."""
+
+    def watch(self, changed: Callable[[], object]) -> ChangeWatch | None:
+        """Have *changed* called after each change from now on, by any thread. Return None if the store cannot.
+
+        Nothing is told of the durable mark. A change that is not told is found later.
+        """
+        ...
 
 
 class ReaderFollowing:
@@ -65,6 +103,19 @@ class ReaderFollowing:
         """Return whether something has changed since the last observation. This is cheaper than an observation."""
         return self._take_pulse() != self._pulse
 
+    def watch(self, changed: Callable[[], object]) -> ChangeWatch | None:
+        """Have *changed* called when there may be more. Return None if the store does not tell."""
+        store = self._source.store
+        return store.watch(changed) if isinstance(store, WatchedStore) else None
+
+    def is_under_way(self) -> bool:
+        """Return whether something was written after the end up to which the log was read."""
+        store, readable = self._source.store, self._view.readable
+        try:
+            return any(store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES))
+        except (SegmentNotFound, OSError):
+            return True
+
     def _take_pulse(self) -> object:
         """Return something that changes when there is more to read."""
         store, readable = self._source.store, self._view.readable
@@ -75,3 +126,68 @@ class ReaderFollowing:
             return durable_mark or store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES)
         except (SegmentNotFound, OSError):
             return object()  # differs from every pulse, so that the log is observed
+
+
+class Looks:
+    """When one `follow` looks whether there may be more."""
+
+    def __init__(self, following: ReaderFollowing, poll: float, changed: Callable[[], object]) -> None:
+        self._following = following
+        self._poll = poll
+        self._changed = changed
+        self._watch: ChangeWatch | None = None
+        self._has_begun = False
+        self._has_ended = False
+        self._missed = 0
+        self._since: float | None = None
+        """When it was first seen that a commit is under way, on the monotonic clock. None: none is."""
+        self.seconds = poll
+        """How long to wait for a change before the next look."""
+        self.polls = 0.0
+        """For how many times *poll* the follower has waited since the last observation."""
+
+    def begin(self) -> bool:
+        """Begin to wait, after an observation that has found nothing new. Return whether there may be more already."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._watch = self._following.watch(self._changed)
+            if self._has_ended:
+                self.end()
+        self.seconds = self._poll
+        # What has come since the observation may have been told already.
+        is_more = self._watch is not None and self.may_have_more(is_told=True)
+        self.polls = 0.0
+        return is_more
+
+    def may_have_more(self, *, is_told: bool) -> bool:
+        """Look once, when `seconds` are over or a change was told. Return whether there may be more."""
+        watch, is_expected = self._watch, is_told or self._since is not None
+        self.polls += 1.0 if is_told else max(self.seconds / self._poll, 1.0)
+        may_have_more = self._following.may_have_more()
+        if watch is None or not watch.is_live:
+            self.seconds = self._poll
+        elif may_have_more:
+            self._missed = 0 if is_expected else self._missed + 1
+            self._since = None
+            if self._missed == MISSED_MAX:
+                self.end()
+        elif is_expected and self._following.is_under_way():
+            now = monotonic()
+            self._since = now if self._since is None else self._since
+            self.seconds = min(max((now - self._since) / SHARE, SOON_SECONDS), self._poll)
+        else:
+            self._since = None
+            self.seconds = max(self._poll, WATCHED_SECONDS)
+        return may_have_more
+
+    def stop(self) -> None:
+        """Wake the follower, because the reader was closed. Any thread may call this."""
+        self.end()
+        self._changed()
+
+    def end(self) -> None:
+        """Have nothing told any more. Any thread may call this, also in the middle of `begin`."""
+        self._has_begun = self._has_ended = True
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from walogs.engine.log_view import LogView
@@ -20,10 +20,10 @@ from walogs.handles.arguments import (
     refuse_search,
     shorten,
 )
-from walogs.handles.following import ReaderFollowing
+from walogs.handles.following import Looks, ReaderFollowing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
+    from walogs.protocols import WaitingStore
     from walogs.types import Commit
 
 POLL_SECONDS: Final = 0.01
 WAIT_SECONDS: Final = 1.0
 """A store that can wait is asked to wait so long at a time. A `close()` in another thread is noticed after that."""
+REST_SECONDS: Final = 0.002
+"""A follower that has found entries observes the log again after this time at the earliest. Otherwise it would compete
+with a writer that appends without a pause."""
 LOOK_EVERY: Final = 100
 """After this many polls without a change, `follow` observes the whole log. If the durable mark cannot be written, polls
 see nothing."""
@@ -62,6 +66,8 @@ class WalReader:
         self._woken = held_lock()
         """This lock is held until `close()` releases it, which wakes a `follow` that waits."""
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self._looks: set[weakref.ref[Looks]] = set()
+        """Those of each `follow`. A set is copied in one step, and a `WeakSet` is not."""
 
     # Reading
 
@@ -126,7 +132,7 @@ class WalReader:
         self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS
     ) -> Iterator[tuple[int, bytes]]:
         """Iterate as `iter` does, and then over each new entry when it can be read. Look for one every *poll* seconds,
-        unless the store can wait for it, as remote stores do.
+        unless the store can wait for it, as remote stores do, or tells of it, as the local store does on Linux.
 
         The iteration ends after *timeout* seconds without a new entry. With None it goes on without limit. Raises what
         `iter` raises. The call raises `ValueError` or `TypeError` for an invalid *timeout* or *poll*.
@@ -192,6 +198,9 @@ class WalReader:
             cursor.close()
         self._view.closed = True
         release(self._woken)
+        for looks in [reference() for reference in list(self._looks)]:
+            if looks is not None:
+                looks.stop()
 
     @property
     def closed(self) -> bool:
@@ -229,6 +238,15 @@ class WalReader:
         self._view.refuse_checkpointed(first)
         return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)
 
+    def _looks_of(self, following: ReaderFollowing, poll: float, changed: Callable[[], object]) -> Looks:
+        """Return the looks of one `follow`. *changed* is called when there may be more, and when the reader is closed.
+
+        Call this before an observation: it raises `Closed` if `close` came too early to find these looks.
+        """
+        looks = Looks(following, poll, changed)
+        self._looks.add(weakref.ref(looks, self._looks.discard))
+        return looks
+
     def _follow_from(self, start: int | None) -> ReaderFollowing:
         """Observe the log, and return what follows it from *start*. Raise what `iter` raises."""
         first, _ = self._range(start, None)
@@ -237,29 +255,43 @@ class WalReader:
     def _entries_of(
         self, following: ReaderFollowing, timeout: float | None, poll: float
     ) -> Iterator[tuple[int, bytes]]:
-        since = monotonic()
-        while True:
-            before = following.lsn
-            yield from following.new_entries()
-            if following.lsn > before:
-                since = monotonic()
-                continue
-            if timeout is not None and monotonic() - since >= timeout:
-                return
-            self._wait(following, poll, None if timeout is None else since + timeout)
+        since, rest = monotonic(), min(poll, REST_SECONDS)
+        looks = self._looks_of(following, poll, lambda: release(self._woken))
+        try:
+            while True:
+                before, observed_at = following.lsn, monotonic()
+                yield from following.new_entries()
+                if following.lsn > before:
+                    since = monotonic()
+                    sleep(max(observed_at + rest - since, 0))
+                    if following.waiting_store is not None or following.may_have_more():
+                        continue  # more came meanwhile, or it costs as much to find out
+                if timeout is not None and monotonic() - since >= timeout:
+                    return
+                self._wait(following, looks, None if timeout is None else since + timeout)
+        finally:
+            looks.end()
 
-    def _wait(self, following: ReaderFollowing, poll: float, until: float | None) -> None:
+    def _wait(self, following: ReaderFollowing, looks: Looks, until: float | None) -> None:
         """Return when there may be more to read, when the reader is closed, or when the time is over.
 
         This also returns after LOOK_EVERY attempts to find out whether there is more.
         """
         waiting = following.waiting_store
-        seconds = poll if waiting is None else WAIT_SECONDS
-        for _ in range(LOOK_EVERY):
+        if waiting is not None:
+            self._wait_for_store(waiting, following.newest, until)
+            return
+        if looks.begin():
+            return
+        while looks.polls < LOOK_EVERY:
+            seconds = looks.seconds
             left = max(seconds if until is None else min(seconds, until - monotonic()), 0)
-            if waiting is not None:
-                is_over = waiting.wait_beyond(following.newest, left) or self.closed
-            else:
-                is_over = self._woken.acquire(timeout=left) or following.may_have_more()
-            if is_over or left < seconds:
+            is_told = self._woken.acquire(timeout=left)
+            if self.closed or looks.may_have_more(is_told=is_told) or (left < seconds and not is_told):
+                return
+
+    def _wait_for_store(self, waiting: WaitingStore, newest: int, until: float | None) -> None:
+        for _ in range(LOOK_EVERY):
+            left = max(WAIT_SECONDS if until is None else min(WAIT_SECONDS, until - monotonic()), 0)
+            if waiting.wait_beyond(newest, left) or self.closed or left < WAIT_SECONDS:
                 return

@@ -202,8 +202,8 @@ def test_a_watch_that_is_garbage_is_told_nothing_and_keeps_nothing(tmp_path: Pat
     del watch
     assert [len(followers) for followers in WATCHES.followers.values()] == [1]
     del other
-    write(tmp_path, b"x")
     wait_for_end()
+    write(tmp_path, b"x")
     assert WATCHES.followers == {}
     assert not told.acquire(blocking=False)
 

@@ -100,13 +100,14 @@ class Watches:
 
     def _serve(self, thread: ServiceThread) -> None:
         while self.service.thread is thread:
-            events = list(self.inotify.read(timeout=None if self.followers else IDLE_MILLISECONDS))
+            events = list(self.inotify.read(timeout=IDLE_MILLISECONDS))
             for watch in self._told(events):
                 watch.changed()
             if events:
                 sleep(REST_SECONDS)
                 continue
             with self.gate:
+                self._stop_unused()  # a watch may have become garbage
                 if not self.followers:
                     self.service.thread = None
                     inotify, self.inotify = self.inotify, None

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import pairwise
+from operator import lt
 from struct import Struct
 from typing import Final
 
 from walogs.formats.segment_format import RunIndex
 
 RUN: Final = Struct("<III")
+RUN_BYTES: Final = 12
 HAS_LENGTHS: Final = 1
+UNKNOWN_FLAGS: Final = 6
 LENGTH_BYTES: Final = 2
 
 
@@ -36,37 +38,31 @@ def decode_runs(data: bytes, *, count: int, first_lsn: int, next_lsn: int, start
 
     [first_lsn, next_lsn) are the entries of the segment. Its frames begin at the offset *start* and end at *end*.
     """
-    at = count * RUN.size
-    if at > len(data):
+    at = count * RUN_BYTES
+    if at > len(data) or (len(data) - at) % LENGTH_BYTES:
         return None
-    records = [(offset & -8, offset & 7, first_lsn + delta, crc) for offset, delta, crc in RUN.iter_unpack(data[:at])]
-    runs = RunIndex()
-    for (offset, flags, first, crc), after in pairwise((*records, (end, 0, next_lsn, 0))):
-        if flags & ~HAS_LENGTHS or offset >= after[0]:
+    words, left = swapped(array("I", data[:at])), swapped(array("H", data[at:]))
+    marked = words[0::3]
+    bounds = [*(word & -8 for word in marked), end]
+    lsns = [*(first_lsn + word for word in words[1::3]), next_lsn]
+    is_in_order = all(map(lt, bounds, bounds[1:])) and (not count or bounds[0] == start)
+    if not is_in_order or any(word & UNKNOWN_FLAGS for word in marked):
+        return None
+    lengths: list[array[int] | None] = []
+    taken = 0
+    for word, first, after in zip(marked, lsns, lsns[1:], strict=False):
+        is_known = word & HAS_LENGTHS
+        if is_known and not 0 <= after - first <= len(left) - taken:
             return None
-        lengths = None
-        if flags:
-            lengths, at = read_lengths(data, at, after[2] - first), at + LENGTH_BYTES * (after[2] - first)
-            if lengths is None:
-                return None
-        runs.add_run(offset, first, crc, lengths)
-    is_all = at == len(data) and (not records or records[0][0] == start)
-    return runs if is_all else None
+        lengths.append(left[taken : taken + after - first] if is_known else None)
+        taken += after - first if is_known else 0
+    return RunIndex.of(bounds[:-1], lsns[:-1], words[2::3], lengths) if taken == len(left) else None
 
 
-def read_lengths(data: bytes, at: int, count: int) -> array[int] | None:
-    """Return *count* lengths, or None if there are not as many."""
-    lengths = array("H")
-    if not 0 <= count <= (len(data) - at) // LENGTH_BYTES:
-        return None
-    lengths.frombytes(data[at : at + LENGTH_BYTES * count])
-    return swapped(lengths)
-
-
-def swapped(lengths: array[int]) -> array[int]:
-    """Return the numbers between the order of bytes in a segment and that of this machine."""
+def swapped(numbers: array[int]) -> array[int]:
+    """Turn numbers from the order of bytes in a segment to that of this machine, or back."""
     if sys.byteorder == "little":
-        return lengths
-    other = lengths[:]
+        return numbers
+    other = numbers[:]
     other.byteswap()
     return other

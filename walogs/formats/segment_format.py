@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from walogs.formats.crc32 import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -185,6 +185,20 @@ class RunIndex(Places):
         self.lengths: list[array[int] | None] = []
         self._lengths_left = LENGTHS_MAX
         self._open_bytes = RUN_BYTES
+
+    @classmethod
+    def of(
+        cls,
+        offsets: Iterable[int],
+        first_lsns: Iterable[int],
+        crcs: array[int],
+        lengths: list[array[int] | None],
+    ) -> RunIndex:
+        """Return an index of complete runs, as a SEAL describes them."""
+        index = cls()
+        index.offsets, index.first_lsns = array("I", offsets), array("Q", first_lsns)
+        index.crcs, index.lengths = crcs, lengths
+        return index
 
     @property
     def room(self) -> int:

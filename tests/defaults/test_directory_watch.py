@@ -199,6 +199,8 @@ def wait_for_end() -> None:
 def test_a_watch_that_is_garbage_is_told_nothing_and_keeps_nothing(tmp_path: Path) -> None:
     watch, _ = watching(tmp_path)
     other, told = watching(tmp_path)
+    write(tmp_path, b"x")
+    assert told.acquire(timeout=SECONDS), "whoever has told a watch of something does not keep it"
     del watch
     assert [len(followers) for followers in WATCHES.followers.values()] == [1]
     del other

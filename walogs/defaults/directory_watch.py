@@ -101,8 +101,7 @@ class Watches:
     def _serve(self, thread: ServiceThread) -> None:
         while self.service.thread is thread:
             events = list(self.inotify.read(timeout=IDLE_MILLISECONDS))
-            for watch in self._told(events):
-                watch.changed()
+            self._tell(events)
             if events:
                 sleep(REST_SECONDS)
                 continue
@@ -112,6 +111,12 @@ class Watches:
                     self.service.thread = None
                     inotify, self.inotify = self.inotify, None
                     inotify.close()
+
+    def _tell(self, events: Iterable[Any]) -> None:
+        """Call who is to be told of these events. Afterwards nothing here refers to a watch, so that it can become
+        garbage."""
+        for watch in self._told(events):
+            watch.changed()
 
     def _told(self, events: Iterable[Any]) -> list[DirectoryWatch]:
         """Return who is to be told of these events. A directory that was moved, removed or unmounted has no followers

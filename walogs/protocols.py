@@ -570,8 +570,19 @@ class SyncPolicy(Protocol):
     sync_kind: SyncKind
 
     def decide(self, pending: Unsynced) -> Decision:
-        """Return what happens to the frame that was just written. The engine calls this once for each frame."""
+        """Return what happens to the frame that was just written.
+
+        The engine calls this once for each frame, unless it is `always_sync`, whose answer is known.
+        """
         ...
+
+
+def always_sync(policy: object, pending: Unsynced) -> Decision:
+    """Decide to sync, as every policy does that promises durable appends.
+
+    A policy whose class has this function as its `decide` costs less: the engine syncs each commit without a call.
+    """
+    return "sync"
 
 
 def authenticates(codec: Codec) -> bool:

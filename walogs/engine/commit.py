@@ -105,6 +105,10 @@ class GroupCommit:
             if self._writer.sync_by_ns != self._thread.deadline_ns:
                 self._thread.keep_deadline()
             return first_lsn
+        return self._commit_by_queue(entries, size)
+
+    def _commit_by_queue(self, entries: list[bytes], size: int) -> int:
+        """Commit these entries together with those of other callers. Return the LSN of the first entry."""
         pending = PendingAppend(entries, size, get_ident())
         self._put(pending)
         self._await(pending, lambda: pending.is_settled)

@@ -33,7 +33,7 @@ from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
-from walogs.formats.crc32 import crc32
+from walogs.formats.crc32 import check_by_crc, crc32
 from walogs.formats.segment_format import (
     LARGEST,
     CheckedRun,
@@ -75,6 +75,8 @@ FRAME_TAG: Final = 0x57D7
 FRAME: Final = Struct("<HBBIQQ8sIII")
 TAGGED: Final = Struct("<IIQq8sIII")
 """The fields of FRAME. Magic, kind and flags are one number, and a time that is too large is negative."""
+ENTRIES_HEAD: Final = Struct("<IIQQ8sIII")
+"""The fields of FRAME, with magic, kind and flags as one number."""
 ENTRIES_TAG: Final = FRAME_TAG | 1 << 16
 FRAME_HEADER_BYTES: Final = 48
 BODY_AND_COUNT: Final = Struct("<4xI24xI")
@@ -82,6 +84,8 @@ U32: Final = Struct("<I")
 INTACT: Final = 0x2144DF1C
 """The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
 LINK_BYTES: Final = 8
+LINK_FILL: Final = bytes(LINK_BYTES - U32.size)
+"""What follows a CRC-32 in a link."""
 LINK_AT: Final = 24
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
@@ -257,8 +261,13 @@ class NativeFormat:
         codec: Codec,
     ) -> tuple[bytes | bytearray, bytes]:
         size = len(stored) + codec.check_bytes
-        head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
-        header = head + U32.pack(crc32(head, salt))
+        head = ENTRIES_HEAD.pack(ENTRIES_TAG, size, first_lsn, time_ns, link, count, offset, synced)
+        header_crc = crc32(head, salt)
+        if type(stored) is bytes and getattr(type(codec), "check", None) is check_by_crc:
+            check = crc32(stored, header_crc).to_bytes(4, "little")
+            parts = (head, header_crc.to_bytes(4, "little"), stored, check, PADDING[-size & 7])
+            return b"".join(parts), check + LINK_FILL
+        header = head + U32.pack(header_crc)
         if isinstance(stored, FrameBuffer):
             frame, end = stored.frame, FRAME_HEADER_BYTES + len(stored)
             check = codec.check(header, memoryview(frame)[FRAME_HEADER_BYTES:end])
@@ -266,8 +275,7 @@ class NativeFormat:
             frame[end : end + codec.check_bytes] = check
             return frame, link_of(check)
         check = codec.check(header, stored)
-        own_link = check[:LINK_BYTES] if len(check) > LINK_BYTES else check.ljust(LINK_BYTES, b"\0")
-        return b"".join((header, stored, check, PADDING[-size & 7])), own_link
+        return b"".join((header, stored, check, PADDING[-size & 7])), link_of(check)
 
     def encode_checkpoint(
         self, salt: int, offset: int, synced: int, link: bytes, log_first_lsn: int, time_ns: int, codec: Codec

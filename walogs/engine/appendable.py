@@ -18,6 +18,7 @@ from walogs.engine.segments import completed_by_rotation, count_superseded
 from walogs.engine.takeover import write_durable_mark
 from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
+from walogs.formats.crc32 import check_by_crc
 from walogs.formats.durable_mark import encode as encode_mark
 from walogs.formats.segment_format import LARGEST, Seal
 from walogs.foundation.foreign import describe
@@ -58,6 +59,8 @@ class AppendableWriter(WriterState):
         self._codec = source.codec
         self._stores_bodies = source.codec.identity
         """Whether the codec stores a body as it is."""
+        is_crc = getattr(type(source.codec), "check", None) is check_by_crc
+        self._encode_entries = source.format.encode_by_crc if is_crc else source.format.encode_entries
         self._policy = policy
         self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync
         self._check_bytes = source.codec.check_bytes
@@ -85,18 +88,14 @@ class AppendableWriter(WriterState):
         body = entries[0] if count == 1 else encode_body(form, codec, entries)
         stored_max = len(body) if self._stores_bodies else codec.encoded_bytes_max(len(body))
         end_max = active.end + stored_max + self._overhead_max
-        if (
-            end_max > self._rotate_at
-            or end_max + RESERVE > active.size
-            or not active.is_continuable
-            or self.next_lsn + count > LARGEST
-        ):
+        may_be_full = end_max > self._rotate_at or end_max + RESERVE > active.size
+        if may_be_full or not active.is_continuable or self.next_lsn + count > LARGEST:
             active = self._make_room(form.frame_bytes(stored_max, self._check_bytes), count)
         header, offset, first_lsn = active.header, active.end, self.next_lsn
         if not active.last_commit_ns <= (time_ns := self._now_ns()) <= LARGEST:
             time_ns = self._clock.correct(active.last_commit_ns, time_ns)
         stored = body if self._stores_bodies else self._store_body(active, body, stored_max, count, time_ns)
-        frame, link = form.encode_entries(
+        frame, link = self._encode_entries(
             header.salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, codec
         )
         frame_bytes, next_lsn = len(frame), first_lsn + count

@@ -26,7 +26,7 @@ crc_of_header: Final = Struct("<44xI").unpack_from
 def check_by_crc(codec: object, header: bytes, stored: Buffer) -> bytes:
     """Return the CRC-32 of *stored*, continued from the one in which the frame header ends: see `Codec.check`.
 
-    A codec whose class has this function as its `check` costs less: the format, which has just computed the CRC of the
-    header, continues it by itself.
+    A codec whose class has this function as its `check` costs less: the format has just computed the CRC of the header,
+    and continues it (`SegmentFormat.encode_by_crc`).
     """
     return crc32(stored, crc_of_header(header)[0]).to_bytes(4, "little")

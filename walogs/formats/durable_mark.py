@@ -44,7 +44,7 @@ def encode(
 ) -> bytes:
     """Return the bytes of a durable mark. *link* is a whole link, and the mark keeps its first 4 bytes."""
     fields = FIELDS.pack(MAGIC, log_id, segment, synced, last_lsn, salt, CLEAN if is_clean else 0, link)
-    return fields + crc32(fields, 0).to_bytes(4, "little")
+    return fields + CRC.pack(crc32(fields, 0))
 
 
 def decode(data: bytes | None) -> DurableMark | None:

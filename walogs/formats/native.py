@@ -33,7 +33,7 @@ from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
-from walogs.formats.crc32 import check_by_crc, crc32
+from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import (
     LARGEST,
     CheckedRun,
@@ -84,9 +84,10 @@ U32: Final = Struct("<I")
 INTACT: Final = 0x2144DF1C
 """The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
 LINK_BYTES: Final = 8
-LINK_FILL: Final = bytes(LINK_BYTES - U32.size)
-"""What follows a CRC-32 in a link."""
 LINK_AT: Final = 24
+pack_u32: Final = U32.pack
+pack_crc_link: Final = Struct("<I4x").pack
+"""Returns the link of a frame whose check is this CRC-32."""
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 SEAL_BODY: Final = Struct("<IIQQqq")
@@ -261,13 +262,8 @@ class NativeFormat:
         codec: Codec,
     ) -> tuple[bytes | bytearray, bytes]:
         size = len(stored) + codec.check_bytes
-        head = ENTRIES_HEAD.pack(ENTRIES_TAG, size, first_lsn, time_ns, link, count, offset, synced)
-        header_crc = crc32(head, salt)
-        if type(stored) is bytes and getattr(type(codec), "check", None) is check_by_crc:
-            check = crc32(stored, header_crc).to_bytes(4, "little")
-            parts = (head, header_crc.to_bytes(4, "little"), stored, check, PADDING[-size & 7])
-            return b"".join(parts), check + LINK_FILL
-        header = head + U32.pack(header_crc)
+        head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
+        header = head + U32.pack(crc32(head, salt))
         if isinstance(stored, FrameBuffer):
             frame, end = stored.frame, FRAME_HEADER_BYTES + len(stored)
             check = codec.check(header, memoryview(frame)[FRAME_HEADER_BYTES:end])
@@ -276,6 +272,27 @@ class NativeFormat:
             return frame, link_of(check)
         check = codec.check(header, stored)
         return b"".join((header, stored, check, PADDING[-size & 7])), link_of(check)
+
+    def encode_by_crc(
+        self,
+        salt: int,
+        offset: int,
+        synced: int,
+        link: bytes,
+        first_lsn: int,
+        count: int,
+        time_ns: int,
+        stored: bytes | FrameBuffer,
+        codec: Codec,
+    ) -> tuple[bytes | bytearray, bytes]:
+        if type(stored) is not bytes:
+            return self.encode_entries(salt, offset, synced, link, first_lsn, count, time_ns, stored, codec)
+        size = len(stored) + U32.size
+        head = ENTRIES_HEAD.pack(ENTRIES_TAG, size, first_lsn, time_ns, link, count, offset, synced)
+        header_crc = crc32(head, salt)
+        check = crc32(stored, header_crc)
+        frame = b"".join((head, pack_u32(header_crc), stored, pack_u32(check), PADDING[-size & 7]))
+        return frame, pack_crc_link(check)
 
     def encode_checkpoint(
         self, salt: int, offset: int, synced: int, link: bytes, log_first_lsn: int, time_ns: int, codec: Codec

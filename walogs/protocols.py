@@ -570,9 +570,9 @@ class SyncPolicy(Protocol):
     sync_kind: SyncKind
 
     def decide(self, pending: Unsynced) -> Decision:
-        """Return what happens to the frame that was just written.
+        """Return what happens to the frame that was just written. The engine calls this once for each frame.
 
-        The engine calls this once for each frame, unless it is `always_sync`, whose answer is known.
+        It does not call `always_sync`, whose answer is known.
         """
         ...
 

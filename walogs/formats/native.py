@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from operator import le
 from struct import Struct, pack, unpack_from
@@ -49,8 +50,9 @@ from walogs.formats.segment_format import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from walogs.formats.frame_memory import FrameMemory
     from walogs.protocols import Codec
 
 MAGIC: Final = b"\x89WALOG\r\n"
@@ -100,6 +102,9 @@ assert CODEC_PARAMETERS_AT + 2 + CODEC_PARAMETERS_MAX == WRITER_NAME_AT
 assert WRITER_NAME_AT + 1 + WRITER_NAME_MAX == PROOF_AT == HEADER_CRC_AT - CHECK_BYTES_MAX
 assert FRAME.size + U32.size == FRAME_HEADER_BYTES
 
+EVEN_ENTRIES_MAX: Final = 8192
+EVEN_TABLES_MAX: Final = 8
+"""So many offset tables are kept, each of a batch of at most EVEN_ENTRIES_MAX entries, all of one size: 256 KiB."""
 BODY_BYTES_MAX: Final = 1 << 30
 """The largest body before the codec, in bytes. A codec can make it larger, up to the 2^31 - 1 that a frame can say."""
 SEAL_BYTES_MAX: Final = 1 << 20
@@ -124,10 +129,25 @@ def short_text(data: bytes, at: int, bytes_max: int) -> str:
 
 def offset_table(entries: list[bytes]) -> bytes:
     """Return the offset table of a batch: where each entry begins after the table, and where the last one ends."""
-    offsets = array("I", accumulate(map(len, entries), initial=0))
+    sizes = [*map(len, entries)]
+    count, size = len(sizes), sizes[-1]
+    if sizes[0] == size and count <= EVEN_ENTRIES_MAX and sizes.count(size) == count:
+        return even_offset_table(count, size)
+    return pack_offsets(accumulate(sizes, initial=0))
+
+
+@lru_cache(maxsize=EVEN_TABLES_MAX)
+def even_offset_table(count: int, size: int) -> bytes:
+    """Return the offset table of *count* entries of *size* bytes each. Many batches have the same one."""
+    return pack_offsets(size * position for position in range(count + 1))
+
+
+def pack_offsets(offsets: Iterable[int]) -> bytes:
+    """Return these offsets as a table."""
+    table = array("I", offsets)
     if sys.byteorder == "big":
-        offsets.byteswap()
-    return offsets.tobytes()
+        table.byteswap()
+    return table.tobytes()
 
 
 def link_of(check: bytes) -> bytes:
@@ -243,11 +263,14 @@ class NativeFormat:
     def body(self, entries: list[bytes]) -> bytes:
         return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
+    def draft(self, entries: list[bytes], check_bytes: int, memory: FrameMemory | None = None) -> FrameBuffer:
         table = offset_table(entries)
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
+        parts = (bytes(FRAME_HEADER_BYTES), table, *entries, after)
+        frame_bytes = FRAME_HEADER_BYTES + body_bytes + len(after)
+        frame = bytearray().join(parts) if memory is None else memory.join(parts, frame_bytes)
+        return FrameBuffer(frame, body_bytes)
 
     def encode_entries(
         self,
@@ -260,7 +283,7 @@ class NativeFormat:
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, bytes]:
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
         size = len(stored) + codec.check_bytes
         head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
         header = head + U32.pack(crc32(head, salt))
@@ -284,7 +307,7 @@ class NativeFormat:
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, bytes]:
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
         if type(stored) is not bytes:
             return self.encode_entries(salt, offset, synced, link, first_lsn, count, time_ns, stored, codec)
         size = len(stored) + U32.size

@@ -225,14 +225,19 @@ class LazyLsnFuture(LsnFuture):
         PENDING.add(self)
 
     def __getattr__(self, name: str) -> Any:
-        """Make what `Future` would have made, once."""
-        if name == "_waiters":
-            return self.__dict__.setdefault(name, [])
-        if name != "_condition":
+        """Make what `Future` would have made, once.
+
+        The list of those who wait is made before the condition. So `Future.set_result`, which reads it between setting
+        the state and waking them, does not come here: that call could be interrupted.
+        """
+        if name not in ("_condition", "_waiters"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        made = self.__dict__
+        made.setdefault("_waiters", [])
         condition = FutureCondition(threading.RLock())
         with self._runner.gate:
-            return self.__dict__.setdefault(name, condition)
+            made.setdefault("_condition", condition)
+        return made[name]
 
     def done(self) -> bool:
         """Return whether the future has a result or an error, or was cancelled."""

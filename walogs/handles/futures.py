@@ -277,7 +277,13 @@ def has_known_attributes() -> bool:
     fresh: Future[int] = Future()
     done: Future[int] = Future()
     done.set_result(1)
-    kept = {"_state": UNDONE, "_result": None, "_exception": None, "_waiters": [], "_done_callbacks": []}
+    kept: dict[str, object] = {
+        "_state": UNDONE,
+        "_result": None,
+        "_exception": None,
+        "_waiters": [],
+        "_done_callbacks": [],
+    }
     states = [{name: value for name, value in vars(each).items() if name != "_condition"} for each in (fresh, done)]
     is_lock = isinstance(vars(fresh).get("_condition"), threading.Condition)
     return is_lock and states == [kept, kept | {"_state": FINISHED, "_result": 1}]

@@ -259,6 +259,7 @@ class LazyLsnFuture(LsnFuture):
 
     def resolve(self, lsn: int, error: BaseException | None) -> None:
         """Set the outcome, unless it is set already. The callback runner then runs the callbacks."""
+        is_set = False
         if error is None and self.begin():
             with self._runner.gate:
                 if self._state == UNDONE and "_condition" not in self.__dict__:
@@ -266,10 +267,13 @@ class LazyLsnFuture(LsnFuture):
                     self._result = lsn
                     self._state = FINISHED
                     self._is_told = self._callbacks is None
-            if self._is_told:
-                PENDING.discard(self)
-                return
-        super().resolve(lsn, error)
+                    is_set = True
+        if not is_set:
+            super().resolve(lsn, error)
+        elif self._is_told:
+            PENDING.discard(self)
+        else:
+            self._leave_to_runner()
 
 
 def has_known_attributes() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from array import array
 from itertools import accumulate
@@ -53,6 +54,15 @@ def test_memory_is_used_again_and_a_large_frame_leaves_none_behind() -> None:
     assert (type(large), len(large)) == (bytearray, KEPT_BYTES_MAX + 1)
     assert memory._memory is used
     assert len(used.getbuffer()) == 1000
+
+
+def test_memory_that_is_collected_together_with_its_views_is_no_error() -> None:
+    """pytest fails a test in which a finalizer raises."""
+    memory = FrameMemory()
+    cycle: list[object] = [memory.join((b"x",), 1)]
+    cycle.append(cycle)
+    del memory, cycle
+    gc.collect()
 
 
 class Keeping(MemoryStore):

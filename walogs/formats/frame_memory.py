@@ -6,6 +6,7 @@ the system fills the next one with zeros, page by page.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +17,19 @@ KEPT_BYTES_MAX: Final = 1 << 20
 """A larger frame gets memory of its own, so that a log that is open does not keep it."""
 
 
+class QuietMemory(BytesIO):
+    """Memory that may be viewed when it is collected together with its views, as after an error in the middle of a
+    commit. Since Python 3.13, a `BytesIO` complains of that on stderr."""
+
+    def close(self) -> None:
+        with suppress(BufferError):
+            super().close()
+
+
 class FrameMemory:
     """Joins bytes into memory that is used again as soon as nothing refers to what was joined before."""
 
-    _memory: BytesIO | None = None
+    _memory: QuietMemory | None = None
 
     def join(self, parts: Sequence[bytes], size: int) -> memoryview | bytearray:
         """Return these parts, which have *size* bytes together, as one object that can be changed.
@@ -31,7 +41,7 @@ class FrameMemory:
             return bytearray().join(parts)
         memory = self._memory
         if memory is None or is_viewed(memory):
-            self._memory = memory = BytesIO()
+            self._memory = memory = QuietMemory()
         memory.seek(0)
         memory.writelines(parts)
         return memory.getbuffer()[:size]

@@ -234,7 +234,7 @@ class LazyLsnFuture(LsnFuture):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         made = self.__dict__
         made.setdefault("_waiters", [])
-        condition = FutureCondition(threading.RLock())
+        condition = FutureCondition(TurnLock().lock)
         with self._runner.gate:
             made.setdefault("_condition", condition)
         return made[name]

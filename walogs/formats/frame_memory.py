@@ -6,7 +6,6 @@ the system fills the next one with zeros, page by page.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -17,40 +16,41 @@ KEPT_BYTES_MAX: Final = 1 << 20
 """A larger frame gets memory of its own, so that a log that is open does not keep it."""
 
 
-class QuietMemory(BytesIO):
-    """Memory that may be viewed when it is collected together with its views, as after an error in the middle of a
-    commit. Since Python 3.13, a `BytesIO` complains of that on stderr."""
-
-    def close(self) -> None:
-        with suppress(BufferError):
-            super().close()
-
-
 class FrameMemory:
-    """Joins bytes into memory that is used again as soon as nothing refers to what was joined before."""
+    """Joins bytes into memory that is used again as soon as nothing refers to what was joined before.
 
-    _memory: QuietMemory | None = None
+    The parts go through a `BytesIO`, of which there is never a view: if one were collected together with its buffer,
+    Python 3.12 would crash. One more copy costs less than new memory.
+    """
+
+    _parts: BytesIO | None = None
+    _frame = bytearray()
 
     def join(self, parts: Sequence[bytes], size: int) -> memoryview | bytearray:
         """Return these parts, which have *size* bytes together, as one object that can be changed.
 
-        `BytesIO` refuses to be written to as long as there is a view of it. So what a store or a traceback keeps never
-        changes under its eyes: this then takes new memory.
+        What a store or a traceback still refers to never changes under its eyes: this then takes new memory.
         """
         if size > KEPT_BYTES_MAX:
             return bytearray().join(parts)
-        memory = self._memory
-        if memory is None or is_viewed(memory):
-            self._memory = memory = QuietMemory()
-        memory.seek(0)
-        memory.writelines(parts)
-        return memory.getbuffer()[:size]
+        gathered = self._parts
+        if gathered is None:
+            self._parts = gathered = BytesIO()
+        gathered.seek(0)
+        gathered.writelines(parts)
+        if len(self._frame) < size or is_viewed(self._frame):
+            self._frame = bytearray(size)
+        view = memoryview(self._frame)[:size]
+        gathered.seek(0)
+        gathered.readinto(view)
+        return view
 
 
-def is_viewed(memory: BytesIO) -> bool:
-    """Return whether something refers to a part of this memory."""
+def is_viewed(frame: bytearray) -> bool:
+    """Return whether something refers to these bytes. Python then refuses to change how many they are."""
     try:
-        memory.write(b"")
+        frame.append(0)
     except BufferError:
         return True
+    frame.pop()
     return False

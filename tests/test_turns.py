@@ -15,8 +15,9 @@ from typing import Final
 
 import pytest
 
-from tests.kit.callers import Callers, nothing_collected, reached, until
+from tests.kit.callers import SECONDS, Callers, nothing_collected, reached, until
 from walogs.foundation.turns import TurnLock
+from walogs.foundation.wakeups import held_lock, pass_through, release
 
 pytestmark = pytest.mark.timeout(300, method="thread")  # the other method raises in the middle of a turn
 INTERRUPTS: Final = 3000
@@ -174,6 +175,24 @@ def test_no_signal_leaves_it_locked(
     assert leaks == 0, f"{leaks} of {INTERRUPTS} interrupts left it locked"
 
 
+@pytest.mark.guarantee("G18")
+def test_no_signal_leaves_a_turnstile_closed(
+    interrupts: Callable[[Callable[[], object], Callable[[], None]], None],
+) -> None:
+    """Whoever passes leaves it open, also if a signal arrives meanwhile. Otherwise all behind would wait."""
+    turnstile = threading.Lock()
+    leaks = 0
+
+    def look() -> None:
+        nonlocal leaks
+        if turnstile.locked():
+            turnstile.release()
+            leaks += 1
+
+    interrupts(lambda: pass_through(turnstile, SECONDS), look)
+    assert leaks == 0, f"{leaks} of {INTERRUPTS} interrupts left it closed"
+
+
 def test_interrupts_are_injected_where_real_ones_arrive(
     interrupts: Callable[[Callable[[], object], Callable[[], None]], None],
 ) -> None:
@@ -284,3 +303,29 @@ def test_a_body_is_not_run_without_the_lock() -> None:
     with pytest.raises(RuntimeError, match="StopIteration"), lock:
         was_run = True
     assert not was_run
+
+
+def test_one_release_lets_everyone_through_a_turnstile_and_a_second_one_does_no_harm() -> None:
+    turnstile = held_lock()
+    assert not pass_through(turnstile, 0.001)
+    callers = Callers(*[lambda: [pass_through(turnstile, SECONDS) for _ in range(50)] for _ in range(8)])
+    release(turnstile)
+    for _ in range(200):
+        release(turnstile)
+    assert callers.join() == [[True] * 50] * 8
+    assert not turnstile.locked()
+
+
+def test_a_handler_that_raises_stopiteration_lets_nobody_through() -> None:
+    def stop(*_: object) -> None:
+        raise StopIteration
+
+    turnstile = held_lock()
+    before = signal.signal(signal.SIGUSR2, stop)
+    try:
+        sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR2))
+        sender.start()
+        assert not pass_through(turnstile, SECONDS)
+        sender.join()
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,8 +72,14 @@ def written_for_synced(self: NativeFormat, *args: Any) -> bytes:
 ENCODE_ENTRIES = NativeFormat.encode_entries
 
 
+def plant(monkeypatch: pytest.MonkeyPatch, encode: Callable[..., object]) -> None:
+    """Have the writer make its frames by *encode*."""
+    for name in ("encode_entries", "encode_by_crc"):
+        monkeypatch.setattr(NativeFormat, name, encode)
+
+
 def test_a_frame_that_names_unsynced_bytes_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NativeFormat, "encode_entries", written_for_synced)
+    plant(monkeypatch, written_for_synced)
     with pytest.raises(LawBroken, match="frame at byte"):
         work_many()
 
@@ -117,7 +124,7 @@ def test_unsynced_entries_are_lost_without_a_complaint() -> None:
 
 
 def test_a_false_complaint_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NativeFormat, "encode_entries", written_for_synced)
+    plant(monkeypatch, written_for_synced)
     with pytest.raises(AssertionError, match="an honest torn end was refused"):
         lose_power_with_unsynced_entries()
 
@@ -155,7 +162,7 @@ def test_a_watermark_that_stands_still_is_seen_when_planted(monkeypatch: pytest.
         salt, offset, _, *rest = args
         return ENCODE_ENTRIES(self, salt, offset, 512, *rest)
 
-    monkeypatch.setattr(NativeFormat, "encode_entries", never)
+    plant(monkeypatch, never)
     with pytest.raises(AssertionError, match="stood still"):
         follow_the_watermark()
 

@@ -5,10 +5,9 @@ It does not protect a log against an attacker. A codec that authenticates does.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.crc32 import crc32
+from walogs.formats.crc32 import check_by_crc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from walogs.protocols import FrameContext
-
-
-crc_of: Final = Struct("<44xI").unpack_from
 
 
 class Crc32Codec:
@@ -30,7 +26,7 @@ class Crc32Codec:
     name: str = "crc32"
     check_bytes: int = 4
     identity: bool = True
-    checks_by_crc32: bool = True
+    check = check_by_crc
 
     def parameters(self) -> Mapping[str, object]:
         """See `Codec.parameters`."""
@@ -47,10 +43,6 @@ class Crc32Codec:
     def decode(self, stored: Buffer, frame: FrameContext) -> bytes:
         """See `Codec.decode`."""
         return bytes(stored)
-
-    def check(self, header: bytes, stored: Buffer) -> bytes:
-        """See `Codec.check`."""
-        return crc32(stored, crc_of(header)[0]).to_bytes(4, "little")
 
 
 __all__: Final = ["Crc32Codec"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DURABLE_MARK: Final = "DURABLE"
 DURABLE_MARK_BYTES: Final = 64
+WHOLE: Final = slice(0, DURABLE_MARK_BYTES)
 
 
 class DurableMarkFile:
@@ -45,16 +46,17 @@ class DurableMarkFile:
                 return False  # the file with this name may be another writer's
             if self._fd < 0:
                 self._open(data)
-            if self._mapped is not None:
-                self._mapped[:DURABLE_MARK_BYTES] = data
+            if (mapped := self._mapped) is not None:
+                mapped[WHOLE] = data
             else:
                 os.pwrite(self._fd, data, 0)
             if durable:
                 sync_full(self._fd)
-            self._fails = False
+                self._fails = False
         except Exception:  # noqa: BLE001  # the mark is advisory, so no append may fail
             self._fails = True
-        return not self._fails
+            return False
+        return True
 
     def _open(self, data: bytes) -> None:
         """Write the mark and sync it before the file is mapped. A write to the mapping then needs no new block."""

@@ -307,10 +307,13 @@ class LocalStore:
 
     def sync(self, number: int, kind: SyncKind) -> None:
         """See `AppendableStore.sync`."""
+        fd = self._files.get(number)
+        if fd is None:
+            fd = self._file(number)
         if kind == "data":
-            sync_data(self._file(number))
+            sync_data(fd)
         else:
-            sync_full(self._file(number))
+            sync_full(fd)
 
     def zero_from(self, number: int, offset: int) -> None:
         """See `AppendableStore.zero_from`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from walogs.errors import ConfigError
 from walogs.foundation.quantities import Duration, Size
-from walogs.protocols import SyncDeadline
+from walogs.protocols import SyncDeadline, always_sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,7 @@ class FdatasyncPolicy:
     name: str = "fdatasync"
     durability: Durability = "durable"
     sync_kind: SyncKind = "data"
-
-    def decide(self, pending: Unsynced) -> Decision:
-        """See `SyncPolicy.decide`."""
-        return "sync"
+    decide = always_sync
 
 
 class FsyncPolicy:
@@ -33,10 +30,7 @@ class FsyncPolicy:
     name: str = "fsync"
     durability: Durability = "durable"
     sync_kind: SyncKind = "full"
-
-    def decide(self, pending: Unsynced) -> Decision:
-        """See `SyncPolicy.decide`."""
-        return "sync"
+    decide = always_sync
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from walogs.engine.segments import completed_by_rotation, count_superseded
 from walogs.engine.takeover import write_durable_mark
 from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
-from walogs.formats import durable_mark as durable_mark_bytes
+from walogs.formats.crc32 import checks_by_crc
+from walogs.formats.durable_mark import encode as encode_mark
+from walogs.formats.frame_memory import FrameMemory
 from walogs.formats.segment_format import LARGEST, Seal
 from walogs.foundation.foreign import describe
-from walogs.protocols import SyncDeadline, Unsynced
+from walogs.protocols import SyncDeadline, Unsynced, always_sync
 from walogs.types import WalStats
 
 if TYPE_CHECKING:
@@ -56,8 +58,15 @@ class AppendableWriter(WriterState):
         self._store = store
         self._format = source.format
         self._codec = source.codec
+        self._stores_bodies = source.codec.identity
+        """Whether the codec stores a body as it is."""
+        form = source.format
+        self._encode_entries = form.encode_by_crc if checks_by_crc(source.codec) else form.encode_entries
+        self._memory = FrameMemory()
         self._policy = policy
+        self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync
         self._check_bytes = source.codec.check_bytes
+        self._overhead_max = limits.frame_overhead_max
         self._segment_bytes_max = limits.segment_bytes_max
         self._rotate_at = limits.rotate_at
         self._leftover: tuple[int, ...] = ()
@@ -77,55 +86,44 @@ class AppendableWriter(WriterState):
         """
         if self._in_flight or self._poison is not None:
             self.refuse_if_poisoned()
-        count, codec, form = len(entries), self._codec, self._format
-        body = encode_body(form, codec, entries)
-        stored_max = len(body) if codec.identity else codec.encoded_bytes_max(len(body))
-        needed = form.frame_bytes(stored_max, self._check_bytes)
-        active = self.active
-        if (
-            not active.is_continuable
-            or active.end + needed > self._rotate_at
-            or active.end + needed + RESERVE > active.size
-            or self.next_lsn + count > LARGEST
-        ):
-            active = self._make_room(needed, count)
-        offset, first_lsn = active.end, self.next_lsn
+        count, form, codec, active = len(entries), self._format, self._codec, self.active
+        body = entries[0] if count == 1 else encode_body(form, codec, entries, self._memory)
+        stored_max = len(body) if self._stores_bodies else codec.encoded_bytes_max(len(body))
+        end_max = active.end + stored_max + self._overhead_max
+        may_be_full = end_max > self._rotate_at or end_max + RESERVE > active.size
+        if may_be_full or not active.is_continuable or self.next_lsn + count > LARGEST:
+            active = self._make_room(form.frame_bytes(stored_max, self._check_bytes), count)
+        header, offset, first_lsn = active.header, active.end, self.next_lsn
         if not active.last_commit_ns <= (time_ns := self._now_ns()) <= LARGEST:
             time_ns = self._clock.correct(active.last_commit_ns, time_ns)
-        salt, number = active.header.salt, active.header.number
-        stored = body if codec.identity else self._store_body(active, body, stored_max, count, time_ns)
-        frame, link = form.encode_entries(
-            salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, codec
+        stored = body if self._stores_bodies else self._store_body(active, body, stored_max, count, time_ns)
+        frame, link = self._encode_entries(
+            header.salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, codec
         )
-        end, last_lsn = offset + len(frame), first_lsn + count - 1
-        pending = self._pending
-        oldest_ns = pending.oldest_ns if pending.bytes else self._monotonic()
-        pending = Unsynced(pending.entries + count, pending.bytes + len(frame), oldest_ns)
+        frame_bytes, next_lsn = len(frame), first_lsn + count
+        end, last_lsn = offset + frame_bytes, next_lsn - 1
+        pending = None if self._always_syncs else self._pending_with(count, frame_bytes)
         self._in_flight = True
         try:
-            self._store.write(number, offset, frame)
-            decision = self._policy.decide(pending)
-            is_synced = decision == "sync"
-            if is_synced:
-                self._store.sync(number, self._policy.sync_kind)
-                self._store.write_durable_mark(
-                    durable_mark_bytes.encode(active.header.log_id, number, end, last_lsn, salt, link), durable=False
-                )
+            self._store.write(header.number, offset, frame)
+            decision = "sync" if pending is None else self._policy.decide(pending)
+            if decision == "sync":
+                self._store.sync(header.number, self._policy.sync_kind)
+                mark = encode_mark(header.log_id, header.number, end, last_lsn, header.salt, link)
+                self._store.write_durable_mark(mark, durable=False)
         except BaseException as error:
             self._raise_outcome_unknown(error, "this append", first_lsn, last_lsn)
-        active.runs.add(frame, len(frame), offset, first_lsn, (len(stored),) if count == 1 else ())
-        if active.first_commit_ns is None:
-            active.first_commit_ns = time_ns
-        if is_synced:
-            self._pending, self.sync_by_ns = NOTHING_PENDING, None
-        else:
+        active.runs.add(frame, frame_bytes, offset, first_lsn, (len(stored),) if count == 1 else ())
+        if pending is not None:
             self._keep_pending(pending, decision)
         # No function is called from here on, so no interrupt can fall between: the end, its link and the LSNs agree.
-        if is_synced:
+        if decision == "sync":
             active.synced, self.durable_lsn = end, last_lsn
-        active.end, active.link, self.next_lsn = end, link, last_lsn + 1
+        active.end, active.link, self.next_lsn = end, link, next_lsn
         active.frames += 1
         active.entries += count
+        if active.first_commit_ns is None:
+            active.first_commit_ns = time_ns
         active.last_commit_ns = time_ns
         self._in_flight = False
         return first_lsn
@@ -148,8 +146,17 @@ class AppendableWriter(WriterState):
         refuse_more_than_promised(self._codec, len(stored), stored_max)
         return stored
 
+    def _pending_with(self, count: int, frame_bytes: int) -> Unsynced:
+        """Return what will be written and not synced, once a frame with so many entries is written."""
+        pending = self._pending
+        oldest_ns = pending.oldest_ns if pending.bytes else self._monotonic()
+        return Unsynced(pending.entries + count, pending.bytes + frame_bytes, oldest_ns)
+
     def _keep_pending(self, pending: Unsynced, decision: Decision) -> None:
         """Note what is written and not synced, and by when the policy wants a sync."""
+        if decision == "sync":
+            self._pending, self.sync_by_ns = NOTHING_PENDING, None
+            return
         self._pending = pending
         if isinstance(decision, SyncDeadline):
             by_ns = self.sync_by_ns

@@ -32,7 +32,9 @@ by themselves again.
    starves.
 
 A caller never commits for the callers that wait behind it and then hands the work on, as in RocksDB. If a Ctrl-C
-took away the caller whose turn comes next, all others would wait for ever.
+took away the caller whose turn comes next, all others would wait for ever. What callers hand on is only that they are
+woken: those whose appends were queued for one commit wait for one lock, its turnstile. The commit thread releases it
+once, and each caller that passes releases it for the next (`walogs/foundation/wakeups.py`).
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ from walogs.engine.commit_thread import THREAD_CHECK_SECONDS, CommitThread
 from walogs.engine.pending_append import PendingAppend
 from walogs.engine.shared_commits import SharedCommits
 from walogs.engine.writer_turns import WriterTurns
-from walogs.foundation.wakeups import discard, held_lock, release_all
+from walogs.foundation.wakeups import discard, held_lock, pass_through, release_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +107,10 @@ class GroupCommit:
             if self._writer.sync_by_ns != self._thread.deadline_ns:
                 self._thread.keep_deadline()
             return first_lsn
+        return self._commit_by_queue(entries, size)
+
+    def _commit_by_queue(self, entries: list[bytes], size: int) -> int:
+        """Commit these entries together with those of other callers. Return the LSN of the first entry."""
         pending = PendingAppend(entries, size, get_ident())
         self._put(pending)
         self._await(pending, lambda: pending.is_settled)
@@ -219,8 +225,10 @@ class GroupCommit:
         while not is_so():
             if not self._thread.is_another():
                 self._commit_all_here()
-            elif not pending.waiting.acquire(timeout=THREAD_CHECK_SECONDS):  # type: ignore[union-attr]
+            elif not pass_through(pending.waiting, THREAD_CHECK_SECONDS):  # type: ignore[arg-type]
                 self._thread.start_and_wake()
+            elif not is_so():  # woken with others whose appends are settled, and from now on alone
+                pending.waiting = held_lock()
 
     def _commit_all_here(self) -> None:
         """Commit the queue in this thread, because no commit thread can be started."""

@@ -70,6 +70,8 @@ class CommitQueue:
         """Appends whose callers wait until the queue has room for them."""
         self.is_contended = is_paced
         """Whether callers use the queue at present. Otherwise each commits by itself."""
+        self._turnstile = held_lock()
+        """The lock for which all callers wait whose appends are queued now. After each commit there is another one."""
         self.is_full = False
         """Whether a caller waits for room that this queue does not know of: a task, whose event loop counts its own. A
         commit makes room, so it is due at once."""
@@ -92,6 +94,8 @@ class CommitQueue:
                 self._queued_total += pending.queued_bytes
                 self._queued_entries += len(pending.entries)
                 pending.position, pending.entry_position = self._queued_total, self._queued_entries
+                if pending.future is None:
+                    pending.waiting = self._turnstile
             self.appends.extend(appends)
         self.is_contended = True
 
@@ -119,6 +123,7 @@ class CommitQueue:
         *fits* tells whether so many entries with so many bytes fit. The work is proportional to the number of appends
         that fit, and not to the length of the queue. Cancelled appends are settled here and are not returned.
         """
+        self._turnstile = held_lock()
         waiting, all_fit = self._look_ahead(fits)
         taken: list[PendingAppend] = []
         count = size = 0
@@ -157,13 +162,14 @@ class CommitQueue:
 
     def remove_settled(self) -> None:
         """Remove the settled appends from the head of the queue. Wake their callers, and those that now have room."""
-        appends = self.appends
+        appends, released = self.appends, None
         while appends and appends[0].is_settled:
             pending = appends[0]
             if pending.future is not None:
                 self.unresolved.append(pending)
-            if pending.waiting is not None:
-                release(pending.waiting)
+            if pending.waiting is not None and pending.waiting is not released:
+                released = pending.waiting
+                release(released)
             self._settled_total += pending.queued_bytes
             appends.popleft()
         waiting = self.waiting_for_room

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from walogs.foundation.wakeups import held_lock
-
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from walogs.errors import WalError
@@ -73,7 +72,7 @@ class PendingAppend:
         """The bytes of all appends that were ever queued, up to the end of this one."""
         self.entry_position = 0
         """How many entries were ever queued, up to the end of this append."""
-        self.waiting = held_lock() if future is None else None
+        self.waiting: threading.Lock | None = None
         """The lock that its caller waits for. None while no caller waits."""
         self.first_lsn = 0
         self.error: BaseException | None = None

@@ -51,6 +51,8 @@ class SegmentLimits(NamedTuple):
     """A frame that would end after this offset goes into the next segment, unless it is a segment's first."""
     segment_bytes_max: int
     """No frame ends after this offset."""
+    frame_overhead_max: int
+    """A frame is longer than what the codec stored by at most this."""
 
 
 class Takeover(NamedTuple, Generic[ActiveT_co]):
@@ -79,7 +81,12 @@ class ChangedSinceExamined(Exception):
 def limit_segments(source: LogSource, store: AppendableStore, max_segment_size: int | None) -> SegmentLimits:
     """Return the limits that the configuration, the format and the store set together."""
     largest = min(source.format.traits.segment_bytes_max, store.capabilities.segment_bytes_max - RESERVE)
-    return SegmentLimits(rotate_at=min(max_segment_size or largest, largest), segment_bytes_max=largest)
+    form = source.format
+    return SegmentLimits(
+        rotate_at=min(max_segment_size or largest, largest),
+        segment_bytes_max=largest,
+        frame_overhead_max=form.frame_bytes(0, source.codec.check_bytes) + form.traits.alignment,
+    )
 
 
 # Stores that append

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 from walogs.errors import UnsupportedFormat
 from walogs.formats import native_checks, native_runs, native_seal
 from walogs.formats.crc32 import crc32
-from walogs.formats.native_checks import INTACT, LINK_BYTES
+from walogs.formats.native_checks import ENTRIES_TAG, INTACT, LINK_BYTES
 from walogs.formats.native_runs import FRAME_HEADER_BYTES, offset_table
 from walogs.formats.segment_format import (
     LARGEST,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator
 
+    from walogs.formats.frame_memory import FrameMemory
     from walogs.protocols import Codec
     from walogs.types import Commit
 
@@ -73,7 +74,12 @@ HEADER_CRC_AT: Final = 508
 FRAME_MAGIC: Final = b"\xd7\x57"
 FRAME_TAG: Final = 0x57D7
 FRAME: Final = Struct("<HBBIQQ8sIII")
+ENTRIES_HEAD: Final = Struct("<IIQQ8sIII")
+"""The fields of FRAME, with magic, kind and flags as one number."""
 U32: Final = Struct("<I")
+pack_u32: Final = U32.pack
+pack_crc_link: Final = Struct("<I4x").pack
+"""Returns the link of a frame whose check is this CRC-32."""
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 SEAL_BODY: Final = Struct("<IIQQqq")
@@ -218,11 +224,14 @@ class NativeFormat:
     def body(self, entries: list[bytes]) -> bytes:
         return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
+    def draft(self, entries: list[bytes], check_bytes: int, memory: FrameMemory | None = None) -> FrameBuffer:
         table = offset_table(entries)
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
+        parts = (bytes(FRAME_HEADER_BYTES), table, *entries, after)
+        frame_bytes = FRAME_HEADER_BYTES + body_bytes + len(after)
+        frame = bytearray().join(parts) if memory is None else memory.join(parts, frame_bytes)
+        return FrameBuffer(frame, body_bytes)
 
     def encode_entries(
         self,
@@ -235,7 +244,7 @@ class NativeFormat:
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, bytes]:
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
         size = len(stored) + codec.check_bytes
         head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
         header = head + U32.pack(crc32(head, salt))
@@ -246,8 +255,28 @@ class NativeFormat:
             frame[end : end + codec.check_bytes] = check
             return frame, link_of(check)
         check = codec.check(header, stored)
-        own_link = check[:LINK_BYTES] if len(check) > LINK_BYTES else check.ljust(LINK_BYTES, b"\0")
-        return b"".join((header, stored, check, PADDING[-size & 7])), own_link
+        return b"".join((header, stored, check, PADDING[-size & 7])), link_of(check)
+
+    def encode_by_crc(
+        self,
+        salt: int,
+        offset: int,
+        synced: int,
+        link: bytes,
+        first_lsn: int,
+        count: int,
+        time_ns: int,
+        stored: bytes | FrameBuffer,
+        codec: Codec,
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+        if type(stored) is not bytes:
+            return self.encode_entries(salt, offset, synced, link, first_lsn, count, time_ns, stored, codec)
+        size = len(stored) + U32.size
+        head = ENTRIES_HEAD.pack(ENTRIES_TAG, size, first_lsn, time_ns, link, count, offset, synced)
+        header_crc = crc32(head, salt)
+        check = crc32(stored, header_crc)
+        frame = b"".join((head, pack_u32(header_crc), stored, pack_u32(check), PADDING[-size & 7]))
+        return frame, pack_crc_link(check)
 
     def encode_checkpoint(
         self, salt: int, offset: int, synced: int, link: bytes, log_first_lsn: int, time_ns: int, codec: Codec

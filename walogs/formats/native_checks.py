@@ -10,10 +10,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.crc32 import crc32
+from walogs.formats.crc32 import checks_by_crc, crc32
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import LARGEST, CheckedRun
-from walogs.protocols import checks_by_crc32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +44,7 @@ def intact(
     full = index + room if first_lsn <= NEAR_THE_END else index
     base = offset - index
     singles = None
-    if checks_by_crc32(codec) and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
+    if checks_by_crc(codec) and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
         singles = singles_by_crc32(buffer, index, base, salt, first_lsn, link, full)
     if singles is None or not singles.frames:
         return frames_by_codec(buffer, index, base, salt, first_lsn, link, full, codec, is_begun=False)

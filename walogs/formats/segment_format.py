@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from walogs.formats.frame_memory import FrameMemory
     from walogs.protocols import Codec
     from walogs.types import Commit
 
@@ -119,7 +120,7 @@ class FrameBuffer:
 
     __slots__ = ("_body_bytes", "frame")
 
-    def __init__(self, frame: bytearray, body_bytes: int) -> None:
+    def __init__(self, frame: bytearray | memoryview, body_bytes: int) -> None:
         self.frame = frame
         self._body_bytes = body_bytes
 
@@ -300,8 +301,11 @@ class SegmentFormat(Protocol):
         """Return the length of a body with *count* entries, which have *entries_bytes* bytes in all."""
         ...
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
-        """Return a frame with the body of a batch in place. It is for codecs that store a body as it is."""
+    def draft(self, entries: list[bytes], check_bytes: int, memory: FrameMemory | None = None) -> FrameBuffer:
+        """Return a frame with the body of a batch in place. It is for codecs that store a body as it is.
+
+        It is made in *memory*, or else in memory of its own.
+        """
         ...
 
     def encode_entries(
@@ -315,8 +319,23 @@ class SegmentFormat(Protocol):
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray, bytes]:
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
         """Return a whole frame with entries, and its link."""
+        ...
+
+    def encode_by_crc(
+        self,
+        salt: int,
+        offset: int,
+        synced: int,
+        link: bytes,
+        first_lsn: int,
+        count: int,
+        time_ns: int,
+        stored: bytes | FrameBuffer,
+        codec: Codec,
+    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+        """Do what `encode_entries` does, at less cost, for a codec whose check is `check_by_crc`."""
         ...
 
     def encode_checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -37,6 +38,24 @@ def release(lock: Wakeable) -> None:
             lock.release()
         except RuntimeError:  # another thread has released it first
             return
+
+
+def pass_through(lock: threading.Lock, seconds: float) -> bool:
+    """Wait until this lock is released, and leave it so for the next thread. Return False after *seconds*.
+
+    Many threads can wait for one lock: whoever wakes one of them wakes all, one after the other.
+
+    No interrupt falls between taking the lock and releasing it: `for` takes it in C, and no Python function is called
+    until it is released (`turns.py`).
+    """
+    for has_passed in iter(partial(lock.acquire, True, seconds), None):
+        if has_passed:
+            try:
+                lock.release()
+            except RuntimeError:  # another thread has released it once more meanwhile
+                return True
+        return has_passed
+    return False  # a signal handler raised StopIteration
 
 
 def release_all(waiting: deque[Wakeable]) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from walogs.errors import Closed, OutcomeUnknown, Poisoned
 from walogs.foundation.services import Service
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from walogs.foundation.services import ServiceThread
 
+UNDONE: Final = "PENDING"
+FINISHED: Final = "FINISHED"
+"""The states of a future of the standard library, before and after its result is set."""
 BEGUN: Final = object()
 """The fate of a future whose commit has begun."""
 LOGGER: Final = logging.getLogger("concurrent.futures")
@@ -74,12 +77,15 @@ class FutureCondition(threading.Condition):
 class LsnFuture(Future[int]):
     """The future LSN of an entry. `result()` raises the error if the entry was not committed."""
 
+    _callbacks: deque[Callable[[Future[int]], Any]] | None = None
+    """The callbacks that are left to be called. None until there is one."""
+    _is_told = False
+    """Whether no callback is left, and a further one is called at once."""
+
     def __init__(self, runner: CallbackRunner) -> None:
         super().__init__()
         self._condition.__class__ = FutureCondition
         self._runner = runner
-        self._callbacks: deque[Callable[[Future[int]], Any]] = deque()
-        self._is_told = False
         PENDING.add(self)
 
     def add_done_callback(self, fn: Callable[[Future[int]], Any]) -> None:
@@ -89,6 +95,8 @@ class LsnFuture(Future[int]):
         """
         with self._runner.gate:
             if not self._is_told:
+                if self._callbacks is None:
+                    self._callbacks = deque()
                 self._callbacks.append(fn)
                 return
         call(fn, self)
@@ -190,16 +198,102 @@ class LsnFuture(Future[int]):
 
     def close_in_child(self) -> None:
         """End this future with `Closed` in a forked child, which has no thread that could set its result."""
-        self._condition.free_in_child()  # type: ignore[attr-defined]
         self._runner.gate.free_in_child()
-        self._callbacks.clear()
-        self._is_told = True
+        self._condition.free_in_child()  # type: ignore[attr-defined]
+        self._callbacks, self._is_told = None, True
         self._waiters.clear()  # `concurrent.futures.wait` in threads that only the parent has
         self.__dict__["_fate"] = BEGUN
         if not self.done():
             self.set_exception(Closed("this entry was submitted by the parent process, which alone is told its LSN"))
 
 
+class LazyLsnFuture(LsnFuture):
+    """The same future at a fraction of its cost. Its condition is made when somebody first asks for it.
+
+    Most futures are done before anybody waits for them. Then `resolve` sets the result without a condition. It does so
+    under the gate of the runner, under which conditions are made. So a future has a condition before its result is set,
+    and `resolve` notifies all who wait; or it is done when its condition is made, and nobody waits.
+    """
+
+    _state: str = UNDONE
+    _result: int | None = None
+    _exception: BaseException | None = None
+    _done_callbacks: tuple[()] = ()
+
+    def __init__(self, runner: CallbackRunner) -> None:
+        self._runner = runner
+        PENDING.add(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what `Future` would have made, once.
+
+        The list of those who wait is made before the condition. So `Future.set_result`, which reads it between setting
+        the state and waking them, does not come here: that call could be interrupted.
+        """
+        if name not in ("_condition", "_waiters"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        made = self.__dict__
+        made.setdefault("_waiters", [])
+        condition = FutureCondition(TurnLock().lock)
+        with self._runner.gate:
+            made.setdefault("_condition", condition)
+        return made[name]
+
+    def done(self) -> bool:
+        """Return whether the future has a result or an error, or was cancelled."""
+        return self._state != UNDONE and (self._state == FINISHED or super().done())
+
+    def cancelled(self) -> bool:
+        """Return whether the append was cancelled."""
+        return self._state not in (UNDONE, FINISHED) and super().cancelled()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the error of the entry, or None if it was committed. Wait at most *timeout* seconds."""
+        return None if self._state == FINISHED and self._exception is None else super().exception(timeout)
+
+    def result(self, timeout: float | None = None) -> int:
+        """Return the LSN of the entry, or raise its error. Wait at most *timeout* seconds."""
+        if self._state == FINISHED and self._exception is None:
+            return cast("int", self._result)
+        return super().result(timeout)
+
+    def resolve(self, lsn: int, error: BaseException | None) -> None:
+        """Set the outcome, unless it is set already. The callback runner then runs the callbacks."""
+        is_set = False
+        if error is None and self.begin():
+            with self._runner.gate:
+                if self._state == UNDONE and "_condition" not in self.__dict__:
+                    # Nothing is called between these lines, so no interrupt can fall between.
+                    self._result = lsn
+                    self._state = FINISHED
+                    self._is_told = self._callbacks is None
+                    is_set = True
+        if not is_set:
+            super().resolve(lsn, error)
+        elif self._is_told:
+            PENDING.discard(self)
+        else:
+            self._leave_to_runner()
+
+
+def has_known_attributes() -> bool:
+    """Return whether `Future` keeps its state as `LazyLsnFuture` takes for granted. Its names are private."""
+    fresh: Future[int] = Future()
+    done: Future[int] = Future()
+    done.set_result(1)
+    kept: dict[str, object] = {
+        "_state": UNDONE,
+        "_result": None,
+        "_exception": None,
+        "_waiters": [],
+        "_done_callbacks": [],
+    }
+    states = [{name: value for name, value in vars(each).items() if name != "_condition"} for each in (fresh, done)]
+    is_lock = isinstance(vars(fresh).get("_condition"), threading.Condition)
+    return is_lock and states == [kept, kept | {"_state": FINISHED, "_result": 1}]
+
+
+NEW_FUTURE: Final[type[LsnFuture]] = LazyLsnFuture if has_known_attributes() else LsnFuture
 PENDING: Final[set[LsnFuture]] = set()
 """The futures of this process that are not done."""
 
@@ -241,7 +335,7 @@ class CallbackRunner:
 
     def new_future(self) -> LsnFuture:
         """Return a new future whose callbacks this runner calls."""
-        return LsnFuture(self)
+        return NEW_FUTURE(self)
 
     def add(self, future: LsnFuture) -> None:
         """Have the callback thread call the callbacks of a future. If no thread can be started, call them here."""

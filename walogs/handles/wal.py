@@ -16,6 +16,7 @@ from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.snapshot import Snapshot
 from walogs.errors import Checkpointed, Closed, EntryTooLarge, Poisoned
 from walogs.foundation.lazy import lazy_import, log_warning
+from walogs.foundation.processes import PROCESS, own_pid
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -85,6 +86,7 @@ class Wal:
         self._source = source
         self._writer = writer
         self._limits = limits
+        self._entry_bytes_max = limits.entry
         # A reference to this handle would be a cycle.
         self._extent_reader = ExtentReader(source, lambda: writer.log_first_lsn)
         self._commits = commits
@@ -92,7 +94,7 @@ class Wal:
         """Empty until the first `submit`, and then with one runner. `setdefault` makes two threads that submit at the
         same time agree on one. A lock would not do: a signal handler could submit in the thread that holds it."""
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
-        self._pid = os.getpid()
+        self._pid = own_pid()
         self._closed = False
         self._has_told_poison = False
         """A task has raised an error that says that the log is poisoned. So `close` need not report it."""
@@ -113,9 +115,9 @@ class Wal:
         """
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
-        if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
-        if os.getpid() != self._pid:
+        if size > self._entry_bytes_max:
+            self._refuse_size("an entry", size, self._entry_bytes_max)
+        if PROCESS[0] != self._pid:
             self._refuse_child()
         return self._commits.commit([entry], size)
 
@@ -136,9 +138,9 @@ class Wal:
         """
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
-        if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
-        if os.getpid() != self._pid:
+        if size > self._entry_bytes_max:
+            self._refuse_size("an entry", size, self._entry_bytes_max)
+        if PROCESS[0] != self._pid:
             self._refuse_child()
         future = (self._callback_runners.get(None) or self._first_callback_runner()).new_future()
         self._commits.submit([entry], size, future)
@@ -185,7 +187,7 @@ class Wal:
         if not batch:
             next_lsn = self._in_turn(lambda: self._writer.next_lsn)
             return range(next_lsn, next_lsn)
-        if os.getpid() != self._pid:
+        if PROCESS[0] != self._pid:
             self._refuse_child()
         first_lsn = self._commits.commit(batch, total)
         return range(first_lsn, first_lsn + len(batch))

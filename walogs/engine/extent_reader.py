@@ -8,14 +8,14 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
 from walogs.formats.crc32 import crc32
-from walogs.formats.segment_format import FrameHeader, Malformed, RunIndex, SegmentHeader, StopReason
+from walogs.formats.segment_format import Bodies, FrameHeader, Malformed, RunIndex, SegmentHeader, StopReason
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LOOKS_MAX: Final = 10
 """Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
@@ -64,6 +67,12 @@ class IntactFrames(NamedTuple):
     first_lsn: int
     offset: int
     """Offset in the segment."""
+
+
+class BuildColumns(Protocol[T_co]):
+    """What makes columns of the bodies of frames. See `ExtentReader.columns`."""
+
+    def __call__(self, bodies: Bodies, first_lsn: int, start: int, stop: int, /) -> T_co: ...
 
 
 class ExtentReader:
@@ -109,6 +118,43 @@ class ExtentReader:
                 next_lsn = header.first_lsn + header.entries
                 if header.entries and header.first_lsn < stop and next_lsn > start:
                     yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
+
+    def columns(
+        self, extent: Extent, start: int, stop: int, build: BuildColumns[T]
+    ) -> Iterator[tuple[int, int, T]]:
+        """Yield (first LSN, LSN after the last, what *build* makes of frames), in order, for frames with an entry of
+        [start, stop).
+
+        *build* gets frames that were checked together, the LSN of their first entry, and [start, stop). It raises
+        `Malformed` for an offset table that no writer makes.
+        """
+        for frames in self._frames(extent, start, stop):
+            if self._closings:
+                raise Closed(f"{self._source.store.name} was closed while it was being read")
+            try:
+                for first_lsn, bodies in self._bodies(extent, frames, start, stop):
+                    next_lsn = first_lsn + sum(bodies.counts)
+                    if first_lsn < stop and next_lsn > start:
+                        yield max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
+
+    def _bodies(
+        self, extent: Extent, frames: IntactFrames, start: int, stop: int
+    ) -> Iterator[tuple[int, Bodies]]:
+        """Yield (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
+        Otherwise each is decoded that holds entries of [start, stop)."""
+        codec = self._source.codec_of(extent.header)
+        if codec.identity:
+            yield frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes)
+            return
+        for header, body in self._decoded(extent, frames.data, start, stop):
+            yield (
+                header.first_lsn,
+                Bodies(
+                    buffer=body, counts=[header.entries], starts=[0], ends=[len(body)], times_ns=[header.time_ns]
+                ),
+            )
 
     def commit_sizes(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[Commit, int]]:
         """Yield (commit, the bytes of its frame), in order, for commits that hold an entry of [start, stop)."""
@@ -177,7 +223,12 @@ class ExtentReader:
                 raise self._corrupt(extent, frames, error) from None
 
     def _decode(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (first LSN, entries) of each frame that holds entries of [start, stop).
+        """Yield (first LSN, entries) of each frame that holds entries of [start, stop)."""
+        for header, body in self._decoded(extent, data, start, stop):
+            yield header.first_lsn, self._source.format.split(body, header.entries)
+
+    def _decoded(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[FrameHeader, bytes]]:
+        """Yield (header, decoded body) of each frame that holds entries of [start, stop).
 
         No other frame is decoded. So a frame that cannot be decoded does not hide those beside it.
         """
@@ -185,8 +236,7 @@ class ExtentReader:
         for header, index in form.headers(data):
             if header.entries and header.first_lsn < stop and header.first_lsn + header.entries > start:
                 stored = form.stored(data, index, header, codec.check_bytes)
-                body = codec.decode(stored, context_of(self._source, extent.header, header))
-                yield header.first_lsn, form.split(body, header.entries)
+                yield header, codec.decode(stored, context_of(self._source, extent.header, header))
 
     def _corrupt(self, extent: Extent, frames: IntactFrames, error: Malformed) -> Corrupt:
         return self._source.corrupt(str(error), extent.header.number, frames.offset, frames.first_lsn)

@@ -36,12 +36,14 @@ from walogs.errors import UnsupportedFormat
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import (
     LARGEST,
+    Bodies,
     CheckedRun,
     FormatFeatures,
     FrameBuffer,
     FrameHeader,
     Kind,
     Malformed,
+    PackedEntries,
     RunIndex,
     Seal,
     SegmentHeader,
@@ -78,6 +80,7 @@ TAGGED: Final = Struct("<IIQq8sIII")
 ENTRIES_TAG: Final = FRAME_TAG | 1 << 16
 FRAME_HEADER_BYTES: Final = 48
 BODY_AND_COUNT: Final = Struct("<4xI24xI")
+BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
 U32: Final = Struct("<I")
 INTACT: Final = 0x2144DF1C
 """The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
@@ -123,6 +126,13 @@ def offset_table(entries: list[bytes]) -> bytes:
     if sys.byteorder == "big":
         offsets.byteswap()
     return offsets.tobytes()
+
+
+def table_and_data(entries: list[bytes] | PackedEntries) -> tuple[bytes | memoryview, ...]:
+    """Return the body of a batch in pieces: its offset table, and then its data."""
+    if isinstance(entries, PackedEntries):
+        return entries.offsets, entries.data
+    return offset_table(entries), *entries
 
 
 def link_of(check: bytes) -> bytes:
@@ -235,14 +245,14 @@ class NativeFormat:
     def body_bytes(self, count: int, entries_bytes: int) -> int:
         return entries_bytes if count == 1 else 4 * (count + 1) + entries_bytes
 
-    def body(self, entries: list[bytes]) -> bytes:
-        return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
+    def body(self, entries: list[bytes] | PackedEntries) -> bytes:
+        return entries[0] if len(entries) == 1 else b"".join(table_and_data(entries))
 
-    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
-        table = offset_table(entries)
+    def draft(self, entries: list[bytes] | PackedEntries, check_bytes: int) -> FrameBuffer:
+        table, *data = table_and_data(entries)
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *entries, after)), body_bytes)
+        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), table, *data, after)), body_bytes)
 
     def encode_entries(
         self,
@@ -439,6 +449,23 @@ class NativeFormat:
                 found += self.split(run[at + 48 : at + less + size], count)
             at += (size + 55) & -8
         return found
+
+    def bodies(self, run: bytes, check_bytes: int) -> Bodies:
+        counts: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        times_ns: list[int] = []
+        add_count, add_start, add_end, add_time = counts.append, starts.append, ends.append, times_ns.append
+        at, end, less, unpack = 0, len(run), FRAME_HEADER_BYTES - check_bytes, BODY_TIME_COUNT.unpack_from
+        while at < end:
+            size, time_ns, count = unpack(run, at)
+            if count:
+                add_count(count)
+                add_start(at + 48)
+                add_end(at + less + size)
+                add_time(time_ns)
+            at += (size + 55) & -8
+        return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
         if count == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
+
+    from walogs.arrow import LogColumns
+    from walogs.engine.extent_reader import BuildColumns, Extent
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
     from walogs.types import Commit
+
+T = TypeVar("T")
 
 POLL_SECONDS: Final = 0.01
 WAIT_SECONDS: Final = 1.0
@@ -109,6 +115,49 @@ class WalReader:
         first, end = self._range(begin, limit)
         to_end = limit is None or end < limit
         return self._view.read_with_retry(ExtentReader.commits, first, end, cuts=self._view.cuts, to_end=to_end)
+
+    def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
+
+        Nothing is read yet. Each reading of the result observes the log anew, and any thread may read it at any time.
+        It raises what `iter` raises, but not `LogRewound` for entries that only earlier readings have seen. This needs
+        the extra `walogs[arrow]`.
+        """
+        begin, limit = check_range(start, stop)
+        with lazy_import:
+            from walogs.arrow import LogColumns
+
+        def read(build: BuildColumns[T]) -> Iterator[T]:
+            self._view.refuse_closed()
+            view = LogView(self._source, self.visibility)  # for this reading alone: others may go on in other threads
+            first, end = range_in(view, begin, limit)
+            return self._columns(view, first, end, build, to_end=limit is None or end < limit)
+
+        return LogColumns(self._source.store.name, self._source.format, read)
+
+    def _columns(
+        self, view: LogView, first: int, end: int, build: BuildColumns[T], *, to_end: bool
+    ) -> Iterator[T]:
+        """Yield what *build* makes of the frames that hold an entry of [first, end), as *view* finds them."""
+
+        def read(reader: ExtentReader, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, T]]:
+            return reader.columns(extent, start, stop, build)
+
+        for columns in view.read_with_retry(read, first, end, cuts=view.cuts, to_end=to_end):
+            self._view.refuse_closed()
+            yield columns
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> Iterator[RecordBatch]:
+        """Iterate over the entries of [start, stop) as record batches of pyarrow, with the columns lsn, time and data.
+
+        Raises what a reading of `to_arrow` raises. This needs the extra `walogs[arrow]`.
+        """
+        return iter(self.to_arrow(start, stop))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def lsn_at(self, time: datetime | SupportsIndex) -> int:
         """Return the LSN of the first entry that was committed at *time* or later. It is `last_lsn` + 1 if there is
@@ -225,10 +274,7 @@ class WalReader:
     def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
         """Observe the log, and return [start, stop) as far as it can be read now. Raise what `iter` raises."""
         self._view.look()
-        readable = self._view.readable
-        first = readable.log_first_lsn if start is None else start
-        self._view.refuse_checkpointed(first)
-        return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)
+        return range_in(self._view, start, stop)
 
     def _entries(self, lsn: int, end: int, cuts: int, *, to_end: bool) -> Iterator[tuple[int, bytes]]:
         for entries in self._view.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
@@ -269,3 +315,11 @@ class WalReader:
                 is_over = self._woken.acquire(timeout=left) or following.may_have_more()
             if is_over or left < seconds:
                 return
+
+
+def range_in(view: LogView, start: int | None, stop: int | None) -> tuple[int, int]:
+    """Return [start, stop) as far as it could be read when the log was last observed. Raise `Checkpointed`."""
+    readable = view.readable
+    first = readable.log_first_lsn if start is None else start
+    view.refuse_checkpointed(first)
+    return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)

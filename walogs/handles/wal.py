@@ -10,8 +10,9 @@ import os
 import warnings
 import weakref
 from dataclasses import replace
+from operator import itemgetter
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.snapshot import Snapshot
@@ -37,10 +38,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
     from typing_extensions import Buffer
 
+    from walogs.arrow import LogColumns
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.commit import GroupCommit
+    from walogs.engine.extent_reader import BuildColumns
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import LogSource
     from walogs.engine.pending_append import PendingAppend
@@ -152,12 +156,21 @@ class Wal:
     def _check_batch_size(self, batch: list[bytes]) -> int:
         """Return the bytes of a batch. Raise `EntryTooLarge` if the batch, or an entry of it, has too many."""
         total = sum(map(len, batch))
-        if total > self._limits.entry and (largest := max(sizes := [*map(len, batch)])) > self._limits.entry:
-            self._refuse_size(f"entry {sizes.index(largest)} of the batch", largest, self._limits.entry)
-        whole = self._source.format.body_bytes(len(batch), total)
-        if len(batch) > 1 and whole > self._limits.batch:
-            self._refuse_size("a batch", whole, self._limits.batch)
+        self._check_sizes(len(batch), total, lambda: max(enumerate(map(len, batch)), key=itemgetter(1)))
         return total
+
+    def _check_sizes(self, count: int, total: int, largest: Callable[[], tuple[int, int]]) -> None:
+        """Raise `EntryTooLarge` if a batch of *count* entries with *total* bytes is too large, or an entry of it.
+
+        *largest* returns the position and the size of the largest entry.
+        """
+        if total > self._limits.entry:
+            at, size = largest()
+            if size > self._limits.entry:
+                self._refuse_size(f"entry {at} of the batch", size, self._limits.entry)
+        whole = self._source.format.body_bytes(count, total)
+        if count > 1 and whole > self._limits.batch:
+            self._refuse_size("a batch", whole, self._limits.batch)
 
     def _submit_all(self, appends: Sequence[PendingAppend]) -> None:
         """Queue these appends together, for `walogs.aio`. Wait for nothing.
@@ -181,7 +194,25 @@ class Wal:
         what `append` raises.
         """
         batch = copy_batch(entries)
-        total = self._check_batch_size(batch)
+        return self._append_checked(batch, self._check_batch_size(batch))
+
+    def append_arrow(self, array: object) -> range:
+        """Append the values of an Arrow array as `append_batch` does, without a Python object for each of them.
+
+        *array* is an array or a chunked array of pyarrow, or an object that gives one as a PyCapsule, such as a series
+        of Polars. Its values are bytes or text, and text is appended as UTF-8. This needs the extra `walogs[arrow]`.
+
+        Raise `TypeError` for other values, and `ValueError` if one is null or the array is not valid: nothing was
+        written. Otherwise raise what `append_batch` raises.
+        """
+        with lazy_import:
+            from walogs.arrow import pack_array
+
+        batch = pack_array(array, self._check_sizes)
+        return self._append_checked(cast("list[bytes]", batch), batch.data.nbytes)
+
+    def _append_checked(self, batch: list[bytes], total: int) -> range:
+        """Append a batch of *total* bytes, whose sizes were checked, and return its LSNs."""
         if not batch:
             next_lsn = self._in_turn(lambda: self._writer.next_lsn)
             return range(next_lsn, next_lsn)
@@ -307,6 +338,35 @@ class Wal:
         """
         snapshot, first, end = self._snapshot(*check_range(start, stop))
         return snapshot.commits(first, end)
+
+    def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
+
+        Nothing is read yet. Each reading of the result takes a new snapshot, as `iter` does, and raises what `iter` and
+        its iterator raise. This needs the extra `walogs[arrow]`.
+        """
+        begin, limit = check_range(start, stop)
+        with lazy_import:
+            from walogs.arrow import LogColumns
+
+        def read(build: BuildColumns[T]) -> Iterator[T]:
+            snapshot, first, end = self._snapshot(begin, limit)
+            return snapshot.columns(first, end, build)
+
+        return LogColumns(self._source.store.name, self._source.format, read)
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> Iterator[RecordBatch]:
+        """Return an iterator over the entries of [start, stop) as record batches of pyarrow, with the columns lsn, time
+        and data.
+
+        Raise what `iter` and its iterator raise. This needs the extra `walogs[arrow]`.
+        """
+        return iter(self.to_arrow(start, stop))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def cursor(self, name: str) -> Cursor:
         """Open the cursor of this name: the durable position of one consumer, which is kept with the log.

@@ -1,0 +1,189 @@
+"""From the bodies of checked frames to Arrow's record batches.
+
+The offset table and the data of a batch have the layout of an Arrow array of type `binary`, so the array of a large
+frame refers to the bytes that were read. Smaller frames of one run are gathered into one record batch, because a record
+batch costs some ten microseconds here, and as much again in whoever reads it (decision 22).
+
+Arrow's own code trusts offsets. So every array is checked before anything reads data through it: its offsets ascend,
+and the data ends where the last of them says. What does not pass is split by `SegmentFormat.split`, as `iter` does it,
+and that raises what `iter` raises.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from itertools import chain
+from struct import pack, unpack_from
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from walogs.formats.segment_format import RUN_BYTES, Bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from walogs.formats.segment_format import SegmentFormat
+
+TIME: Final = pa.timestamp("ns", "UTC")
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("lsn", pa.uint64(), nullable=False),
+        pa.field("time", TIME, nullable=False),
+        pa.field("data", pa.binary(), nullable=False),
+    ]
+)
+"""The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
+OFFSET_BYTES: Final = 4
+ALONE_BYTES: Final = RUN_BYTES
+"""A body with more bytes is a record batch of its own, and its data is not copied."""
+IS_NATIVE: Final = sys.byteorder == "little"
+"""Whether the numbers of an offset table are as Arrow takes them on this machine."""
+
+
+class Invalid(Exception):
+    """These bytes are not as Arrow needs them."""
+
+
+def record_batches(
+    form: SegmentFormat, bodies: Bodies, first_lsn: int, start: int, stop: int
+) -> list[pa.RecordBatch]:
+    """Return the entries of [start, stop) that these bodies hold. The first of the bodies begins with *first_lsn*.
+
+    Raise `Malformed` for a body that no writer makes.
+    """
+    found = []
+    for part in parts(bodies):
+        data = data_column(form, part)
+        count = len(data)
+        lsns = pa.arange(first_lsn, first_lsn + count).view(pa.uint64())
+        batch = pa.RecordBatch.from_arrays([lsns, time_column(part, count), data], schema=SCHEMA)
+        begin, end = max(start - first_lsn, 0), min(stop - first_lsn, count)
+        if begin < end:
+            found.append(batch if end - begin == count else batch.slice(begin, end - begin))
+        first_lsn += count
+    return found
+
+
+def parts(bodies: Bodies) -> Iterator[Bodies]:
+    """Yield these bodies in parts that become a record batch each. The last body of a run can be a large one."""
+    last = len(bodies.counts) - 1
+    if last > 0 and bodies.ends[last] - bodies.starts[last] > ALONE_BYTES:
+        yield part_of(bodies, slice(last))
+        yield part_of(bodies, slice(last, None))
+    elif last >= 0:
+        yield bodies
+
+
+def part_of(bodies: Bodies, which: slice) -> Bodies:
+    return Bodies(
+        buffer=bodies.buffer,
+        counts=bodies.counts[which],
+        starts=bodies.starts[which],
+        ends=bodies.ends[which],
+        times_ns=bodies.times_ns[which],
+    )
+
+
+def time_column(bodies: Bodies, count: int) -> pa.Array:
+    """Return the time of the commit of each entry."""
+    counts, times_ns = bodies.counts, bodies.times_ns
+    if len(counts) == count:
+        packed: Any = array("q", times_ns)
+    else:
+        packed = b"".join([pack("q", time_ns) * each for time_ns, each in zip(times_ns, counts, strict=True)])
+    return pa.Array.from_buffers(TIME, count, [None, pa.py_buffer(packed)])
+
+
+# The data
+
+
+def data_column(form: SegmentFormat, bodies: Bodies) -> pa.Array:
+    """Return the data of each entry. Raise `Malformed` for a body that no writer makes."""
+    try:
+        if not IS_NATIVE:
+            raise Invalid
+        if len(bodies.counts) == 1:
+            return data_of_one(form, bodies)
+        if max(bodies.counts) == 1:
+            return data_of_singles(bodies)
+        return data_of_several(form, bodies)
+    except (Invalid, OverflowError):
+        return data_by_entries(form, bodies)
+
+
+def data_by_entries(form: SegmentFormat, bodies: Bodies) -> pa.Array:
+    """Return the data of each entry, by an object for each. The other functions do the same for good bodies, faster."""
+    buffer = bytes(bodies.buffer)
+    places = zip(bodies.starts, bodies.ends, bodies.counts, strict=True)
+    return pa.array([entry for start, end, count in places for entry in form.split(buffer[start:end], count)], pa.binary())
+
+
+def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
+    """Return the data of one body. Nothing of it is copied."""
+    [count], [start], [end] = bodies.counts, bodies.starts, bodies.ends
+    buffer = pa.py_buffer(bodies.buffer)
+    begin = begin_of_data(form, buffer, start, end, count)
+    if count == 1:
+        offsets = pa.py_buffer(pack("2i", 0, end - begin))
+    else:
+        offsets = buffer.slice(start, begin - start)
+    return checked_array(count, offsets, buffer.slice(begin, end - begin))
+
+
+def data_of_singles(bodies: Bodies) -> pa.Array:
+    """Return the data of bodies that have one entry each.
+
+    What lies in the buffer is seen as twice as many entries: every second one is what lies between two bodies.
+    """
+    bounds = array("i", chain.from_iterable(zip(bodies.starts, bodies.ends, strict=True)))
+    every = checked_array(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(bodies.buffer))
+    return every.take(pa.arange(0, len(bounds), 2))
+
+
+def data_of_several(form: SegmentFormat, bodies: Bodies) -> pa.Array:
+    """Return the data of several bodies, as one copy. To each table is added where the data of its body begins."""
+    buffer = memoryview(bodies.buffer)
+    tables, additions, data, total = [], [], [], 0
+    for start, end, count in zip(bodies.starts, bodies.ends, bodies.counts, strict=True):
+        begin = begin_of_data(form, buffer, start, end, count)
+        tables.append(buffer[start : start + OFFSET_BYTES * count] if count > 1 else bytes(OFFSET_BYTES))
+        additions.append(pack("i", total) * count)
+        data.append(buffer[begin:end])
+        total += end - begin
+    entries = sum(bodies.counts)
+    tables.append(pack("i", total))
+    additions.append(bytes(OFFSET_BYTES))
+    offsets = pc.add(numbers(entries + 1, tables), numbers(entries + 1, additions))
+    return checked_array(entries, offsets.buffers()[1], pa.py_buffer(b"".join(data)))
+
+
+def begin_of_data(form: SegmentFormat, buffer: Any, start: int, end: int, count: int) -> int:
+    """Return where the data of a body begins, after its table. Raise `Invalid` unless the table goes from 0 to the end
+    of the data. What is in between is not looked at."""
+    begin = start + form.body_bytes(count, 0)
+    if not start <= begin <= end <= len(buffer):
+        raise Invalid
+    if count > 1:
+        (first,), (last,) = unpack_from("i", buffer, start), unpack_from("i", buffer, begin - OFFSET_BYTES)
+        if first != 0 or last != end - begin:
+            raise Invalid
+    return begin
+
+
+def numbers(count: int, pieces: Sequence[Any]) -> pa.Array:
+    return pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(b"".join(pieces))])
+
+
+def checked_array(count: int, offsets: pa.Buffer, data: pa.Buffer) -> pa.Array:
+    """Return the array with these buffers. Raise `Invalid` unless its offsets ascend and lie within the data."""
+    if offsets.size != OFFSET_BYTES * (count + 1):
+        raise Invalid
+    found = pa.Array.from_buffers(pa.binary(), count, [None, offsets, data])
+    try:
+        found.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Invalid from None
+    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from walogs.arrow.record_batches import SCHEMA, record_batches
+from walogs.arrow.record_batches import SCHEMA, ColumnBuilder
 from walogs.foundation.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -46,12 +46,7 @@ class LogColumns:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Take a snapshot, and iterate over its record batches. Raise what `iter` of the handle raises."""
-        return self._flat(self._read(partial(record_batches, self._form)))
-
-    @staticmethod
-    def _flat(runs: Iterator[list[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        for batches in runs:
-            yield from batches
+        return chain.from_iterable(self._read(ColumnBuilder(self._form).build))
 
     def reader(self) -> pa.RecordBatchReader:
         """Take a snapshot, and return a reader of it. It can be read once. Raise what `iter` of the handle raises."""

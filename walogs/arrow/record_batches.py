@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import chain
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from walogs.formats.segment_format import RUN_BYTES, Bodies
+from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from walogs.formats.segment_format import SegmentFormat
 
@@ -37,6 +36,7 @@ SCHEMA: Final = pa.schema(
 )
 """The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
 OFFSET_BYTES: Final = 4
+LSNS_AHEAD: Final = 1 << 16
 ALONE_BYTES: Final = RUN_BYTES
 """A body with more bytes is a record batch of its own, and its data is not copied."""
 IS_NATIVE: Final = sys.byteorder == "little"
@@ -47,34 +47,48 @@ class Invalid(Exception):
     """These bytes are not as Arrow needs them."""
 
 
-def record_batches(
-    form: SegmentFormat, bodies: Bodies, first_lsn: int, start: int, stop: int
-) -> list[pa.RecordBatch]:
-    """Return the entries of [start, stop) that these bodies hold. The first of the bodies begins with *first_lsn*.
+class ColumnBuilder:
+    """Makes record batches of the frames of one reading, in order."""
 
-    Raise `Malformed` for a body that no writer makes.
-    """
-    found = []
-    for part in parts(bodies):
-        data = data_column(form, part)
-        count = len(data)
-        lsns = pa.arange(first_lsn, first_lsn + count).view(pa.uint64())
-        batch = pa.RecordBatch.from_arrays([lsns, time_column(part, count), data], schema=SCHEMA)
-        begin, end = max(start - first_lsn, 0), min(stop - first_lsn, count)
-        if begin < end:
-            found.append(batch if end - begin == count else batch.slice(begin, end - begin))
-        first_lsn += count
-    return found
+    def __init__(self, form: SegmentFormat) -> None:
+        self._form = form
+        self._lsns = pa.array([], pa.uint64())
+        """Numbers that were made ahead, because a slice of them costs less than an array of its own."""
+        self._first_made = 0
+
+    def build(self, bodies: Bodies, first_lsn: int, start: int, stop: int) -> list[pa.RecordBatch]:
+        """Return the entries of [start, stop) that these bodies hold. The first of the bodies begins with *first_lsn*.
+
+        Raise `Malformed` for a body that no writer makes.
+        """
+        found = []
+        for part in parts(bodies):
+            data = data_column(self._form, part)
+            count = len(data)
+            columns = [self._lsn_column(first_lsn, count), time_column(part, count), data]
+            batch = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+            begin, end = max(start - first_lsn, 0), min(stop - first_lsn, count)
+            if begin < end:
+                found.append(batch if end - begin == count else batch.slice(begin, end - begin))
+            first_lsn += count
+        return found
+
+    def _lsn_column(self, first_lsn: int, count: int) -> pa.Array:
+        """Return this many LSNs."""
+        at = first_lsn - self._first_made
+        if at < 0 or at + count > len(self._lsns):
+            made = max(count, min(2 * len(self._lsns), LSNS_AHEAD, LARGEST - first_lsn))
+            self._lsns = pa.arange(first_lsn, first_lsn + made).view(pa.uint64())
+            self._first_made, at = first_lsn, 0
+        return self._lsns.slice(at, count)
 
 
-def parts(bodies: Bodies) -> Iterator[Bodies]:
-    """Yield these bodies in parts that become a record batch each. The last body of a run can be a large one."""
+def parts(bodies: Bodies) -> Sequence[Bodies]:
+    """Return these bodies in parts that become a record batch each. The last body of a run can be a large one."""
     last = len(bodies.counts) - 1
     if last > 0 and bodies.ends[last] - bodies.starts[last] > ALONE_BYTES:
-        yield part_of(bodies, slice(last))
-        yield part_of(bodies, slice(last, None))
-    elif last >= 0:
-        yield bodies
+        return part_of(bodies, slice(last)), part_of(bodies, slice(last, None))
+    return (bodies,) if last >= 0 else ()
 
 
 def part_of(bodies: Bodies, which: slice) -> Bodies:
@@ -90,8 +104,11 @@ def part_of(bodies: Bodies, which: slice) -> Bodies:
 def time_column(bodies: Bodies, count: int) -> pa.Array:
     """Return the time of the commit of each entry."""
     counts, times_ns = bodies.counts, bodies.times_ns
-    if len(counts) == count:
-        packed: Any = array("q", times_ns)
+    packed: Any
+    if len(counts) == 1:
+        packed = pack("q", times_ns[0]) * count
+    elif len(counts) == count:
+        packed = array("q", times_ns)
     else:
         packed = b"".join([pack("q", time_ns) * each for time_ns, each in zip(times_ns, counts, strict=True)])
     return pa.Array.from_buffers(TIME, count, [None, pa.py_buffer(packed)])
@@ -123,7 +140,7 @@ def data_by_entries(form: SegmentFormat, bodies: Bodies) -> pa.Array:
 
 def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     """Return the data of one body. Nothing of it is copied."""
-    [count], [start], [end] = bodies.counts, bodies.starts, bodies.ends
+    count, start, end = bodies.counts[0], bodies.starts[0], bodies.ends[0]
     buffer = pa.py_buffer(bodies.buffer)
     begin = begin_of_data(form, buffer, start, end, count)
     if count == 1:
@@ -138,7 +155,8 @@ def data_of_singles(bodies: Bodies) -> pa.Array:
 
     What lies in the buffer is seen as twice as many entries: every second one is what lies between two bodies.
     """
-    bounds = array("i", chain.from_iterable(zip(bodies.starts, bodies.ends, strict=True)))
+    bounds = array("i", bytes(2 * OFFSET_BYTES * len(bodies.starts)))
+    bounds[::2], bounds[1::2] = array("i", bodies.starts), array("i", bodies.ends)
     every = checked_array(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(bodies.buffer))
     return every.take(pa.arange(0, len(bounds), 2))
 

@@ -20,7 +20,7 @@ from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
@@ -128,7 +128,7 @@ class ExtentReader:
         *build* gets frames that were checked together, the LSN of their first entry, and [start, stop). It raises
         `Malformed` for an offset table that no writer makes.
         """
-        for frames in self._frames(extent, start, stop):
+        for frames in self._frames(extent, start, stop, lends=True):
             if self._closings:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
@@ -141,20 +141,21 @@ class ExtentReader:
 
     def _bodies(
         self, extent: Extent, frames: IntactFrames, start: int, stop: int
-    ) -> Iterator[tuple[int, Bodies]]:
-        """Yield (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
+    ) -> Iterable[tuple[int, Bodies]]:
+        """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise each is decoded that holds entries of [start, stop)."""
         codec = self._source.codec_of(extent.header)
         if codec.identity:
-            yield frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes)
-            return
-        for header, body in self._decoded(extent, frames.data, start, stop):
-            yield (
+            return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes)),)
+        return (
+            (
                 header.first_lsn,
                 Bodies(
                     buffer=body, counts=[header.entries], starts=[0], ends=[len(body)], times_ns=[header.time_ns]
                 ),
             )
+            for header, body in self._decoded(extent, frames.data, start, stop)
+        )
 
     def commit_sizes(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[Commit, int]]:
         """Yield (commit, the bytes of its frame), in order, for commits that hold an entry of [start, stop)."""
@@ -243,8 +244,11 @@ class ExtentReader:
 
     # From segments to frames
 
-    def _frames(self, extent: Extent, start: int, stop: int) -> Iterator[IntactFrames]:
-        """Yield, in order, the intact frames that hold [start, stop). The first and the last can hold others too."""
+    def _frames(self, extent: Extent, start: int, stop: int, *, lends: bool = False) -> Iterator[IntactFrames]:
+        """Yield, in order, the intact frames that hold [start, stop). The first and the last can hold others too.
+
+        With *lends*, frames can be views of the chunk that was read, which stays in memory as long as one of them.
+        """
         begin, lsn = self._source.format.traits.header_bytes, extent.header.first_lsn
         try:
             runs = self._run_index(extent)
@@ -253,7 +257,7 @@ class ExtentReader:
         if runs is not None and len(runs):
             at = runs.run_with(max(start, lsn))
             if extent.seal_end and not authenticates(self._source.codec_of(extent.header)):
-                yield from self._frames_by_seal(extent, runs, at, start, stop)
+                yield from self._frames_by_seal(extent, runs, at, start, stop, lends=lends)
                 return
             begin, lsn = runs.offsets[at], runs.first_lsns[at]
         yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
@@ -272,7 +276,9 @@ class ExtentReader:
             self._seals = dict((*kept, (number, runs)))  # a new dict, because other threads may be reading the old one
         return runs
 
-    def _frames_by_seal(self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int) -> Iterator[IntactFrames]:
+    def _frames_by_seal(
+        self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int, *, lends: bool
+    ) -> Iterator[IntactFrames]:
         """Yield what `_frames` does, of a sealed segment from its run *at* on. Each run is checked by one CRC."""
         number, read = extent.header.number, self._source.store.read
         offsets, first_lsns, crcs = runs.offsets, runs.first_lsns, runs.crcs
@@ -285,6 +291,8 @@ class ExtentReader:
                 chunk = read(number, begin, offsets[last] if last < count else extent.end)
             except SegmentNotFound:
                 raise self.absent(max(start, first_lsns[at]), number, extent.last_lsn) from None
+            if lends:
+                chunk = memoryview(chunk)
             for k in range(at, last):
                 end = offsets[k + 1] if k + 1 < count else extent.end
                 run = chunk[offsets[k] - begin : end - begin]

@@ -84,6 +84,10 @@ BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
 U32: Final = Struct("<I")
 INTACT: Final = 0x2144DF1C
 """The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
+SIZE_AND_COUNT_AT: Final = (4, 5, 6, 7, 32, 33, 34, 35)
+TIME_AT: Final = 16
+EVEN_LEAST: Final = 8
+"""Fewer frames are looked at one by one."""
 LINK_BYTES: Final = 8
 LINK_AT: Final = 24
 PADDING: Final = tuple(bytes(n) for n in range(8))
@@ -126,6 +130,14 @@ def offset_table(entries: list[bytes]) -> bytes:
     if sys.byteorder == "big":
         offsets.byteswap()
     return offsets.tobytes()
+
+
+def native_numbers(typecode: str, packed: bytes | bytearray) -> array[int]:
+    """Return these little-endian numbers."""
+    numbers = array(typecode, packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def table_and_data(entries: list[bytes] | PackedEntries) -> tuple[bytes | memoryview, ...]:
@@ -450,7 +462,11 @@ class NativeFormat:
             at += (size + 55) & -8
         return found
 
-    def bodies(self, run: bytes, check_bytes: int) -> Bodies:
+    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
+        return even_singles(run, check_bytes) or self.uneven_bodies(run, check_bytes)
+
+    def uneven_bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
+        """Return what `bodies` returns, of any run. Each frame is looked at."""
         counts: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -525,6 +541,33 @@ class NativeFormat:
             return None
         offset, mark = SEAL_TRAILER.unpack_from(tail, len(tail) - SEAL_TRAILER.size)
         return offset if mark == SEAL_MARK else None
+
+
+def even_singles(run: bytes | memoryview, check_bytes: int) -> Bodies | None:
+    """Return the bodies of frames that have one entry each and are equally long, or None if these are others.
+
+    The n-th bytes of all frames are one slice of the run, so that a few slices tell whether frames are equal in what
+    `NativeFormat.uneven_bodies` asks of them.
+    """
+    size, _, count = BODY_TIME_COUNT.unpack_from(run)
+    step = (size + 55) & -8
+    frames, rest = divmod(len(run), step)
+    if count != 1 or rest or frames < EVEN_LEAST or size < check_bytes:
+        return None
+    run = bytes(run)
+    for at in SIZE_AND_COUNT_AT:
+        if run[at::step] != run[at : at + 1] * frames:
+            return None
+    packed = bytearray(8 * frames)
+    for at in range(8):
+        packed[at::8] = run[TIME_AT + at :: step]
+    return Bodies(
+        buffer=run,
+        counts=[1] * frames,
+        starts=range(FRAME_HEADER_BYTES, len(run), step),
+        ends=range(FRAME_HEADER_BYTES + size - check_bytes, len(run), step),
+        times_ns=native_numbers("q", packed),
+    )
 
 
 def heading(salt: int) -> bytes:

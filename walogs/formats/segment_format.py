@@ -165,11 +165,11 @@ class Bodies(NamedTuple):
     """
 
     buffer: Buffer
-    counts: list[int]
+    counts: Sequence[int]
     """How many entries each body has, at least 1."""
-    starts: list[int]
-    ends: list[int]
-    times_ns: list[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    times_ns: Sequence[int]
 
 
 class CheckedRun(NamedTuple):
@@ -369,7 +369,7 @@ class SegmentFormat(Protocol):
         """Return the entries of an intact run. The codec stores them as they are."""
         ...
 
-    def bodies(self, run: bytes, check_bytes: int) -> Bodies:
+    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
         """Return where the bodies of an intact run lie in it. The codec stores them as they are."""
         ...
 

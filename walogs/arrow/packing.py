@@ -7,7 +7,7 @@ from array import array as numbers_of
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+from pyarrow.compute import call_function
 
 from walogs.formats.segment_format import PackedEntries
 
@@ -44,11 +44,11 @@ def pack_array(source: object, check_sizes: CheckSizes) -> PackedEntries:
     except pa.ArrowInvalid as error:
         raise ValueError(f"the array is not valid: {error}. Nothing was written.") from None
     if values.null_count:
-        at = pc.index(values.is_null(), True).as_py()
+        at = values.is_null().index(True).as_py()
         message = f"entry {at} of the array is null ({values.null_count} are), and a log holds bytes"
         raise ValueError(f"{message}: drop the nulls, or fill them. Nothing was written.")
-    sizes = pc.binary_length(values.cast(pa.large_binary()) if is_view(values.type) else values)
-    check_sizes(len(values), pc.sum(sizes, min_count=0).as_py(), lambda: largest_of(sizes))
+    sizes = call_function("binary_length", [values.cast(pa.large_binary()) if is_view(values.type) else values])
+    check_sizes(len(values), call_function("sum", [sizes]).as_py() or 0, lambda: largest_of(sizes))
     return packed(values)
 
 
@@ -79,8 +79,8 @@ def is_view(kind: pa.DataType) -> bool:
 
 def largest_of(sizes: pa.ChunkedArray) -> tuple[int, int]:
     """Return the position of the largest of these sizes, and that size."""
-    largest = pc.max(sizes)
-    return pc.index(sizes, largest).as_py(), largest.as_py()
+    largest = call_function("max", [sizes])
+    return sizes.index(largest).as_py(), largest.as_py()
 
 
 def packed(values: pa.ChunkedArray) -> PackedEntries:
@@ -93,7 +93,7 @@ def packed(values: pa.ChunkedArray) -> PackedEntries:
     count = len(whole)
     ends = pa.Array.from_buffers(pa.int32(), count + 1, [None, offsets], offset=whole.offset)
     first, last = ends[0].as_py(), ends[count].as_py()
-    table = pc.subtract(ends, pa.scalar(first, pa.int32())).buffers()[1]
+    table = call_function("subtract", [ends, pa.scalar(first, pa.int32())]).buffers()[1]
     return PackedEntries(
         little_endian(table.slice(0, OFFSET_BYTES * (count + 1)).to_pybytes()),
         data.slice(first, last - first) if data is not None else b"",

@@ -17,7 +17,7 @@ from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+from pyarrow.compute import SliceOptions, call_function
 
 from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies
 
@@ -115,6 +115,11 @@ def time_column(bodies: Bodies, count: int) -> pa.Array:
     return pa.Array.from_buffers(TIME, count, [None, pa.py_buffer(packed)])
 
 
+def committed_since(batch: pa.RecordBatch, time_ns: int) -> pa.RecordBatch:
+    """Return the entries of a record batch that were committed at this Unix time in nanoseconds or later."""
+    return batch.filter(call_function("greater_equal", [batch["time"], pa.scalar(time_ns, TIME)]))
+
+
 # The data
 
 
@@ -138,7 +143,9 @@ def data_by_entries(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     """Return the data of each entry, by an object for each. The other functions do the same for good bodies, faster."""
     buffer = bytes(bodies.buffer)
     places = zip(bodies.starts, bodies.ends, bodies.counts, strict=True)
-    return pa.array([entry for start, end, count in places for entry in form.split(buffer[start:end], count)], pa.binary())
+    return pa.array(
+        [entry for start, end, count in places for entry in form.split(buffer[start:end], count)], pa.binary()
+    )
 
 
 def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
@@ -163,7 +170,7 @@ def data_of_even_singles(bodies: Bodies, starts: range) -> pa.Array:
     if not 0 < size <= step - begin or buffer.size < count * step or size * count > OFFSET_MAX:
         raise Invalid
     rows = pa.Array.from_buffers(pa.binary(step), count, [None, buffer])
-    data = pc.binary_slice(rows, begin, begin + size)
+    data = call_function("binary_slice", [rows], SliceOptions(begin, begin + size))
     offsets = pa.arange(0, size * count + 1, size).cast(pa.int32())
     return checked_array(count, offsets.buffers()[1], data.buffers()[1])
 
@@ -192,7 +199,7 @@ def data_of_several(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     entries = sum(bodies.counts)
     tables.append(pack("i", total))
     additions.append(bytes(OFFSET_BYTES))
-    offsets = pc.add(numbers(entries + 1, tables), numbers(entries + 1, additions))
+    offsets = call_function("add", [numbers(entries + 1, tables), numbers(entries + 1, additions)])
     return checked_array(entries, offsets.buffers()[1], pa.py_buffer(b"".join(data)))
 
 

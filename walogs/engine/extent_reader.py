@@ -8,7 +8,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
 from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
 from walogs.engine.segments import read_seal
@@ -119,9 +119,7 @@ class ExtentReader:
                 if header.entries and header.first_lsn < stop and next_lsn > start:
                     yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
 
-    def columns(
-        self, extent: Extent, start: int, stop: int, build: BuildColumns[T]
-    ) -> Iterator[tuple[int, int, T]]:
+    def columns(self, extent: Extent, start: int, stop: int, build: BuildColumns[T]) -> Iterator[tuple[int, int, T]]:
         """Yield (first LSN, LSN after the last, what *build* makes of frames), in order, for frames with an entry of
         [start, stop).
 
@@ -139,9 +137,7 @@ class ExtentReader:
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
 
-    def _bodies(
-        self, extent: Extent, frames: IntactFrames, start: int, stop: int
-    ) -> Iterable[tuple[int, Bodies]]:
+    def _bodies(self, extent: Extent, frames: IntactFrames, start: int, stop: int) -> Iterable[tuple[int, Bodies]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise each is decoded that holds entries of [start, stop)."""
         codec = self._source.codec_of(extent.header)
@@ -150,9 +146,7 @@ class ExtentReader:
         return (
             (
                 header.first_lsn,
-                Bodies(
-                    buffer=body, counts=[header.entries], starts=[0], ends=[len(body)], times_ns=[header.time_ns]
-                ),
+                Bodies(buffer=body, counts=[header.entries], starts=[0], ends=[len(body)], times_ns=[header.time_ns]),
             )
             for header, body in self._decoded(extent, frames.data, start, stop)
         )
@@ -292,7 +286,7 @@ class ExtentReader:
             except SegmentNotFound:
                 raise self.absent(max(start, first_lsns[at]), number, extent.last_lsn) from None
             if lends:
-                chunk = memoryview(chunk)
+                chunk = cast("bytes", memoryview(chunk))  # it is cut and checked as bytes are, and not copied
             for k in range(at, last):
                 end = offsets[k + 1] if k + 1 < count else extent.end
                 run = chunk[offsets[k] - begin : end - begin]

@@ -135,9 +135,7 @@ class WalReader:
 
         return LogColumns(self._source.store.name, self._source.format, read)
 
-    def _columns(
-        self, view: LogView, first: int, end: int, build: BuildColumns[T], *, to_end: bool
-    ) -> Iterator[T]:
+    def _columns(self, view: LogView, first: int, end: int, build: BuildColumns[T], *, to_end: bool) -> Iterator[T]:
         """Yield what *build* makes of the frames that hold an entry of [first, end), as *view* finds them."""
 
         def read(reader: ExtentReader, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, T]]:

@@ -153,10 +153,7 @@ def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     count, start, end = bodies.counts[0], bodies.starts[0], bodies.ends[0]
     buffer = pa.py_buffer(bodies.buffer)
     begin = begin_of_data(form, buffer, start, end, count)
-    if count == 1:
-        offsets = pa.py_buffer(pack("2i", 0, end - begin))
-    else:
-        offsets = buffer.slice(start, begin - start)
+    offsets = buffer.slice(start, begin - start) if count > 1 else pa.py_buffer(pack("2i", 0, end - begin))
     return checked_array(count, offsets, buffer.slice(begin, end - begin))
 
 

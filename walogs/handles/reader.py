@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
@@ -32,13 +32,10 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
     from walogs.arrow import LogColumns
-    from walogs.engine.extent_reader import BuildColumns, Extent
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
     from walogs.types import Commit
-
-T = TypeVar("T")
 
 POLL_SECONDS: Final = 0.01
 WAIT_SECONDS: Final = 1.0
@@ -125,25 +122,9 @@ class WalReader:
         """
         begin, limit = check_range(start, stop)
         with lazy_import:
-            from walogs.arrow import LogColumns
+            from walogs.handles.columns import columns_of_reader
 
-        def read(build: BuildColumns[T]) -> Iterator[T]:
-            self._view.refuse_closed()
-            view = LogView(self._source, self.visibility)  # for this reading alone: others may go on in other threads
-            first, end = range_in(view, begin, limit)
-            return self._columns(view, first, end, build, to_end=limit is None or end < limit)
-
-        return LogColumns(self._source.store.name, self._source.format, read)
-
-    def _columns(self, view: LogView, first: int, end: int, build: BuildColumns[T], *, to_end: bool) -> Iterator[T]:
-        """Yield what *build* makes of the frames that hold an entry of [first, end), as *view* finds them."""
-
-        def read(reader: ExtentReader, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, T]]:
-            return reader.columns(extent, start, stop, build)
-
-        for columns in view.read_with_retry(read, first, end, cuts=view.cuts, to_end=to_end):
-            self._view.refuse_closed()
-            yield columns
+        return columns_of_reader(self._source, self._view, self.visibility, begin, limit)
 
     def arrow_batches(
         self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
@@ -272,7 +253,7 @@ class WalReader:
     def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
         """Observe the log, and return [start, stop) as far as it can be read now. Raise what `iter` raises."""
         self._view.look()
-        return range_in(self._view, start, stop)
+        return self._view.range(start, stop)
 
     def _entries(self, lsn: int, end: int, cuts: int, *, to_end: bool) -> Iterator[tuple[int, bytes]]:
         for entries in self._view.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
@@ -313,11 +294,3 @@ class WalReader:
                 is_over = self._woken.acquire(timeout=left) or following.may_have_more()
             if is_over or left < seconds:
                 return
-
-
-def range_in(view: LogView, start: int | None, stop: int | None) -> tuple[int, int]:
-    """Return [start, stop) as far as it could be read when the log was last observed. Raise `Checkpointed`."""
-    readable = view.readable
-    first = readable.log_first_lsn if start is None else start
-    view.refuse_checkpointed(first)
-    return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)

@@ -10,13 +10,14 @@ import os
 import warnings
 import weakref
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.snapshot import Snapshot
-from walogs.errors import Checkpointed, Closed, EntryTooLarge, Poisoned
+from walogs.errors import Checkpointed, Closed, Poisoned
 from walogs.foundation.lazy import lazy_import, log_warning
 from walogs.handles.arguments import (
     check_lsn,
@@ -29,6 +30,7 @@ from walogs.handles.arguments import (
     refuse_search,
     shorten,
 )
+from walogs.handles.limits import refuse_size
 from walogs.handles.summaries import active_summary, summary
 
 if TYPE_CHECKING:
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
     from walogs.arrow import LogColumns
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.commit import GroupCommit
-    from walogs.engine.extent_reader import BuildColumns
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
     from walogs.engine.log_source import LogSource
     from walogs.engine.pending_append import PendingAppend
     from walogs.handles.cursor import Cursor
     from walogs.handles.futures import CallbackRunner
+    from walogs.handles.limits import Limits
     from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
 
 P = ParamSpec("P")
@@ -59,13 +61,6 @@ T = TypeVar("T")
 BETWEEN_TURNS_SECONDS: Final = 0.001
 """A checkpoint pauses so long between two calls of the store. A mutex that is taken again at once is seldom handed
 over."""
-
-
-class Limits(NamedTuple):
-    """The largest size of an entry, and of a frame's body that has more than one, in bytes."""
-
-    entry: int
-    batch: int
 
 
 class Wal:
@@ -89,6 +84,7 @@ class Wal:
         self._source = source
         self._writer = writer
         self._limits = limits
+        self._check_sizes = partial(limits.check_batch, source.format)
         # A reference to this handle would be a cycle.
         self._extent_reader = ExtentReader(source, lambda: writer.log_first_lsn)
         self._commits = commits
@@ -118,7 +114,7 @@ class Wal:
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
         if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
+            refuse_size("an entry", size, self._limits.entry)
         if os.getpid() != self._pid:
             self._refuse_child()
         return self._commits.commit([entry], size)
@@ -141,7 +137,7 @@ class Wal:
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
         if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
+            refuse_size("an entry", size, self._limits.entry)
         if os.getpid() != self._pid:
             self._refuse_child()
         future = (self._callback_runners.get(None) or self._first_callback_runner()).new_future()
@@ -151,26 +147,13 @@ class Wal:
     def _check_entry_size(self, size: int) -> None:
         """Raise `EntryTooLarge` if an entry has too many bytes."""
         if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
+            refuse_size("an entry", size, self._limits.entry)
 
     def _check_batch_size(self, batch: list[bytes]) -> int:
         """Return the bytes of a batch. Raise `EntryTooLarge` if the batch, or an entry of it, has too many."""
         total = sum(map(len, batch))
         self._check_sizes(len(batch), total, lambda: max(enumerate(map(len, batch)), key=itemgetter(1)))
         return total
-
-    def _check_sizes(self, count: int, total: int, largest: Callable[[], tuple[int, int]]) -> None:
-        """Raise `EntryTooLarge` if a batch of *count* entries with *total* bytes is too large, or an entry of it.
-
-        *largest* returns the position and the size of the largest entry.
-        """
-        if total > self._limits.entry:
-            at, size = largest()
-            if size > self._limits.entry:
-                self._refuse_size(f"entry {at} of the batch", size, self._limits.entry)
-        whole = self._source.format.body_bytes(count, total)
-        if count > 1 and whole > self._limits.batch:
-            self._refuse_size("a batch", whole, self._limits.batch)
 
     def _submit_all(self, appends: Sequence[PendingAppend]) -> None:
         """Queue these appends together, for `walogs.aio`. Wait for nothing.
@@ -199,11 +182,9 @@ class Wal:
     def append_arrow(self, array: object) -> range:
         """Append the values of an Arrow array as `append_batch` does, without a Python object for each of them.
 
-        *array* is an array or a chunked array of pyarrow, or an object that gives one as a PyCapsule, such as a series
-        of Polars. Its values are bytes or text, and text is appended as UTF-8. This needs the extra `walogs[arrow]`.
-
-        Raise `TypeError` for other values, and `ValueError` if one is null or the array is not valid: nothing was
-        written. Otherwise raise what `append_batch` raises.
+        *array* is one of pyarrow, chunked or not, or gives one as a PyCapsule, as a series of Polars does. Its values
+        are bytes, or text, which is appended as UTF-8. Raise `TypeError` for others, `ValueError` if one is null or the
+        array is not valid, and what `append_batch` raises. This needs the extra `walogs[arrow]`.
         """
         with lazy_import:
             from walogs.arrow import pack_array
@@ -342,27 +323,19 @@ class Wal:
     def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
         """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
 
-        Nothing is read yet. Each reading of the result takes a new snapshot, as `iter` does, and raises what `iter` and
-        its iterator raise. This needs the extra `walogs[arrow]`.
+        Each reading of them takes a new snapshot, as `iter` does, and raises what `iter` and its iterator raise.
         """
         begin, limit = check_range(start, stop)
         with lazy_import:
-            from walogs.arrow import LogColumns
+            from walogs.handles.columns import columns_of_writer
 
-        def read(build: BuildColumns[T]) -> Iterator[T]:
-            snapshot, first, end = self._snapshot(begin, limit)
-            return snapshot.columns(first, end, build)
-
-        return LogColumns(self._source.store.name, self._source.format, read)
+        return columns_of_writer(self._source, lambda: self._snapshot(begin, limit))
 
     def arrow_batches(
         self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
     ) -> Iterator[RecordBatch]:
-        """Return an iterator over the entries of [start, stop) as record batches of pyarrow, with the columns lsn, time
-        and data.
-
-        Raise what `iter` and its iterator raise. This needs the extra `walogs[arrow]`.
-        """
+        """Return an iterator over the entries of [start, stop) as record batches of pyarrow, which have the columns of
+        `to_arrow`. Raise what `iter` and its iterator raise."""
         return iter(self.to_arrow(start, stop))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -608,10 +581,6 @@ class Wal:
     def _refuse_child(self) -> NoReturn:
         name = self._source.store.name
         raise Closed(f"{name} was opened before the fork, by its parent: open it in this process")
-
-    def _refuse_size(self, what: str, size: int, largest: int) -> NoReturn:
-        message = f"{what} has {size} bytes, more than the limit of {largest}. Nothing was written."
-        raise EntryTooLarge(message, size=size, max=largest)
 
 
 OPEN: Final[weakref.WeakSet[Wal]] = weakref.WeakSet()

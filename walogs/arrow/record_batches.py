@@ -221,8 +221,8 @@ def checked_array(count: int, offsets: pa.Buffer, data: pa.Buffer) -> pa.Array:
     """Return the array with these buffers. Raise `Invalid` unless its offsets ascend and lie within the data."""
     if offsets.size != OFFSET_BYTES * (count + 1):
         raise Invalid
-    found = pa.Array.from_buffers(pa.binary(), count, [None, offsets, data])
     try:
+        found = pa.Array.from_buffers(pa.binary(), count, [None, offsets, data])
         found.validate(full=True)
     except pa.ArrowInvalid:
         raise Invalid from None

@@ -30,6 +30,7 @@ from array import array
 from itertools import accumulate, pairwise
 from operator import le
 from struct import Struct, pack, unpack_from
+from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
@@ -473,14 +474,17 @@ class NativeFormat:
         times_ns: list[int] = []
         add_count, add_start, add_end, add_time = counts.append, starts.append, ends.append, times_ns.append
         at, end, less, unpack = 0, len(run), FRAME_HEADER_BYTES - check_bytes, BODY_TIME_COUNT.unpack_from
-        while at < end:
-            size, time_ns, count = unpack(run, at)
-            if count:
-                add_count(count)
-                add_start(at + 48)
-                add_end(at + less + size)
-                add_time(time_ns)
-            at += (size + 55) & -8
+        try:
+            while at < end:
+                size, time_ns, count = unpack(run, at)
+                if count:
+                    add_count(count)
+                    add_start(at + 48)
+                    add_end(at + less + size)
+                    add_time(time_ns)
+                at += (size + 55) & -8
+        except StructError:
+            raise Malformed("its last frame ends in the middle of another") from None
         return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
 
     def split(self, body: bytes, count: int) -> list[bytes]:

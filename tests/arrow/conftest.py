@@ -1,4 +1,4 @@
-"""Tests of columns need pyarrow and those that read them. Without one of these, the tests of this folder are skipped."""
+"""These tests need pyarrow and the programs that read columns. Without one of them, they are skipped."""
 
 from __future__ import annotations
 

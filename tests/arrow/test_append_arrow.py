@@ -49,7 +49,7 @@ def test_text_fixed_sizes_and_arrays_of_others(tmp_path: Path) -> None:
             pa.array(["one", "zwölf"], pa.large_string()),
             pa.array(["one", "zwölf"], pa.string_view()),
             pl.Series(["one", "zwölf"]),
-            pl.Series(["one".encode(), "zwölf".encode()]),
+            pl.Series([b"one", "zwölf".encode()]),
         ):
             lsns = wal.append_arrow(values)
             assert [wal.read(lsn).decode() for lsn in lsns] == ["one", "zwölf"]

@@ -19,14 +19,13 @@ from walogs.cli.lines import progress_bar
 from walogs.cli.log_argument import LogArgument
 from walogs.cli.numbers import FromOne
 from walogs.cli.options import VISIBILITY_HELP, Visibility
-from walogs.cli.status import DONE, WrongUsage
+from walogs.cli.status import DONE, USAGE, WrongUsage, complain
 from walogs.cli.whole_file import refuse_existing, whole_file
 from walogs.errors import SegmentNotFound
 from walogs.foundation.pip_command import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
     from pyarrow import RecordBatch
 
@@ -70,7 +69,13 @@ def export(
     is before the damage. This needs pyarrow, which the extra walogs[arrow] installs.
     """
     target, kind = chosen(parquet, arrow)
-    write_batches = batch_writer()
+    try:
+        from walogs.arrow.files import write_batches
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        complain(f"export needs pyarrow: {pip_install('walogs', 'arrow')}")
+        return USAGE
     source, since_ns = existing(log), unix_ns(from_time)
     if target != STANDARD_OUTPUT:
         refuse_existing(Path(target), overwrite=overwrite)
@@ -96,17 +101,6 @@ def chosen(parquet: str | None, arrow: str | None) -> tuple[str, FileKind]:
     if arrow is not None and parquet is None:
         return arrow, "arrow-stream" if arrow == STANDARD_OUTPUT else "arrow"
     raise WrongUsage("name what to write: --parquet FILE or --arrow FILE, and one of them only")
-
-
-def batch_writer() -> Callable[[Iterator[RecordBatch], BinaryIO, FileKind], None]:
-    """Return what writes record batches. Raise `WrongUsage` if pyarrow is missing."""
-    try:
-        from walogs.arrow.files import write_batches
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "pyarrow":
-            raise
-        raise WrongUsage(f"export needs pyarrow: {pip_install('walogs', 'arrow')}") from error
-    return write_batches
 
 
 def batches_since(reader: WalReader, start: int | None, stop: int | None, since_ns: int) -> Iterator[RecordBatch]:

@@ -106,7 +106,7 @@ class AsyncWal:
         `append` does. Raise what `Wal.append_arrow` raises.
         """
         with lazy_import:
-            from walogs.arrow import pack_array
+            from walogs.arrow.packing import pack_array
 
         batch = await self._calls.run(lambda: pack_array(array, self._wal._check_sizes))
         if not batch:

@@ -10,7 +10,6 @@ from walogs.foundation.pip_command import pip_install
 
 try:
     from walogs.arrow.log_columns import LogColumns
-    from walogs.arrow.packing import pack_array
     from walogs.arrow.record_batches import SCHEMA
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "pyarrow":
@@ -19,4 +18,4 @@ except ModuleNotFoundError as error:
         f"columns of a log need pyarrow: {pip_install('walogs', 'arrow')}", name="pyarrow"
     ) from error
 
-__all__ = ["SCHEMA", "LogColumns", "pack_array"]
+__all__ = ["SCHEMA", "LogColumns"]

@@ -2,7 +2,7 @@
 
 The offset table and the data of a batch have the layout of an Arrow array of type `binary`, so the array of a large
 frame refers to the bytes that were read. Smaller frames of one run are gathered into one record batch, because a record
-batch costs some ten microseconds here, and as much again in whoever reads it (decision 22).
+batch costs some fourteen microseconds here, and as much again in whoever reads it (decision 22).
 
 Arrow's own code trusts offsets. So every array is checked before anything reads data through it: its offsets ascend,
 and the data ends where the last of them says. What does not pass is split by `SegmentFormat.split`, as `iter` does it,

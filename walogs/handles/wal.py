@@ -187,7 +187,7 @@ class Wal:
         array is not valid, and what `append_batch` raises. This needs the extra `walogs[arrow]`.
         """
         with lazy_import:
-            from walogs.arrow import pack_array
+            from walogs.arrow.packing import pack_array
 
         batch = pack_array(array, self._check_sizes)
         return self._append_checked(cast("list[bytes]", batch), batch.data.nbytes)

@@ -426,6 +426,10 @@ class Codec(Protocol):
     `authenticates = True`. The engine then checks every frame with the codec whenever it reads the frame. For other
     codecs, it may check one CRC of many frames instead.
 
+    If its `check` is the CRC-32 of the stored bytes, continued from the last four bytes of the header and written
+    with the least byte first, the codec may say so with the attribute `checks_by_crc32 = True`. The engine then
+    computes it without asking the codec, so that a log opens faster.
+
     **name** -- The name in the stamp of every segment: at most 63 bytes of UTF-8. A log is read by the codec of that
     name. So the name is the one that the plugin registers, and it never changes.
 
@@ -577,6 +581,11 @@ class SyncPolicy(Protocol):
 def authenticates(codec: Codec) -> bool:
     """Return whether the codec says that nobody can compute its check without its key."""
     return bool(getattr(codec, "authenticates", False))
+
+
+def checks_by_crc32(codec: Codec) -> bool:
+    """Return whether the codec says that its check is a CRC-32, continued from that of the header."""
+    return bool(getattr(codec, "checks_by_crc32", False))
 
 
 def is_appendable(store: SegmentStore) -> TypeGuard[AppendableStore]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from walogs.arrow.record_batches import ColumnBuilder
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.formats.native import NativeFormat
+from walogs.formats.native_columns import bodies_by_headers
 from walogs.formats.segment_format import Malformed
 
 FORM: Final = NativeFormat()
@@ -83,7 +84,7 @@ def test_any_offset_table_is_read_as_payloads_reads_it(
     commits: list[list[bytes]], changes: list[tuple[int, int]]
 ) -> None:
     run = run_of(commits)
-    bodies = FORM.uneven_bodies(bytes(run), CODEC.check_bytes)
+    bodies = bodies_by_headers(bytes(run), CODEC.check_bytes)
     inside = [at for start, end in zip(bodies.starts, bodies.ends, strict=True) for at in range(start, end - 3, 4)]
     for place, number in changes:
         if inside:
@@ -98,7 +99,7 @@ def test_a_size_or_a_count_that_no_writer_makes_is_read_as_payloads_reads_it(
     commits: list[list[bytes]], which: int, field: int, number: int
 ) -> None:
     run = run_of(commits)
-    frames = [start - 48 for start in FORM.uneven_bodies(bytes(run), CODEC.check_bytes).starts]
+    frames = [start - 48 for start in bodies_by_headers(bytes(run), CODEC.check_bytes).starts]
     last = frames[-1]
     at = frames[which % len(frames)] if field == 32 else last  # the size of another frame moves what follows
     pack_into("<I", run, at + field, number)
@@ -115,6 +116,6 @@ def test_equal_frames_are_seen_as_what_they_are(count: int, size: int, which: in
     offset = (which % count) * (len(run) // count) + at
     if at not in range(4, 8):  # the size of a frame moves what follows
         run[offset] = byte
-    fast, plain = (find(bytes(run), CODEC.check_bytes) for find in (FORM.bodies, FORM.uneven_bodies))
+    fast, plain = (find(bytes(run), CODEC.check_bytes) for find in (FORM.bodies, bodies_by_headers))
     for of_one, of_other in zip(fast[1:], plain[1:], strict=True):
         assert list(of_one) == list(of_other)

@@ -45,12 +45,12 @@ def test_the_run_of_a_frame_is_found_by_its_lsn_and_its_offset(sizes: list[tuple
     runs, _, offsets, lsns = indexed(sizes)
     ends = [*runs.offsets[1:], offsets[-1]]
     for offset, lsn, (_, count) in zip(offsets, lsns, sizes, strict=False):
-        at = runs.run_at(offset)
+        at = runs.position_at(offset)
         assert runs.offsets[at] <= offset < ends[at]
         for held in range(lsn, lsn + count):
-            holding = runs.run_with(held)
+            holding = runs.position_with(held)
             assert runs.offsets[holding] <= offset < ends[holding]
-    assert runs.run_at(0) == runs.run_with(0) == 0
+    assert runs.position_at(0) == runs.position_with(0) == 0
 
 
 @given(frames)

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import walogs
 from tests.kit.codecs import ReversingCodec
 from tests.kit.logs import SEAL, frames_of, numbers_in, segment_name, zeroed
 from walogs.assembly.opening import assemble
 from walogs.engine.log_source import Environment
+from walogs.formats import segment_format
 from walogs.testing import MemoryCloud, MemoryImmutableStore
 
 GOLDEN: Final = Path(__file__).parent / "format-1"
@@ -110,7 +112,13 @@ def torn(path: Path) -> Files:
 
 
 def segments(path: Path) -> Files:
-    """Return a log with sealed segments, an unsealed one, a CHECKPOINT, and a killed writer."""
+    """Return a log with sealed segments, an unsealed one, a CHECKPOINT, and a killed writer. SEALs without lengths."""
+    with mock.patch.object(segment_format, "LENGTHS_MAX", -1):
+        return segments_with_lengths(path)
+
+
+def segments_with_lengths(path: Path) -> Files:
+    """Return the same log. Its SEALs have the lengths of entries."""
 
     def write(wal: walogs.Wal) -> None:
         each(wal, *TEXT, *TEXT)
@@ -166,6 +174,7 @@ CASES: Final[dict[str, Callable[[Path], Files]]] = {
     "without-durable-mark": without_durable_mark,
     "torn": torn,
     "segments": segments,
+    "segments-with-lengths": segments_with_lengths,
     "several-writers": several_writers,
     "another-codec": another_codec,
     "chain": chain,

@@ -35,6 +35,13 @@ class CheckThatIgnoresTheFrameOfNothing(Crc32Codec):
         return super().check(header, stored) if memoryview(stored).nbytes else bytes(4)
 
 
+class CheckThatIsNoCrc32(Crc32Codec):
+    """The check is as good as any. But it says `checks_by_crc32`, and writes the bytes in the other order."""
+
+    def check(self, header: bytes, stored: Buffer) -> bytes:
+        return super().check(header, stored)[::-1]
+
+
 class CheckOfHalfTheSeed(Crc32Codec):
     def check(self, header: bytes, stored: Buffer) -> bytes:
         return super().check(header[:-2] + bytes(2), stored)

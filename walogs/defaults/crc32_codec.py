@@ -30,6 +30,7 @@ class Crc32Codec:
     name: str = "crc32"
     check_bytes: int = 4
     identity: bool = True
+    checks_by_crc32: bool = True
 
     def parameters(self) -> Mapping[str, object]:
         """See `Codec.parameters`."""

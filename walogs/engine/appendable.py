@@ -113,7 +113,7 @@ class AppendableWriter(WriterState):
                 )
         except BaseException as error:
             self._raise_outcome_unknown(error, "this append", first_lsn, last_lsn)
-        active.runs.add(frame, len(frame), offset, first_lsn)
+        active.runs.add(frame, len(frame), offset, first_lsn, (len(stored),) if count == 1 else ())
         if active.first_commit_ns is None:
             active.first_commit_ns = time_ns
         if is_synced:
@@ -445,5 +445,5 @@ class AppendableWriter(WriterState):
             return None
         runs = active.runs.copy() if len(active.runs) > 1 else None
         return Extent(
-            header=active.header, last_lsn=self.next_lsn - 1, end=active.end, seal_end=0, runs=runs, link=active.link
+            header=active.header, last_lsn=self.next_lsn - 1, end=active.end, seal_end=0, places=runs, link=active.link
         )

@@ -12,7 +12,7 @@ from walogs.engine.segments import accepted_seal
 from walogs.engine.time_search import created_before
 from walogs.engine.verdict import end_problem, link_problem
 from walogs.engine.whole_segments import read_ahead
-from walogs.formats.segment_format import RUN_BYTES, RunIndex
+from walogs.formats.segment_format import RUN_BYTES, Places
 from walogs.protocols import is_appendable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ExtentFinder:
         self._headers: dict[int, SegmentHeader] = {}
         self._completed: dict[int, Extent] = {}
         """The extents of completed segments that have been checked."""
-        self._places = RunIndex()
+        self._places = Places()
         """Places in the newest segment where a reading can begin."""
         self._places_in: SegmentHeader | None = None
 
@@ -96,21 +96,21 @@ class ExtentFinder:
         is_far = readable.newest == self._places_in and readable.end >= self._places.offsets[-1] + RUN_BYTES
         # With two places of the same LSN, a reading would skip the frames between them.
         if is_far and readable.last_lsn >= self._places.first_lsns[-1]:
-            self._places.add_run(readable.end, readable.last_lsn + 1, 0)
+            self._places.add_place(readable.end, readable.last_lsn + 1)
 
     def _newest_extent(self, readable: ReadableEnd, *, to_end: bool) -> Extent:
         newest = readable.newest
         if newest != self._places_in:
-            self._places_in, self._places = newest, RunIndex()
-            self._places.add_run(self._source.format.traits.header_bytes, newest.first_lsn, 0)
+            self._places_in, self._places = newest, Places()
+            self._places.add_place(self._source.format.traits.header_bytes, newest.first_lsn)
             if readable.last_lsn >= newest.first_lsn:
-                self._places.add_run(readable.end, readable.last_lsn + 1, 0)
+                self._places.add_place(readable.end, readable.last_lsn + 1)
         return Extent(
             header=newest,
             last_lsn=readable.last_lsn,
             end=readable.end,
             seal_end=0,
-            runs=self._places,
+            places=self._places,
             link=readable.link,
             is_walked_out=to_end,
         )
@@ -150,11 +150,13 @@ def completed_extent(source: LogSource, header: SegmentHeader, successor: Segmen
         if seal is not None:
             refuse_other_end(source, header, successor, *last_frame(source, header, seal), seal.offset)
             return Extent(
-                header=header, last_lsn=last_lsn, end=seal.offset, seal_end=seal.end, runs=None, link=seal.link
+                header=header, last_lsn=last_lsn, end=seal.offset, seal_end=seal.end, places=None, link=seal.link
             )
     scan = SegmentScan(source, header, size)
     refuse_other_end(source, header, successor, scan.last_lsn, scan.link, scan.end)
-    return Extent(header=header, last_lsn=last_lsn, end=size, seal_end=0, runs=scan.runs, link=successor.previous_link)
+    return Extent(
+        header=header, last_lsn=last_lsn, end=size, seal_end=0, places=scan.runs, link=successor.previous_link
+    )
 
 
 def refuse_other_end(

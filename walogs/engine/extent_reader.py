@@ -1,5 +1,5 @@
-"""Read entries and commits from the extents of a log: from sealed ones run by run with one CRC each, from others frame
-by frame.
+"""Read entries and commits from the extents of a log: run by run with one CRC each where the CRCs are known, and
+otherwise frame by frame.
 
 Reading needs no lock, because it reads only what was there when it began, and frames never move. Its memory is bounded
 by one frame and a chunk of runs, whatever the size of the log.
@@ -15,11 +15,12 @@ from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
 from walogs.formats.crc32 import crc32
-from walogs.formats.segment_format import Bodies, FrameHeader, Malformed, RunIndex, SegmentHeader, StopReason
+from walogs.formats.segment_format import Bodies, FrameHeader, Malformed, Places, RunIndex, SegmentHeader, StopReason
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from walogs.engine.frame_reader import ReadRun
@@ -42,7 +43,8 @@ class Extent(NamedTuple):
     last_lsn: int
     end: int
     seal_end: int
-    runs: RunIndex | None
+    places: Places | None
+    """Where a reading can begin. A `RunIndex` also has the CRC of each run. None if it is in the SEAL."""
     link: bytes | None
     """Link of the last frame with entries before `end`, or its first bytes. None if it is not known."""
     is_walked_out: bool = False
@@ -55,7 +57,7 @@ def extent_of(segment: CompletedSegment) -> Extent:
         last_lsn=segment.last_lsn,
         end=segment.end,
         seal_end=segment.seal_end,
-        runs=segment.runs,
+        places=segment.runs,
         link=segment.link,
     )
 
@@ -67,6 +69,8 @@ class IntactFrames(NamedTuple):
     first_lsn: int
     offset: int
     """Offset in the segment."""
+    lengths: array[int] | None = None
+    """The stored lengths of the entries, if a `RunIndex` has them."""
 
 
 class BuildColumns(Protocol[T_co]):
@@ -111,13 +115,14 @@ class ExtentReader:
                 kept = entries[max(start - first_lsn, 0) : stop - first_lsn]
                 yield max(start, first_lsn), min(stop, next_lsn), kept
 
-    def commits(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, Commit]]:
-        """Yield (first LSN, LSN after the last, commit), in order, for commits that hold an entry of [start, stop)."""
+    def commits(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, list[Commit]]]:
+        """Yield (first LSN, LSN after the last, commits), in order, for commits that hold an entry of [start, stop)."""
         for frames in self._frames(extent, start, stop):
-            for header, _ in self._source.format.headers(frames.data):
-                next_lsn = header.first_lsn + header.entries
-                if header.entries and header.first_lsn < stop and next_lsn > start:
-                    yield header.first_lsn, next_lsn, Commit(header.first_lsn, next_lsn - 1, header.time_ns)
+            found = self._source.format.commits(frames.data)
+            if found and (found[0].first_lsn < start or found[-1].last_lsn >= stop):  # a run can hold others too
+                found = [commit for commit in found if commit.first_lsn < stop and commit.last_lsn >= start]
+            if found:
+                yield found[0].first_lsn, found[-1].last_lsn + 1, found
 
     def columns(self, extent: Extent, start: int, stop: int, build: BuildColumns[T]) -> Iterator[tuple[int, int, T]]:
         """Yield (first LSN, LSN after the last, what *build* makes of frames), in order, for frames with an entry of
@@ -179,7 +184,7 @@ class ExtentReader:
             return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
         for frames in self._frames(extent, lsn, lsn + 1):
             try:
-                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)
+                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn, frames.lengths)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
             if data is not None:
@@ -211,7 +216,7 @@ class ExtentReader:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
                 if codec.identity:
-                    yield frames.first_lsn, self._source.format.payloads(frames.data, codec.check_bytes)
+                    yield frames.first_lsn, self._source.format.payloads(frames.data, codec.check_bytes, frames.lengths)
                 else:
                     yield from self._decode(extent, frames.data, start, stop)
             except Malformed as error:
@@ -245,20 +250,20 @@ class ExtentReader:
         """
         begin, lsn = self._source.format.traits.header_bytes, extent.header.first_lsn
         try:
-            runs = self._run_index(extent)
+            places = self._places(extent)
         except SegmentNotFound:
             raise self.absent(max(start, lsn), extent.header.number, extent.last_lsn) from None
-        if runs is not None and len(runs):
-            at = runs.run_with(max(start, lsn))
-            if extent.seal_end and not authenticates(self._source.codec_of(extent.header)):
-                yield from self._frames_by_seal(extent, runs, at, start, stop, lends=lends)
+        if places is not None and len(places):
+            at = places.position_with(max(start, lsn))
+            if isinstance(places, RunIndex) and not authenticates(self._source.codec_of(extent.header)):
+                yield from self._frames_by_runs(extent, places, at, start, stop, lends=lends)
                 return
-            begin, lsn = runs.offsets[at], runs.first_lsns[at]
+            begin, lsn = places.offsets[at], places.first_lsns[at]
         yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
 
-    def _run_index(self, extent: Extent) -> RunIndex | None:
+    def _places(self, extent: Extent) -> Places | None:
         if not extent.seal_end:
-            return extent.runs
+            return extent.places
         number = extent.header.number
         runs = self._seals.get(number)
         if runs is None:
@@ -270,10 +275,13 @@ class ExtentReader:
             self._seals = dict((*kept, (number, runs)))  # a new dict, because other threads may be reading the old one
         return runs
 
-    def _frames_by_seal(
+    def _frames_by_runs(
         self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int, *, lends: bool
     ) -> Iterator[IntactFrames]:
-        """Yield what `_frames` does, of a sealed segment from its run *at* on. Each run is checked by one CRC."""
+        """Yield what `_frames` does, from run *at* on. Each run is checked by one CRC.
+
+        The CRCs are those that a SEAL holds, or that this process computed when it wrote or scanned the frames.
+        """
         number, read = extent.header.number, self._source.store.read
         offsets, first_lsns, crcs = runs.offsets, runs.first_lsns, runs.crcs
         count = len(offsets)
@@ -291,7 +299,7 @@ class ExtentReader:
                 end = offsets[k + 1] if k + 1 < count else extent.end
                 run = chunk[offsets[k] - begin : end - begin]
                 if crc32(run, 0) == crcs[k] and len(run) == end - offsets[k]:
-                    yield IntactFrames(run, first_lsns[k], offsets[k])
+                    yield IntactFrames(data=run, first_lsn=first_lsns[k], offset=offsets[k], lengths=runs.lengths[k])
                 else:  # damaged, perhaps only in padding, so that each frame is judged
                     until = first_lsns[k + 1] if k + 1 < count else extent.last_lsn + 1
                     yield from self._frames_between(extent, offsets[k], end, first_lsns[k], start, min(until, stop))
@@ -311,7 +319,7 @@ class ExtentReader:
                     return
                 if run.intact.entries:
                     self._refuse_unlinked(extent, run)
-                    yield IntactFrames(bytes(run.frames()), run.first_lsn, run.offset)
+                    yield IntactFrames(data=bytes(run.frames()), first_lsn=run.first_lsn, offset=run.offset)
         except SegmentNotFound:
             raise self.absent(max(start, reader.expected_lsn), extent.header.number, extent.last_lsn) from None
         if reader.expected_lsn < until or (extent.is_walked_out and reader.offset < extent.end):

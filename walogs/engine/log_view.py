@@ -6,6 +6,7 @@ only if it comes twice (`read_with_retry`).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from walogs.engine.extent_finder import ExtentFinder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd, Visibility
     from walogs.formats.segment_format import SegmentHeader
+    from walogs.types import Commit
 
 T = TypeVar("T")
 
@@ -125,6 +127,19 @@ class LogView:
                     if self.readable.last_lsn < lsn:
                         raise self._record_cut(self.readable.last_lsn, end - 1) from None
 
+    def entries(self, lsn: int, end: int, *, cuts: int, to_end: bool) -> Iterator[tuple[int, bytes]]:
+        """Return an iterator over (LSN, data) of [lsn, end). The other arguments are those of `read_with_retry`."""
+        return chain.from_iterable(self._numbered_entries(lsn, end, cuts=cuts, to_end=to_end))
+
+    def _numbered_entries(self, lsn: int, end: int, *, cuts: int, to_end: bool) -> Iterator[enumerate[bytes]]:
+        for entries in self.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
+            yield enumerate(entries, lsn)
+            lsn += len(entries)
+
+    def commits(self, lsn: int, end: int, *, cuts: int, to_end: bool) -> Iterator[Commit]:
+        """Return an iterator over the commits with an entry of [lsn, end). The other arguments are as for `entries`."""
+        return chain.from_iterable(self.read_with_retry(ExtentReader.commits, lsn, end, cuts=cuts, to_end=to_end))
+
     def lsn_at(self, time_ns: int) -> int:
         """Return the LSN of the first entry that can be read and was committed at *time_ns* or later.
 
@@ -137,7 +152,7 @@ class LogView:
             try:
                 start, after = self._lsns_at(time_ns)
                 return first_commit_since(
-                    lambda lsn, end: self.read_with_retry(ExtentReader.commits, lsn, end, cuts=cuts, to_end=False),
+                    lambda lsn, end: self.commits(lsn, end, cuts=cuts, to_end=False),
                     time_ns,
                     start,
                     after,

@@ -56,7 +56,7 @@ class SegmentScan:
         self.frames += intact.frames
         self.entries += intact.entries
         self.synced = max(self.synced, intact.synced)
-        self.runs.add(run.frames(), run.end - run.offset, run.offset, run.first_lsn)
+        self.runs.add(run.frames(), run.end - run.offset, run.offset, run.first_lsn, intact.lengths)
         self.last_commit_ns = intact.last_time_ns
         if run.checkpoint is not None:
             self.log_first_lsn = max(self.log_first_lsn, first_lsn_in_checkpoint(source, self.header, run.checkpoint))

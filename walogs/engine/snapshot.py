@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from walogs.engine.extent_reader import extent_of
@@ -31,11 +32,14 @@ class Snapshot:
         self._active = active
 
     def entries(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (LSN, data) for each entry of [start, stop)."""
+        """Return an iterator over (LSN, data) for each entry of [start, stop). No Python statement runs for each."""
+        return chain.from_iterable(self._numbered_entries(start, stop))
+
+    def _numbered_entries(self, start: int, stop: int) -> Iterator[enumerate[bytes]]:
         reader = self._reading_ahead(start, stop)
         for extent in self.extents(start, stop):
             for first_lsn, _, entries in reader.entries(extent, start, stop):
-                yield from enumerate(entries, first_lsn)
+                yield enumerate(entries, first_lsn)
 
     def entry(self, lsn: int) -> bytes | None:
         """Return the data of one entry, or None if no entry has that LSN."""
@@ -44,11 +48,14 @@ class Snapshot:
         return None
 
     def commits(self, start: int, stop: int) -> Iterator[Commit]:
-        """Yield every commit that holds an entry of [start, stop), with all of its LSNs."""
+        """Return an iterator over every commit that holds an entry of [start, stop), with all of its LSNs."""
+        return chain.from_iterable(self._grouped_commits(start, stop))
+
+    def _grouped_commits(self, start: int, stop: int) -> Iterator[list[Commit]]:
         reader = self._reading_ahead(start, stop)
         for extent in self.extents(start, stop):
-            for _, _, commit in reader.commits(extent, start, stop):
-                yield commit
+            for _, _, commits in reader.commits(extent, start, stop):
+                yield commits
 
     def columns(self, start: int, stop: int, build: BuildColumns[T]) -> Iterator[T]:
         """Yield what *build* makes of the frames that hold an entry of [start, stop). See `ExtentReader.columns`."""

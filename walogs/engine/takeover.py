@@ -197,7 +197,7 @@ def rewrite_unsynced_frames(source: LogSource, store: AppendableStore, recovered
     scan, runs, written = recovered.newest, recovered.newest.runs, 0
     if recovered.synced >= scan.end:
         return 0
-    at = runs.run_at(recovered.synced)
+    at = runs.position_at(recovered.synced)
     walk = FrameReader(source, scan.header, runs.offsets[at], scan.end, runs.first_lsns[at])
     for seen in walk:
         if seen.end > recovered.synced:

@@ -25,16 +25,15 @@ log, the link is the first 8 bytes of the log id.
 
 from __future__ import annotations
 
-import sys
-from array import array
-from itertools import accumulate, pairwise
-from operator import le
 from struct import Struct, pack, unpack_from
-from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
+from walogs.formats import native_checks, native_columns, native_runs, native_seal
 from walogs.formats.crc32 import crc32
+from walogs.formats.native_checks import INTACT, LINK_BYTES
+from walogs.formats.native_columns import table_and_data
+from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import (
     LARGEST,
     Bodies,
@@ -45,16 +44,17 @@ from walogs.formats.segment_format import (
     Kind,
     Malformed,
     PackedEntries,
-    RunIndex,
     Seal,
     SegmentHeader,
     StopReason,
 )
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterator
 
     from walogs.protocols import Codec
+    from walogs.types import Commit
 
 MAGIC: Final = b"\x89WALOG\r\n"
 VERSION: Final = 1
@@ -76,25 +76,10 @@ HEADER_CRC_AT: Final = 508
 FRAME_MAGIC: Final = b"\xd7\x57"
 FRAME_TAG: Final = 0x57D7
 FRAME: Final = Struct("<HBBIQQ8sIII")
-TAGGED: Final = Struct("<IIQq8sIII")
-"""The fields of FRAME. Magic, kind and flags are one number, and a time that is too large is negative."""
-ENTRIES_TAG: Final = FRAME_TAG | 1 << 16
-FRAME_HEADER_BYTES: Final = 48
-BODY_AND_COUNT: Final = Struct("<4xI24xI")
-BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
 U32: Final = Struct("<I")
-INTACT: Final = 0x2144DF1C
-"""The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
-SIZE_AND_COUNT_AT: Final = (4, 5, 6, 7, 32, 33, 34, 35)
-TIME_AT: Final = 16
-EVEN_LEAST: Final = 8
-"""Fewer frames are looked at one by one."""
-LINK_BYTES: Final = 8
-LINK_AT: Final = 24
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 SEAL_BODY: Final = Struct("<IIQQqq")
-SEAL_RUN: Final = Struct("<III")
 SEAL_TRAILER: Final = Struct("<I4s")
 SEAL_MARK: Final = b"SEAL"
 
@@ -105,9 +90,7 @@ assert FRAME.size + U32.size == FRAME_HEADER_BYTES
 
 BODY_BYTES_MAX: Final = 1 << 30
 """The largest body before the codec, in bytes. A codec can make it larger, up to the 2^31 - 1 that a frame can say."""
-SEAL_BYTES_MAX: Final = 1 << 20
-NEAR_THE_END: Final = LARGEST - (1 << 33)
-"""Frames with LSNs above this are checked one by one. So no run that is checked at once can pass the largest LSN."""
+SEAL_BYTES_MAX: Final = 1 << 22
 SEGMENT_BYTES_MAX: Final = (1 << 32) - 2 * SEAL_BYTES_MAX
 """The largest segment, in bytes. Offsets of 4 bytes allow 4 GiB.
 
@@ -123,29 +106,6 @@ def short_text(data: bytes, at: int, bytes_max: int) -> str:
         return data[at + 1 : at + 1 + size].decode()
     except UnicodeDecodeError as error:
         raise Malformed("a name in its header is not UTF-8") from error
-
-
-def offset_table(entries: list[bytes]) -> bytes:
-    """Return the offset table of a batch: where each entry begins after the table, and where the last one ends."""
-    offsets = array("I", accumulate(map(len, entries), initial=0))
-    if sys.byteorder == "big":
-        offsets.byteswap()
-    return offsets.tobytes()
-
-
-def native_numbers(typecode: str, packed: bytes | bytearray) -> array[int]:
-    """Return these little-endian numbers."""
-    numbers = array(typecode, packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
-
-
-def table_and_data(entries: list[bytes] | PackedEntries) -> tuple[bytes | memoryview, ...]:
-    """Return the body of a batch in pieces: its offset table, and then its data."""
-    if isinstance(entries, PackedEntries):
-        return entries.offsets, entries.data
-    return offset_table(entries), *entries
 
 
 def link_of(check: bytes) -> bytes:
@@ -303,10 +263,7 @@ class NativeFormat:
         runs, last_ns = seal.runs, seal.last_commit_ns
         body = SEAL_BODY.pack(
             seal.frames, len(runs), seal.entries, seal.last_lsn, seal.first_commit_ns, last_ns
-        ) + b"".join(
-            SEAL_RUN.pack(offset, first_lsn - header.first_lsn, crc)
-            for offset, first_lsn, crc in zip(runs.offsets, runs.first_lsns, runs.crcs, strict=True)
-        )
+        ) + native_seal.encode_runs(runs, header.first_lsn)
         size = len(body) + codec.check_bytes + SEAL_TRAILER.size
         head = FRAME.pack(FRAME_TAG, 2, 0, size, seal.last_lsn + 1, last_ns, seal.link, 0, seal.offset, synced)
         frame_header = head + U32.pack(crc32(head, header.salt))
@@ -360,60 +317,7 @@ class NativeFormat:
         room: int,
         codec: Codec,
     ) -> CheckedRun:
-        unpack, check, check_bytes = TAGGED.unpack_from, codec.check, codec.check_bytes
-        own: Callable[[bytes, bytes, bytes], bool] | None = getattr(codec, "is_check", None)
-        fill = bytes(LINK_BYTES - check_bytes) if check_bytes < LINK_BYTES else b""
-        at, full, limit, base = index, index + room, len(buffer), offset - index
-        last_link = buffer[index + LINK_AT : index + LINK_AT + LINK_BYTES] if link is None else link
-        frames = highest = first_ns = last_ns = 0
-        lsn = first_lsn
-        if lsn > NEAR_THE_END:
-            full = 0
-        while at < full and at + 48 <= limit:
-            tag, size, first, time_ns, before, count, where, synced = unpack(buffer, at)
-            start = at + 48
-            after = at + ((size + 55) & -8)
-            middle = start + size - check_bytes
-            if (
-                tag != ENTRIES_TAG
-                or first != lsn
-                or before != last_link
-                or (count != 1 and (frames or not count))
-                or where != at + base
-                or synced > where
-                or time_ns < 0
-                or after > limit
-                or middle < start
-            ):
-                break
-            header, proof = buffer[at:start], buffer[middle : start + size]
-            if crc32(header, salt) != INTACT:
-                break
-            if own is None:
-                if check(header, buffer[start:middle]) != proof:
-                    break
-            elif not own(header, buffer[start:middle], proof):
-                break
-            if not frames:
-                first_ns = time_ns
-            if synced > highest:  # noqa: PLR1730  # a call of max() would take a sixth of the loop's time
-                highest = synced
-            last_link = proof + fill if fill else proof[:LINK_BYTES]
-            frames += 1
-            lsn += count
-            last_ns = time_ns
-            at = after
-            if count > 1:  # a batch is read alone: if its table is bad, the entries before it are returned all the same
-                break
-        return CheckedRun(
-            end=at,
-            frames=frames,
-            entries=lsn - first_lsn,
-            synced=highest,
-            link=last_link,
-            first_time_ns=first_ns,
-            last_time_ns=last_ns,
-        )
+        return native_checks.intact(buffer, index, offset, salt, first_lsn, link, room, codec)
 
     def headers_in(self, buffer: bytes, start: int, offset: int, salt: int) -> Iterator[FrameHeader]:
         at = buffer.find(FRAME_MAGIC, start)
@@ -435,102 +339,48 @@ class NativeFormat:
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
             at += (size + 55) & -8
 
-    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
-        at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
-        while at < len(run):
-            size, count = unpack(run, at)
-            if position < count:
-                body = run[at + FRAME_HEADER_BYTES : at + less + size]
-                if count == 1:
-                    return body
-                start, offsets = 4 * (count + 1), self.offsets(body, count)
-                return body[start + offsets[position] : start + offsets[position + 1]]
-            position -= count
-            at += (size + 55) & -8
-        return None
+    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
+        return native_runs.entry(run, check_bytes, position, lengths)
 
-    def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
-        found: list[bytes] = []
-        add = found.append
-        unpack = BODY_AND_COUNT.unpack_from
-        at, end, less = 0, len(run), FRAME_HEADER_BYTES - check_bytes
-        while at < end:
-            size, count = unpack(run, at)
-            if count == 1:
-                add(run[at + 48 : at + less + size])
-            elif count:
-                found += self.split(run[at + 48 : at + less + size], count)
-            at += (size + 55) & -8
-        return found
+    def payloads(self, run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
+        return native_runs.payloads(run, check_bytes, lengths)
+
+    def commits(self, run: bytes) -> list[Commit]:
+        return native_runs.commits(run)
 
     def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
-        return even_singles(run, check_bytes) or self.uneven_bodies(run, check_bytes)
-
-    def uneven_bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
-        """Return what `bodies` returns, of any run. Each frame is looked at."""
-        counts: list[int] = []
-        starts: list[int] = []
-        ends: list[int] = []
-        times_ns: list[int] = []
-        add_count, add_start, add_end, add_time = counts.append, starts.append, ends.append, times_ns.append
-        at, end, less, unpack = 0, len(run), FRAME_HEADER_BYTES - check_bytes, BODY_TIME_COUNT.unpack_from
-        try:
-            while at < end:
-                size, time_ns, count = unpack(run, at)
-                if count:
-                    add_count(count)
-                    add_start(at + 48)
-                    add_end(at + less + size)
-                    add_time(time_ns)
-                at += (size + 55) & -8
-        except StructError:
-            raise Malformed("its last frame ends in the middle of another") from None
-        return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
+        return native_columns.bodies(run, check_bytes)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
-        if count == 1:
-            return [body]
-        offsets = self.offsets(body, count)
-        data = body[4 * (count + 1) :]
-        return [data[a:b] for a, b in pairwise(offsets)]
-
-    def offsets(self, body: bytes, count: int) -> tuple[int, ...]:
-        """Return the offset table of a batch. Raise `Malformed` if these bytes cannot be one."""
-        start = 4 * (count + 1)
-        if len(body) < start:
-            raise Malformed(f"a body of {len(body)} bytes cannot hold {count} entries")
-        offsets = unpack_from(f"<{count + 1}I", body)
-        if offsets[0] != 0 or offsets[-1] != len(body) - start or not all(map(le, offsets, offsets[1:])):
-            raise Malformed("its table of entry offsets does not ascend from 0 to the end of the body")
-        return offsets
+        return native_runs.entries_between(body, 0, len(body), count)
 
     # SEALs
 
     def decode_seal(self, buffer: bytes, index: int, header: FrameHeader, first_lsn: int, codec: Codec) -> Seal | None:
         start, size = index + FRAME_HEADER_BYTES, header.body_bytes
-        fixed = SEAL_BODY.size + codec.check_bytes + SEAL_TRAILER.size
-        if header.kind != Kind.SEAL.value or size < fixed or len(buffer) < start + size:
+        end = start + size - codec.check_bytes - SEAL_TRAILER.size
+        if header.kind != Kind.SEAL.value or end < start + SEAL_BODY.size or len(buffer) < start + size:
             return None
         frames, count, entries, last_lsn, first_ns, last_ns = SEAL_BODY.unpack_from(buffer, start)
-        middle = start + SEAL_BODY.size + count * SEAL_RUN.size
-        if size != fixed + count * SEAL_RUN.size:
-            return None
         if not self.check_at(buffer, index, header, codec):
             return None
-        if SEAL_TRAILER.unpack_from(buffer, middle + codec.check_bytes) != (header.offset, SEAL_MARK):
+        if SEAL_TRAILER.unpack_from(buffer, end + codec.check_bytes) != (header.offset, SEAL_MARK):
             return None
         if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
-        runs = RunIndex()
-        for offset, delta, crc in SEAL_RUN.iter_unpack(buffer[start + SEAL_BODY.size : middle]):
-            runs.add_run(offset, first_lsn + delta, crc)
-        ascending = all(a < b for a, b in pairwise((*runs.offsets, header.offset)))
-        if not ascending or (runs.offsets and runs.offsets[0] != HEADER_BYTES):
+        runs = native_seal.decode_runs(
+            buffer[start + SEAL_BODY.size : end],
+            count=count,
+            first_lsn=first_lsn,
+            next_lsn=last_lsn + 1,
+            start=HEADER_BYTES,
+            end=header.offset,
+        )
+        if runs is None:
             return None
-        end = self.frame_end(header)
         return Seal(
             offset=header.offset,
-            end=end,
+            end=self.frame_end(header),
             frames=frames,
             entries=entries,
             last_lsn=last_lsn,
@@ -545,33 +395,6 @@ class NativeFormat:
             return None
         offset, mark = SEAL_TRAILER.unpack_from(tail, len(tail) - SEAL_TRAILER.size)
         return offset if mark == SEAL_MARK else None
-
-
-def even_singles(run: bytes | memoryview, check_bytes: int) -> Bodies | None:
-    """Return the bodies of frames that have one entry each and are equally long, or None if these are others.
-
-    The n-th bytes of all frames are one slice of the run, so that a few slices tell whether frames are equal in what
-    `NativeFormat.uneven_bodies` asks of them.
-    """
-    size, _, count = BODY_TIME_COUNT.unpack_from(run)
-    step = (size + 55) & -8
-    frames, rest = divmod(len(run), step)
-    if count != 1 or rest or frames < EVEN_LEAST or size < check_bytes:
-        return None
-    run = bytes(run)
-    for at in SIZE_AND_COUNT_AT:
-        if run[at::step] != run[at : at + 1] * frames:
-            return None
-    packed = bytearray(8 * frames)
-    for at in range(8):
-        packed[at::8] = run[TIME_AT + at :: step]
-    return Bodies(
-        buffer=run,
-        counts=[1] * frames,
-        starts=range(FRAME_HEADER_BYTES, len(run), step),
-        ends=range(FRAME_HEADER_BYTES + size - check_bytes, len(run), step),
-        times_ns=native_numbers("q", packed),
-    )
 
 
 def heading(salt: int) -> bytes:

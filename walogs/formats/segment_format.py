@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from walogs.protocols import Codec
+    from walogs.types import Commit
 
 RUN_BYTES: Final = 64 * 1024
 """A run holds whole frames, and at least this many bytes. The last run of a segment may be shorter."""
+
+LENGTHS_MAX: Final = 1_500_000
+"""A segment of 64 MiB with frames of 48 bytes has fewer entries."""
 
 LARGEST: Final = (1 << 63) - 1
 """The largest LSN, epoch and time that a writer makes. As a time, in Unix nanoseconds, it lies in the year 2262."""
@@ -185,56 +189,89 @@ class CheckedRun(NamedTuple):
     """Link of the last frame."""
     first_time_ns: int
     last_time_ns: int
+    lengths: Sequence[int] = ()
+    """The stored length of each entry, in bytes, if each frame holds one entry. Otherwise empty."""
 
 
-class RunIndex:
-    """The offset, first LSN and CRC of each run of a segment. A writer builds it while it writes, and a SEAL
-    holds it."""
+class Places:
+    """Offsets in a segment at which a frame begins, and the LSN that comes next there."""
 
-    __slots__ = ("_open_bytes", "crcs", "first_lsns", "offsets")
+    __slots__ = ("first_lsns", "offsets")
 
     def __init__(self) -> None:
         self.offsets = array("I")
         self.first_lsns = array("Q")
-        self.crcs = array("I")
-        self._open_bytes = RUN_BYTES
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def add_place(self, offset: int, first_lsn: int) -> None:
+        self.offsets.append(offset)
+        self.first_lsns.append(first_lsn)
+
+    def position_with(self, lsn: int) -> int:
+        """Return the position of the last place up to this LSN. The LSN is not below that of the first place."""
+        return max(bisect_right(self.first_lsns, lsn) - 1, 0)
+
+    def position_at(self, offset: int) -> int:
+        """Return the position of the last place up to this offset."""
+        return max(bisect_right(self.offsets, offset) - 1, 0)
+
+
+class RunIndex(Places):
+    """Where each run of a segment begins, its CRC, and perhaps the lengths of its entries. A writer builds it while it
+    writes, and a SEAL holds it.
+
+    The lengths of a run say where its entries are, so that a reader need not look at each frame header. They are there
+    if each frame of the run holds one entry of less than 64 KiB. A segment has at most LENGTHS_MAX of them.
+    """
+
+    __slots__ = ("_lengths_left", "_open_bytes", "crcs", "lengths")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crcs = array("I")
+        self.lengths: list[array[int] | None] = []
+        self._lengths_left = LENGTHS_MAX
+        self._open_bytes = RUN_BYTES
 
     @property
     def room(self) -> int:
         """Bytes that the open run still takes. It is complete with the frame that reaches or passes them."""
         return RUN_BYTES - self._open_bytes if self._open_bytes < RUN_BYTES else RUN_BYTES
 
-    def add(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int) -> None:
-        """Add the next whole frames with their padding. Only the last of them may pass `room`."""
+    def add(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int, lengths: Sequence[int] = ()) -> None:
+        """Add the next whole frames with their padding. Only the last of them may pass `room`.
+
+        *lengths* are the stored lengths of their entries, if each of them holds one entry.
+        """
         if self._open_bytes >= RUN_BYTES:
-            self.offsets.append(offset)
-            self.first_lsns.append(first_lsn)
-            self.crcs.append(crc32(frame, 0))
+            self.add_run(offset, first_lsn, crc32(frame, 0), array("H"))
             self._open_bytes = frame_bytes
         else:
             self.crcs[-1] = crc32(frame, self.crcs[-1])
             self._open_bytes += frame_bytes
+        known = self.lengths[-1]
+        if known is not None:
+            self._lengths_left -= len(lengths)
+            try:
+                known.extend(lengths)
+            except OverflowError:  # one of them does not fit into two bytes
+                lengths = ()
+            if not lengths or self._lengths_left < 0:
+                self.lengths[-1] = None
 
-    def add_run(self, offset: int, first_lsn: int, crc: int) -> None:
+    def add_run(self, offset: int, first_lsn: int, crc: int, lengths: array[int] | None = None) -> None:
         """Add a complete run, as a SEAL describes it."""
-        self.offsets.append(offset)
-        self.first_lsns.append(first_lsn)
+        self.add_place(offset, first_lsn)
         self.crcs.append(crc)
-
-    def run_with(self, lsn: int) -> int:
-        """Return the position of the run that holds this LSN. The LSN is not below that of the first run."""
-        return max(bisect_right(self.first_lsns, lsn) - 1, 0)
-
-    def run_at(self, offset: int) -> int:
-        """Return the position of the run that holds this offset."""
-        return max(bisect_right(self.offsets, offset) - 1, 0)
+        self.lengths.append(lengths)
 
     def copy(self) -> RunIndex:
         copied = RunIndex()
         copied.offsets, copied.first_lsns, copied.crcs = self.offsets[:], self.first_lsns[:], self.crcs[:]
+        copied.lengths = self.lengths[:]
+        copied._lengths_left = self._lengths_left
         copied._open_bytes = self._open_bytes
         return copied
 
@@ -365,16 +402,23 @@ class SegmentFormat(Protocol):
         """Yield every frame header in the buffer from *start* on, in linear time. The buffer begins at *offset*."""
         ...
 
-    def payloads(self, run: bytes, check_bytes: int) -> list[bytes]:
-        """Return the entries of an intact run. The codec stores them as they are."""
+    def payloads(self, run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
+        """Return the entries of an intact run. The codec stores them as they are.
+
+        *lengths* are those that a `RunIndex` has of this run.
+        """
         ...
 
     def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
         """Return where the bodies of an intact run lie in it. The codec stores them as they are."""
         ...
 
-    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
+    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
         """Return the entry at *position* of an intact run, or None if it has fewer. The codec stores it as it is."""
+        ...
+
+    def commits(self, run: bytes) -> list[Commit]:
+        """Return the commit of each frame with entries in an intact run."""
         ...
 
     def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:

@@ -6,7 +6,6 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.log_view import LogView
 from walogs.engine.observation import observe
 from walogs.errors import ConfigError
@@ -83,7 +82,7 @@ class WalReader:
         """
         begin, limit = check_range(start, stop)
         first, end = self._range(begin, limit)
-        return self._entries(first, end, self._view.cuts, to_end=limit is None or end < limit)
+        return self._view.entries(first, end, cuts=self._view.cuts, to_end=limit is None or end < limit)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return self.iter()
@@ -99,7 +98,7 @@ class WalReader:
         wanted = check_lsn(lsn, "lsn")
         first, end = self._range(wanted, wanted + 1)
         # The entry is certain only when the whole iteration has ended.
-        for _, data in list(self._entries(first, end, self._view.cuts, to_end=False)):
+        for _, data in list(self._view.entries(first, end, cuts=self._view.cuts, to_end=False)):
             return data
         name, last_lsn = self._source.store.name, self._view.readable.last_lsn
         raise IndexError(
@@ -111,7 +110,7 @@ class WalReader:
         begin, limit = check_range(start, stop)
         first, end = self._range(begin, limit)
         to_end = limit is None or end < limit
-        return self._view.read_with_retry(ExtentReader.commits, first, end, cuts=self._view.cuts, to_end=to_end)
+        return self._view.commits(first, end, cuts=self._view.cuts, to_end=to_end)
 
     def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
         """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
@@ -254,11 +253,6 @@ class WalReader:
         """Observe the log, and return [start, stop) as far as it can be read now. Raise what `iter` raises."""
         self._view.look()
         return self._view.range(start, stop)
-
-    def _entries(self, lsn: int, end: int, cuts: int, *, to_end: bool) -> Iterator[tuple[int, bytes]]:
-        for entries in self._view.read_with_retry(ExtentReader.entries, lsn, end, cuts=cuts, to_end=to_end):
-            yield from enumerate(entries, lsn)
-            lsn += len(entries)
 
     def _follow_from(self, start: int | None) -> ReaderFollowing:
         """Observe the log, and return what follows it from *start*. Raise what `iter` raises."""

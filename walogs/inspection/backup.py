@@ -212,7 +212,7 @@ class Copy:
             last_lsn=self._bound.last_lsn,
             end=self._bound.end,
             seal_end=0,
-            runs=None,
+            places=None,
             link=self._bound.link,
         )
         name = segment_name(newest.number)

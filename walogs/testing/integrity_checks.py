@@ -6,8 +6,10 @@ import random
 from unittest import mock
 
 from walogs.errors import WalError
-from walogs.formats.native import LINK_BYTES, is_check
-from walogs.protocols import KeyedCodec
+from walogs.formats.crc32 import crc32
+from walogs.formats.native import is_check
+from walogs.formats.native_checks import LINK_BYTES
+from walogs.protocols import KeyedCodec, checks_by_crc32
 from walogs.testing.codec_methods import CodecMethods
 from walogs.testing.codec_samples import (
     CRC_BYTES,
@@ -112,6 +114,25 @@ class IntegrityChecks(CodecMethods):
         for header, stored in pairs:
             seen.add(codec.check(header, stored)[:LINK_BYTES])
         must(len(seen) == len(pairs), f"{len(pairs)} frames have {len(seen)} different links")
+
+    @rests_on(
+        "test_a_check_has_its_length",
+        "test_a_check_is_started_from_the_frames_header",
+        "test_a_check_sees_all_of_a_large_body_and_its_order",
+        "test_a_check_needs_no_decoding",
+    )
+    def test_a_check_by_crc32_is_one(self) -> None:
+        """`Codec`: "If its `check` is the CRC-32 of the stored bytes, continued from the last four bytes of the
+        header". The engine computes such a check itself."""
+        codec = self.codec()
+        if not checks_by_crc32(codec):
+            raise NotOffered("it does not say checks_by_crc32: it is asked for every check")
+        must(not isinstance(codec, KeyedCodec), "it says checks_by_crc32, and has is_check(), which nobody would call")
+        for stored in stored_samples(codec):
+            for header in HEADERS:
+                crc = crc32(stored, int.from_bytes(header[-CRC_BYTES:], "little"))
+                told = f"it says checks_by_crc32, and the check of {len(stored)} bytes is another"
+                must(codec.check(header, stored) == crc.to_bytes(CRC_BYTES, "little"), told)
 
     @rests_on("test_a_check_sees_every_flipped_bit", "test_a_check_is_always_the_same")
     def test_a_check_needs_no_decoding(self) -> None:

@@ -45,6 +45,7 @@ class ZstdCodec:
     name: str = "zstd"
     check_bytes: int = 4
     identity: bool = False
+    checks_by_crc32: bool = True
 
     def __init__(self, level: int = 3) -> None:
         self.level = ZstdOptions(level).level

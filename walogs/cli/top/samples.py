@@ -25,7 +25,7 @@ from walogs.engine.extent_reader import Extent, ExtentReader
 from walogs.engine.observation import TRANSIENT_ERRORS, look_with_retry, observe_once
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, LogNotFound, UnsupportedFormat, WalError
-from walogs.formats.segment_format import RunIndex
+from walogs.formats.segment_format import Places
 from walogs.foundation.foreign import error_text
 from walogs.handles.cursor import read_value
 from walogs.inspection.cursors import owner_of, shortcoming
@@ -394,17 +394,17 @@ class Watch:
     ) -> Iterator[Extent]:
         """Yield the segments with new entries. The first of them is read from where it was known to end."""
         for at, header in enumerate(headers):
-            runs = None
+            places = None
             if header.number == known.newest.number:
-                runs = RunIndex()
-                runs.add_run(known.end, known.last_lsn + 1, 0)
+                places = Places()
+                places.add_place(known.end, known.last_lsn + 1)
             if header.number == readable.newest.number:
                 last_lsn, end, link = readable.last_lsn, readable.end, readable.link
             else:
                 last_lsn, link = headers[at + 1].first_lsn - 1, headers[at + 1].previous_link
                 end = source.store.size(header.number)
             if last_lsn >= max(header.first_lsn, known.last_lsn + 1):
-                yield Extent(header=header, last_lsn=last_lsn, end=end, seal_end=0, runs=runs, link=link)
+                yield Extent(header=header, last_lsn=last_lsn, end=end, seal_end=0, places=places, link=link)
 
     # Segments and the writer
 

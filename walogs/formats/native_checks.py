@@ -1,0 +1,184 @@
+"""Check consecutive frames with entries, format 1.
+
+There is one plain way, which asks the codec about each frame. Beside it stands a fast way for single entries whose
+check is a CRC-32, which is the default. It leaves every frame that it does not take to the plain way, and so do both
+together find what the plain way alone finds.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from walogs.formats.crc32 import crc32
+from walogs.formats.native_runs import FRAME_HEADER_BYTES
+from walogs.formats.segment_format import LARGEST, CheckedRun
+from walogs.protocols import checks_by_crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from walogs.protocols import Codec
+
+ENTRIES_TAG: Final = 0x57D7 | 1 << 16
+"""Magic, kind and flags of a frame with entries, as one number."""
+TAGGED: Final = Struct("<IIQq8sIII")
+"""The fields of a frame header. Magic, kind and flags are one number, and a time that is too large is negative."""
+TAGGED_WITH_CRC: Final = Struct("<IIQqQIIII")
+"""The same with the CRC of the header. The link is a number."""
+CHECK_AND_NEXT: Final = tuple(Struct(f"<I{padding}xIIQqQIIII").unpack_from for padding in range(8))
+"""By the length of the padding between them: the check of a frame, and the fields of the header after it."""
+INTACT: Final = 0x2144DF1C
+"""The CRC-32 of any bytes with their own CRC after them. It is the same for every seed."""
+LINK_BYTES: Final = 8
+LINK_AT: Final = 24
+NEAR_THE_END: Final = LARGEST - (1 << 33)
+"""Frames with LSNs above this are checked one by one. So no run that is checked at once can pass the largest LSN."""
+
+
+def intact(
+    buffer: bytes, index: int, offset: int, salt: int, first_lsn: int, link: bytes | None, room: int, codec: Codec
+) -> CheckedRun:
+    """Return what `SegmentFormat.intact` does."""
+    if link is None:
+        link = buffer[index + LINK_AT : index + LINK_AT + LINK_BYTES]
+    full = index + room if first_lsn <= NEAR_THE_END else index
+    base = offset - index
+    singles = None
+    if checks_by_crc32(codec) and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
+        singles = singles_by_crc32(buffer, index, base, salt, first_lsn, link, full)
+    if singles is None or not singles.frames:
+        return frames_by_codec(buffer, index, base, salt, first_lsn, link, full, codec, is_begun=False)
+    next_lsn = first_lsn + singles.entries
+    rest = frames_by_codec(buffer, singles.end, base, salt, next_lsn, singles.link, full, codec, is_begun=True)
+    return joined(singles, rest) if rest.frames else singles
+
+
+def joined(first: CheckedRun, second: CheckedRun) -> CheckedRun:
+    """Return two runs, neither of them empty, as one."""
+    return CheckedRun(
+        end=second.end,
+        frames=first.frames + second.frames,
+        entries=first.entries + second.entries,
+        synced=max(first.synced, second.synced),
+        link=second.link,
+        first_time_ns=first.first_time_ns,
+        last_time_ns=second.last_time_ns,
+        lengths=(*first.lengths, *second.lengths),
+    )
+
+
+def frames_by_codec(
+    buffer: bytes,
+    at: int,
+    base: int,
+    salt: int,
+    first_lsn: int,
+    link: bytes,
+    full: int,
+    codec: Codec,
+    *,
+    is_begun: bool,
+) -> CheckedRun:
+    """Check frames from index *at* on, up to the one that reaches *full*. *base* is the offset of index 0.
+
+    If *is_begun* is true, a batch is left for the next call.
+    """
+    unpack, check, check_bytes = TAGGED.unpack_from, codec.check, codec.check_bytes
+    own: Callable[[bytes, bytes, bytes], bool] | None = getattr(codec, "is_check", None)
+    fill, limit = bytes(LINK_BYTES - check_bytes) if check_bytes < LINK_BYTES else b"", len(buffer)
+    frames = highest = first_ns = last_ns = 0
+    lsn, last_link, lengths = first_lsn, link, list[int]()
+    while at < full and at + 48 <= limit:
+        tag, size, first, time_ns, before, count, where, synced = unpack(buffer, at)
+        start, after = at + 48, at + ((size + 55) & -8)
+        middle = start + size - check_bytes
+        if (
+            tag != ENTRIES_TAG
+            or first != lsn
+            or before != last_link
+            or (count != 1 and (frames or is_begun or not count))
+            or where != at + base
+            or synced > where
+            or time_ns < 0
+            or after > limit
+            or middle < start
+        ):
+            break
+        header, proof = buffer[at:start], buffer[middle : start + size]
+        if crc32(header, salt) != INTACT:
+            break
+        if own is None:
+            if check(header, buffer[start:middle]) != proof:
+                break
+        elif not own(header, buffer[start:middle], proof):
+            break
+        if not frames:
+            first_ns = time_ns
+        highest = max(highest, synced)
+        last_link = proof + fill if fill else proof[:LINK_BYTES]
+        frames, lsn, last_ns, at = frames + 1, lsn + count, time_ns, after
+        if count == 1:
+            lengths.append(middle - start)
+        else:  # a batch is read alone: if its table is bad, the entries before it are returned all the same
+            break
+    return CheckedRun(
+        end=at,
+        frames=frames,
+        entries=lsn - first_lsn,
+        synced=highest,
+        link=last_link,
+        first_time_ns=first_ns,
+        last_time_ns=last_ns,
+        lengths=lengths,
+    )
+
+
+def singles_by_crc32(
+    buffer: bytes, at: int, base: int, salt: int, first_lsn: int, link: bytes, full: int
+) -> CheckedRun:
+    """Return what `frames_by_codec` does for frames with one entry and a CRC-32, as long as a whole header follows.
+
+    The buffer has the header at index *at*. One call unpacks the check of a frame and the header after it. A check is a
+    number here, and so is the link.
+    """
+    highest = last_ns = taken_ns = 0
+    sizes: list[int] = []
+    lsn, last, limit = first_lsn, int.from_bytes(link, "little"), len(buffer) - FRAME_HEADER_BYTES
+    tag, size, first, time_ns, before, count, where, synced, crc = TAGGED_WITH_CRC.unpack_from(buffer, at)
+    first_ns = time_ns
+    while at < full:
+        middle, after = at + 44 + size, at + ((size + 55) & -8)
+        if (
+            first != lsn
+            or before != last
+            or where != at + base
+            or tag != ENTRIES_TAG
+            or count != 1
+            or synced > where
+            or time_ns < 0
+            or after > limit
+            or size < 4
+            or crc32(buffer[at : at + 44], salt) != crc
+        ):
+            break
+        own, taken, taken_ns, read = crc32(buffer[at + 48 : middle], crc), synced, time_ns, size
+        check, tag, size, first, time_ns, before, count, where, synced, crc = CHECK_AND_NEXT[-size & 7](buffer, middle)
+        if own != check:
+            break
+        if taken > highest:  # noqa: PLR1730  # a call of max() would take a tenth of the loop's time
+            highest = taken
+        sizes.append(read)
+        lsn, last, at = lsn + 1, own, after
+        last_ns = taken_ns
+    frames = lsn - first_lsn
+    return CheckedRun(
+        end=at,
+        frames=frames,
+        entries=frames,
+        synced=highest,
+        link=last.to_bytes(LINK_BYTES, "little"),
+        first_time_ns=first_ns if frames else 0,
+        last_time_ns=last_ns,
+        lengths=[size - 4 for size in sizes],
+    )

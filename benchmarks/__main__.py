@@ -12,6 +12,7 @@ from typing import Final
 
 from benchmarks.appending import append, batch
 from benchmarks.callers import callers
+from benchmarks.columns import columns
 from benchmarks.following import follow
 from benchmarks.inspecting import inspect
 from benchmarks.machine import describe_machine, load
@@ -27,6 +28,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale, Path], Iterator[Row]]]] = {
     "append": append,
     "batch": batch,
     "walk": walk,
+    "columns": columns,
     "open": open_log,
     "import": import_walogs,
     "memory": memory,

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import walogs
 import walogs.aio
+import walogs.arrow
 from tests.house.source import ROOT
 
 DOCS: Final = ROOT / "docs"
@@ -31,10 +32,16 @@ def test_every_decision_is_in_the_list_of_decisions() -> None:
 
 def test_every_public_name_is_in_the_api_reference_once() -> None:
     named = DIRECTIVE.findall((DOCS / "api.md").read_text(encoding="utf-8"))
-    modules = {"aio": walogs.aio, "events": walogs.events, "plugins": walogs.plugins, "types": walogs.types}
+    modules = {
+        "aio": walogs.aio,
+        "arrow": walogs.arrow,
+        "events": walogs.events,
+        "plugins": walogs.plugins,
+        "types": walogs.types,
+    }
     public = {name for name in walogs.__all__ if name not in modules}
     for module, owner in modules.items():
-        public |= {f"{module}.{name}" for name in owner.__all__ if module == "aio" or name not in public}
+        public |= {f"{module}.{name}" for name in owner.__all__ if module in ("aio", "arrow") or name not in public}
     assert sorted(named) == sorted(public)
 
 

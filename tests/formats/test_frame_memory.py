@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import walogs
-from walogs.formats import native
 from walogs.formats.frame_memory import KEPT_BYTES_MAX, FrameMemory
 from walogs.formats.native import NativeFormat, offset_table
 from walogs.testing import MemoryDisk, MemoryStore
@@ -89,12 +88,3 @@ def test_the_table_of_an_even_batch_is_that_of_any_batch(batch: list[bytes]) -> 
     if sys.byteorder == "big":
         offsets.byteswap()
     assert offset_table(batch) == offsets.tobytes()
-
-
-def test_few_tables_are_kept_and_no_large_one() -> None:
-    native.even_offset_table.cache_clear()
-    offset_table([b"x"] * (native.EVEN_ENTRIES_MAX + 1))
-    assert native.even_offset_table.cache_info().currsize == 0
-    for count in range(2, 40):
-        offset_table([b"x"] * count)
-    assert native.even_offset_table.cache_info().currsize == native.EVEN_TABLES_MAX

@@ -26,6 +26,7 @@ LAYERS: Final = (  # from the top down
     {"walogs.testing"},
     {"walogs.defaults"},
     {"walogs.handles"},
+    {"walogs.arrow"},
     {"walogs.engine"},
     {"walogs.formats"},
     {"walogs.protocols", "walogs.cursor_store", "walogs.events"},

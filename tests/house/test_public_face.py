@@ -12,9 +12,10 @@ import pytest
 
 import walogs
 import walogs.aio
+import walogs.arrow
 from tests.house.source import ROOT
 
-PUBLIC: Final = (walogs, walogs.aio, walogs.events, walogs.plugins, walogs.types)
+PUBLIC: Final = (walogs, walogs.aio, walogs.arrow, walogs.events, walogs.plugins, walogs.types)
 
 
 def own_docstring(thing: object) -> str:

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from walogs.aio.loops import Outcome
 from walogs.engine.pending_append import PENDING_APPEND_BYTES, PendingAppend, copy_error
 from walogs.errors import Closed, OutcomeUnknown, Poisoned, WalError
+from walogs.formats.segment_format import PackedEntries
 from walogs.handles.arguments import copy_entry
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class AsyncAppend(Outcome[int]):
 
     __slots__ = ("_appends", "_fate", "copies", "cost", "count", "entries", "handed_over", "has_room", "size")
 
-    def __init__(self, appends: LoopAppends, entries: list[Buffer], size: int) -> None:
+    def __init__(self, appends: LoopAppends, entries: Sequence[Buffer], size: int) -> None:
         super().__init__(appends.loop)
         self._appends = appends
         self._fate: dict[str, bool] = {}
@@ -116,7 +117,7 @@ class LoopAppends:
 
     # Appending
 
-    async def append(self, entries: list[Buffer], size: int) -> AsyncAppend:
+    async def append(self, entries: Sequence[Buffer], size: int) -> AsyncAppend:
         """Append these entries, and return the append with its outcome.
 
         If the task is cancelled before the commit begins, nothing is written. If it is cancelled later, this waits
@@ -156,9 +157,12 @@ class LoopAppends:
 
         Raise what `copy_entry` raises, or `BufferError` if a buffer was resized while the append waited for room.
         """
-        copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
-        if sum(map(len, copies)) != append.size:
-            raise BufferError("the entry was resized while its append waited for room. Nothing of it was written.")
+        if isinstance(append.entries, PackedEntries):  # an Arrow array never changes
+            copies = cast("list[bytes]", append.entries)
+        else:
+            copies = [entry if type(entry) is bytes else copy_entry(entry) for entry in append.entries]
+            if sum(map(len, copies)) != append.size:
+                raise BufferError("the entry was resized while its append waited for room. Nothing of it was written.")
         append.copies, append.entries = copies, ()
         append.has_room = True
         self._room_used += append.cost

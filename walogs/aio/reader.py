@@ -13,7 +13,7 @@ from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls
 from walogs.aio.cursor import AsyncCursor
 from walogs.aio.loops import TaskLock, event_loop
-from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
+from walogs.aio.streams import AsyncStream, Reading, batch_bytes, data_bytes, no_bytes, read_chunk
 from walogs.foundation.wakeups import release
 from walogs.handles.arguments import check_lsn, check_poll, check_range, check_timeout, refuse_search
 from walogs.handles.reader import LOOK_EVERY, POLL_SECONDS, REST_SECONDS, WAIT_SECONDS
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
+
     from walogs.aio.calls import Call
     from walogs.aio.streams import Chunk, EntryStream
+    from walogs.arrow import LogColumns
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
     from walogs.handles.following import Looks, ReaderFollowing
@@ -81,6 +84,23 @@ class AsyncWalReader:
         raises."""
         begin, limit = check_range(start, stop)
         return AsyncStream(self._calls, Reading(lambda: self._reader.commits(begin, limit), no_bytes).read)
+
+    async def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns. Whoever reads them waits for the disk, so do it on a thread.
+
+        Raise what `WalReader.to_arrow` raises.
+        """
+        return await self._calls.run(lambda: self._reader.to_arrow(start, stop))
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> AsyncStream[RecordBatch]:
+        """Return an asynchronous iterator over the entries of [start, stop) as record batches of pyarrow.
+
+        Raise what `iter` raises. This needs the extra `walogs[arrow]`.
+        """
+        begin, limit = check_range(start, stop)
+        return AsyncStream(self._calls, Reading(lambda: self._reader.arrow_batches(begin, limit), batch_bytes).read)
 
     def follow(
         self, start: SupportsIndex | None = None, timeout: float | None = None, *, poll: float = POLL_SECONDS

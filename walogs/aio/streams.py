@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pyarrow import RecordBatch
+
     from walogs.aio.calls import ThreadCalls
     from walogs.aio.loops import Outcome
 
@@ -45,6 +47,11 @@ class Chunk(NamedTuple, Generic[T]):
 def data_bytes(entry: tuple[int, bytes]) -> int:
     """Return the size of an entry's data."""
     return len(entry[1])
+
+
+def batch_bytes(batch: RecordBatch) -> int:
+    """Return the size of a record batch of pyarrow."""
+    return int(batch.nbytes)
 
 
 def no_bytes(_: object) -> int:

@@ -13,8 +13,9 @@ from walogs.aio.awaited import Opening
 from walogs.aio.calls import ThreadCalls, ThreadsRefused
 from walogs.aio.cursor import AsyncCursor
 from walogs.aio.loops import TaskLock, event_loop, running_loop
-from walogs.aio.streams import AsyncStream, Reading, data_bytes, no_bytes, read_chunk
+from walogs.aio.streams import AsyncStream, Reading, batch_bytes, data_bytes, no_bytes, read_chunk
 from walogs.errors import OutcomeUnknown, Poisoned
+from walogs.foundation.lazy import lazy_import
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
     from typing_extensions import Buffer
 
     from walogs.aio.streams import Chunk, EntryStream
+    from walogs.arrow import LogColumns
     from walogs.handles.cursor import Cursor
     from walogs.handles.wal import Wal
     from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
@@ -94,6 +97,20 @@ class AsyncWal:
         if not batch:
             return await self._calls.run(lambda: self._wal.append_batch(()))
         return (await self._appends().append([*batch], size)).lsns()
+
+    async def append_arrow(self, array: object) -> range:
+        """Append the values of an Arrow array as `append_batch` does, without a Python object for each of them.
+
+        A thread checks the array. If the task is cancelled meanwhile, nothing is written; afterwards this does what
+        `append` does. Raise what `Wal.append_arrow` raises.
+        """
+        with lazy_import:
+            from walogs.arrow.packing import pack_array
+
+        batch = await self._calls.run(lambda: pack_array(array, self._wal._check_sizes))
+        if not batch:
+            return await self.append_batch(())
+        return (await self._appends().append(batch, batch.data.nbytes)).lsns()
 
     async def sync(self) -> None:
         """Make every entry durable whose append was called before this (G1). Raise what `Wal.sync` raises."""
@@ -178,6 +195,23 @@ class AsyncWal:
         """
         begin, limit = check_range(start, stop)
         return AsyncStream(self._calls, Reading(lambda: self._wal.commits(begin, limit), no_bytes).read)
+
+    async def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns. Whoever reads them waits for the disk, so do it on a thread.
+
+        Raise what `Wal.to_arrow` raises.
+        """
+        return await self._calls.run(lambda: self._wal.to_arrow(start, stop))
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> AsyncStream[RecordBatch]:
+        """Return an asynchronous iterator over the entries of [start, stop) as record batches of pyarrow.
+
+        Raise what `iter` raises. This needs the extra `walogs[arrow]`.
+        """
+        begin, limit = check_range(start, stop)
+        return AsyncStream(self._calls, Reading(lambda: self._wal.arrow_batches(begin, limit), batch_bytes).read)
 
     async def read(self, lsn: SupportsIndex) -> bytes:
         """Return the data of one entry. Raise what `Wal.read` raises."""

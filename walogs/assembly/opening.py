@@ -36,7 +36,8 @@ from walogs.formats.native import CHECK_BYTES_MAX, CODEC_NAME_MAX, CODEC_PARAMET
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import, log_warning
 from walogs.foundation.process_name import process_name
-from walogs.handles.wal import Limits, Wal
+from walogs.handles.limits import Limits
+from walogs.handles.wal import Wal
 from walogs.protocols import (
     Codec,
     ExclusiveCodec,

@@ -20,6 +20,7 @@ from walogs.cli.conformance import conformance
 from walogs.cli.cursors import cursors
 from walogs.cli.demo.command import demo
 from walogs.cli.doctor.command import doctor
+from walogs.cli.export import export
 from walogs.cli.info import info
 from walogs.cli.log_argument import on_a_log
 from walogs.cli.plugins import commands_of_plugins, plugins
@@ -45,6 +46,7 @@ ON_A_LOG: Final[tuple[Callable[..., int], ...]] = (
     checkpoint,
     cursors,
     doctor,
+    export,
     info,
     repair,
     rotate,

@@ -8,24 +8,27 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
 from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
 from walogs.formats.crc32 import crc32
-from walogs.formats.segment_format import FrameHeader, Malformed, Places, RunIndex, SegmentHeader, StopReason
+from walogs.formats.segment_format import Bodies, FrameHeader, Malformed, Places, RunIndex, SegmentHeader, StopReason
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LOOKS_MAX: Final = 10
 """Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
@@ -68,6 +71,12 @@ class IntactFrames(NamedTuple):
     """Offset in the segment."""
     lengths: array[int] | None = None
     """The stored lengths of the entries, if a `RunIndex` has them."""
+
+
+class BuildColumns(Protocol[T_co]):
+    """What makes columns of the bodies of frames. See `ExtentReader.columns`."""
+
+    def __call__(self, bodies: Bodies, first_lsn: int, start: int, stop: int, /) -> T_co: ...
 
 
 class ExtentReader:
@@ -114,6 +123,38 @@ class ExtentReader:
                 found = [commit for commit in found if commit.first_lsn < stop and commit.last_lsn >= start]
             if found:
                 yield found[0].first_lsn, found[-1].last_lsn + 1, found
+
+    def columns(self, extent: Extent, start: int, stop: int, build: BuildColumns[T]) -> Iterator[tuple[int, int, T]]:
+        """Yield (first LSN, LSN after the last, what *build* makes of frames), in order, for frames with an entry of
+        [start, stop).
+
+        *build* gets frames that were checked together, the LSN of their first entry, and [start, stop). It raises
+        `Malformed` for an offset table that no writer makes.
+        """
+        for frames in self._frames(extent, start, stop, lends=True):
+            if self._closings:
+                raise Closed(f"{self._source.store.name} was closed while it was being read")
+            try:
+                for first_lsn, bodies in self._bodies(extent, frames, start, stop):
+                    next_lsn = first_lsn + sum(bodies.counts)
+                    if first_lsn < stop and next_lsn > start:
+                        yield max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
+
+    def _bodies(self, extent: Extent, frames: IntactFrames, start: int, stop: int) -> Iterable[tuple[int, Bodies]]:
+        """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
+        Otherwise each is decoded that holds entries of [start, stop)."""
+        codec = self._source.codec_of(extent.header)
+        if codec.identity:
+            return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes)),)
+        return (
+            (
+                header.first_lsn,
+                Bodies(buffer=body, counts=[header.entries], starts=[0], ends=[len(body)], times_ns=[header.time_ns]),
+            )
+            for header, body in self._decoded(extent, frames.data, start, stop)
+        )
 
     def commit_sizes(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[Commit, int]]:
         """Yield (commit, the bytes of its frame), in order, for commits that hold an entry of [start, stop)."""
@@ -182,7 +223,12 @@ class ExtentReader:
                 raise self._corrupt(extent, frames, error) from None
 
     def _decode(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (first LSN, entries) of each frame that holds entries of [start, stop).
+        """Yield (first LSN, entries) of each frame that holds entries of [start, stop)."""
+        for header, body in self._decoded(extent, data, start, stop):
+            yield header.first_lsn, self._source.format.split(body, header.entries)
+
+    def _decoded(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[FrameHeader, bytes]]:
+        """Yield (header, decoded body) of each frame that holds entries of [start, stop).
 
         No other frame is decoded. So a frame that cannot be decoded does not hide those beside it.
         """
@@ -190,16 +236,18 @@ class ExtentReader:
         for header, index in form.headers(data):
             if header.entries and header.first_lsn < stop and header.first_lsn + header.entries > start:
                 stored = form.stored(data, index, header, codec.check_bytes)
-                body = codec.decode(stored, context_of(self._source, extent.header, header))
-                yield header.first_lsn, form.split(body, header.entries)
+                yield header, codec.decode(stored, context_of(self._source, extent.header, header))
 
     def _corrupt(self, extent: Extent, frames: IntactFrames, error: Malformed) -> Corrupt:
         return self._source.corrupt(str(error), extent.header.number, frames.offset, frames.first_lsn)
 
     # From segments to frames
 
-    def _frames(self, extent: Extent, start: int, stop: int) -> Iterator[IntactFrames]:
-        """Yield, in order, the intact frames that hold [start, stop). The first and the last can hold others too."""
+    def _frames(self, extent: Extent, start: int, stop: int, *, lends: bool = False) -> Iterator[IntactFrames]:
+        """Yield, in order, the intact frames that hold [start, stop). The first and the last can hold others too.
+
+        With *lends*, frames can be views of the chunk that was read, which stays in memory as long as one of them.
+        """
         begin, lsn = self._source.format.traits.header_bytes, extent.header.first_lsn
         try:
             places = self._places(extent)
@@ -208,7 +256,7 @@ class ExtentReader:
         if places is not None and len(places):
             at = places.position_with(max(start, lsn))
             if isinstance(places, RunIndex) and not authenticates(self._source.codec_of(extent.header)):
-                yield from self._frames_by_runs(extent, places, at, start, stop)
+                yield from self._frames_by_runs(extent, places, at, start, stop, lends=lends)
                 return
             begin, lsn = places.offsets[at], places.first_lsns[at]
         yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
@@ -227,7 +275,9 @@ class ExtentReader:
             self._seals = dict((*kept, (number, runs)))  # a new dict, because other threads may be reading the old one
         return runs
 
-    def _frames_by_runs(self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int) -> Iterator[IntactFrames]:
+    def _frames_by_runs(
+        self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int, *, lends: bool
+    ) -> Iterator[IntactFrames]:
         """Yield what `_frames` does, from run *at* on. Each run is checked by one CRC.
 
         The CRCs are those that a SEAL holds, or that this process computed when it wrote or scanned the frames.
@@ -243,6 +293,8 @@ class ExtentReader:
                 chunk = read(number, begin, offsets[last] if last < count else extent.end)
             except SegmentNotFound:
                 raise self.absent(max(start, first_lsns[at]), number, extent.last_lsn) from None
+            if lends:
+                chunk = cast("bytes", memoryview(chunk))  # it is cut and checked as bytes are, and not copied
             for k in range(at, last):
                 end = offsets[k + 1] if k + 1 < count else extent.end
                 run = chunk[offsets[k] - begin : end - begin]

@@ -67,6 +67,16 @@ class LogView:
             message = f"entry {lsn} was checkpointed: {self._source.store.name} begins at {log_first_lsn}"
             raise Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
 
+    def range(self, start: int | None, stop: int | None) -> tuple[int, int]:
+        """Return [start, stop) as far as it could be read when the log was last observed. None means an end of the log.
+
+        Raise `Checkpointed` if *start* is below the first LSN.
+        """
+        first = self.readable.log_first_lsn if start is None else start
+        self.refuse_checkpointed(first)
+        next_lsn = self.readable.last_lsn + 1
+        return first, next_lsn if stop is None else min(stop, next_lsn)
+
     # Reading
 
     def read_with_retry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from walogs.engine.extent_reader import extent_of
 from walogs.engine.segments import position_of
@@ -12,10 +12,12 @@ from walogs.engine.time_search import created_before, first_commit_since
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from walogs.engine.extent_reader import Extent, ExtentReader
+    from walogs.engine.extent_reader import BuildColumns, Extent, ExtentReader
     from walogs.engine.segments import CompletedSegment
     from walogs.formats.segment_format import SegmentHeader
     from walogs.types import Commit
+
+T = TypeVar("T")
 
 
 class Snapshot:
@@ -54,6 +56,13 @@ class Snapshot:
         for extent in self.extents(start, stop):
             for _, _, commits in reader.commits(extent, start, stop):
                 yield commits
+
+    def columns(self, start: int, stop: int, build: BuildColumns[T]) -> Iterator[T]:
+        """Yield what *build* makes of the frames that hold an entry of [start, stop). See `ExtentReader.columns`."""
+        reader = self._reading_ahead(start, stop)
+        for extent in self.extents(start, stop):
+            for _, _, columns in reader.columns(extent, start, stop, build):
+                yield columns
 
     def lsn_at(self, time_ns: int, first_lsn: int, next_lsn: int) -> int:
         """Return the LSN of the first entry of [first_lsn, next_lsn) that was committed at *time_ns* or later.

@@ -26,7 +26,7 @@ class FrameMemory:
     _parts: BytesIO | None = None
     _frame = bytearray()
 
-    def join(self, parts: Sequence[bytes], size: int) -> memoryview | bytearray:
+    def join(self, parts: Sequence[bytes | memoryview], size: int) -> memoryview | bytearray:
         """Return these parts, which have *size* bytes together, as one object that can be changed.
 
         What a store or a traceback still refers to never changes under its eyes: this then takes new memory.

@@ -29,18 +29,21 @@ from struct import Struct, pack, unpack_from
 from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
-from walogs.formats import native_checks, native_runs, native_seal
+from walogs.formats import native_checks, native_columns, native_runs, native_seal
 from walogs.formats.crc32 import crc32
 from walogs.formats.native_checks import ENTRIES_TAG, INTACT, LINK_BYTES
-from walogs.formats.native_runs import FRAME_HEADER_BYTES, offset_table
+from walogs.formats.native_columns import table_and_data
+from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import (
     LARGEST,
+    Bodies,
     CheckedRun,
     FormatFeatures,
     FrameBuffer,
     FrameHeader,
     Kind,
     Malformed,
+    PackedEntries,
     Seal,
     SegmentHeader,
     StopReason,
@@ -221,14 +224,16 @@ class NativeFormat:
     def body_bytes(self, count: int, entries_bytes: int) -> int:
         return entries_bytes if count == 1 else 4 * (count + 1) + entries_bytes
 
-    def body(self, entries: list[bytes]) -> bytes:
-        return entries[0] if len(entries) == 1 else b"".join((offset_table(entries), *entries))
+    def body(self, entries: list[bytes] | PackedEntries) -> bytes:
+        return entries[0] if len(entries) == 1 else b"".join(table_and_data(entries))
 
-    def draft(self, entries: list[bytes], check_bytes: int, memory: FrameMemory | None = None) -> FrameBuffer:
-        table = offset_table(entries)
+    def draft(
+        self, entries: list[bytes] | PackedEntries, check_bytes: int, memory: FrameMemory | None = None
+    ) -> FrameBuffer:
+        table, *data = table_and_data(entries)
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        parts = (bytes(FRAME_HEADER_BYTES), table, *entries, after)
+        parts = (bytes(FRAME_HEADER_BYTES), table, *data, after)
         frame_bytes = FRAME_HEADER_BYTES + body_bytes + len(after)
         frame = bytearray().join(parts) if memory is None else memory.join(parts, frame_bytes)
         return FrameBuffer(frame, body_bytes)
@@ -373,6 +378,9 @@ class NativeFormat:
 
     def commits(self, run: bytes) -> list[Commit]:
         return native_runs.commits(run)
+
+    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
+        return native_columns.bodies(run, check_bytes)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
         return native_runs.entries_between(body, 0, len(body), count)

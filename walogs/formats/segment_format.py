@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from struct import unpack_from
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, overload
 
 from walogs.formats.crc32 import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
 
@@ -126,6 +128,50 @@ class FrameBuffer:
 
     def __len__(self) -> int:
         return self._body_bytes
+
+
+class PackedEntries(Sequence[bytes]):
+    """The entries of a batch that lie one after another in a buffer. Only who iterates over them makes `bytes` of each.
+
+    They are committed as a list of `bytes` is, and their body is made with one copy of the data.
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(self, offsets: bytes, data: Buffer) -> None:
+        """*offsets* are little-endian numbers of 4 bytes, which ascend from 0 to the length of *data*: where each entry
+        begins, and where the last one ends."""
+        self.offsets = offsets
+        self.data = memoryview(data)
+
+    def __len__(self) -> int:
+        return len(self.offsets) // 4 - 1
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        start, end = unpack_from("<2I", self.offsets, 4 * range(len(self))[index])
+        return bytes(self.data[start:end])
+
+
+class Bodies(NamedTuple):
+    """Where the bodies of consecutive frames with entries lie in a buffer, and the times of their commits.
+
+    A body with more than one entry begins with its offset table: little-endian numbers of 4 bytes, one more than the
+    entries. They say where each entry begins after the table, and where the last one ends. The codec's check proves
+    that a body is as it was written, and nobody has looked into it yet. The lists have one item for each frame.
+    """
+
+    buffer: Buffer
+    counts: Sequence[int]
+    """How many entries each body has, at least 1."""
+    starts: Sequence[int]
+    ends: Sequence[int]
+    times_ns: Sequence[int]
 
 
 class CheckedRun(NamedTuple):
@@ -390,6 +436,10 @@ class SegmentFormat(Protocol):
 
         *lengths* are those that a `RunIndex` has of this run.
         """
+        ...
+
+    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
+        """Return where the bodies of an intact run lie in it. The codec stores them as they are."""
         ...
 
     def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
+
+    from walogs.arrow import LogColumns
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import Visibility
     from walogs.handles.cursor import Cursor
@@ -114,6 +117,31 @@ class WalReader:
         first, end = self._range(begin, limit)
         to_end = limit is None or end < limit
         return self._view.commits(first, end, cuts=self._view.cuts, to_end=to_end)
+
+    def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
+
+        Nothing is read yet. Each reading of the result observes the log anew, and any thread may read it at any time.
+        It raises what `iter` raises, but not `LogRewound` for entries that only earlier readings have seen. This needs
+        the extra `walogs[arrow]`.
+        """
+        begin, limit = check_range(start, stop)
+        with lazy_import:
+            from walogs.handles.columns import columns_of_reader
+
+        return columns_of_reader(self._source, self._view, self.visibility, begin, limit)
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> Iterator[RecordBatch]:
+        """Iterate over the entries of [start, stop) as record batches of pyarrow, with the columns lsn, time and data.
+
+        Raises what a reading of `to_arrow` raises. This needs the extra `walogs[arrow]`.
+        """
+        return iter(self.to_arrow(start, stop))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def lsn_at(self, time: datetime | SupportsIndex) -> int:
         """Return the LSN of the first entry that was committed at *time* or later. It is `last_lsn` + 1 if there is
@@ -233,10 +261,7 @@ class WalReader:
     def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
         """Observe the log, and return [start, stop) as far as it can be read now. Raise what `iter` raises."""
         self._view.look()
-        readable = self._view.readable
-        first = readable.log_first_lsn if start is None else start
-        self._view.refuse_checkpointed(first)
-        return first, readable.last_lsn + 1 if stop is None else min(stop, readable.last_lsn + 1)
+        return self._view.range(start, stop)
 
     def _looks_of(self, following: ReaderFollowing, poll: float, changed: Callable[[], object]) -> Looks:
         """Return the looks of one `follow`. *changed* is called when there may be more, and when the reader is closed.

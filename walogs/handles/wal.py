@@ -9,12 +9,14 @@ import atexit
 import os
 import warnings
 import weakref
+from functools import partial
+from operator import itemgetter
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.snapshot import Snapshot
-from walogs.errors import Checkpointed, Closed, EntryTooLarge, Poisoned
+from walogs.errors import Checkpointed, Closed, Poisoned
 from walogs.foundation.lazy import lazy_import, log_warning
 from walogs.foundation.processes import PROCESS, own_pid
 from walogs.handles.arguments import (
@@ -28,6 +30,7 @@ from walogs.handles.arguments import (
     refuse_search,
     shorten,
 )
+from walogs.handles.limits import refuse_size
 from walogs.handles.summaries import active_summary, summary
 from walogs.records import replace
 
@@ -38,8 +41,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
+    from pyarrow import RecordBatch
     from typing_extensions import Buffer
 
+    from walogs.arrow import LogColumns
     from walogs.engine.appendable import AppendableWriter
     from walogs.engine.commit import GroupCommit
     from walogs.engine.immutable_segments import ImmutableSegmentWriter
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from walogs.engine.pending_append import PendingAppend
     from walogs.handles.cursor import Cursor
     from walogs.handles.futures import CallbackRunner
+    from walogs.handles.limits import Limits
     from walogs.types import Commit, RecoveryReport, SegmentSummary, TailState, WalStats
 
 P = ParamSpec("P")
@@ -56,13 +62,6 @@ T = TypeVar("T")
 BETWEEN_TURNS_SECONDS: Final = 0.001
 """A checkpoint pauses so long between two calls of the store. A mutex that is taken again at once is seldom handed
 over."""
-
-
-class Limits(NamedTuple):
-    """The largest size of an entry, and of a frame's body that has more than one, in bytes."""
-
-    entry: int
-    batch: int
 
 
 class Wal:
@@ -85,8 +84,8 @@ class Wal:
         self._report = report
         self._source = source
         self._writer = writer
-        self._limits = limits
         self._entry_bytes_max = limits.entry
+        self._check_sizes = partial(limits.check_batch, source.format)
         # A reference to this handle would be a cycle.
         self._extent_reader = ExtentReader(source, lambda: writer.log_first_lsn)
         self._commits = commits
@@ -116,7 +115,7 @@ class Wal:
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
         if size > self._entry_bytes_max:
-            self._refuse_size("an entry", size, self._entry_bytes_max)
+            refuse_size("an entry", size, self._entry_bytes_max)
         if PROCESS[0] != self._pid:
             self._refuse_child()
         return self._commits.commit([entry], size)
@@ -139,7 +138,7 @@ class Wal:
         entry = data if type(data) is bytes else copy_entry(data)
         size = len(entry)
         if size > self._entry_bytes_max:
-            self._refuse_size("an entry", size, self._entry_bytes_max)
+            refuse_size("an entry", size, self._entry_bytes_max)
         if PROCESS[0] != self._pid:
             self._refuse_child()
         future = (self._callback_runners.get(None) or self._first_callback_runner()).new_future()
@@ -148,17 +147,13 @@ class Wal:
 
     def _check_entry_size(self, size: int) -> None:
         """Raise `EntryTooLarge` if an entry has too many bytes."""
-        if size > self._limits.entry:
-            self._refuse_size("an entry", size, self._limits.entry)
+        if size > self._entry_bytes_max:
+            refuse_size("an entry", size, self._entry_bytes_max)
 
     def _check_batch_size(self, batch: list[bytes]) -> int:
         """Return the bytes of a batch. Raise `EntryTooLarge` if the batch, or an entry of it, has too many."""
         total = sum(map(len, batch))
-        if total > self._limits.entry and (largest := max(sizes := [*map(len, batch)])) > self._limits.entry:
-            self._refuse_size(f"entry {sizes.index(largest)} of the batch", largest, self._limits.entry)
-        whole = self._source.format.body_bytes(len(batch), total)
-        if len(batch) > 1 and whole > self._limits.batch:
-            self._refuse_size("a batch", whole, self._limits.batch)
+        self._check_sizes(len(batch), total, lambda: max(enumerate(map(len, batch)), key=itemgetter(1)))
         return total
 
     def _submit_all(self, appends: Sequence[PendingAppend]) -> None:
@@ -183,7 +178,23 @@ class Wal:
         what `append` raises.
         """
         batch = copy_batch(entries)
-        total = self._check_batch_size(batch)
+        return self._append_checked(batch, self._check_batch_size(batch))
+
+    def append_arrow(self, array: object) -> range:
+        """Append the values of an Arrow array as `append_batch` does, without a Python object for each of them.
+
+        *array* is one of pyarrow, chunked or not, or gives one as a PyCapsule, as a series of Polars does. Its values
+        are bytes, or text, which is appended as UTF-8. Raise `TypeError` for others, `ValueError` if one is null or the
+        array is not valid, and what `append_batch` raises. This needs the extra `walogs[arrow]`.
+        """
+        with lazy_import:
+            from walogs.arrow.packing import pack_array
+
+        batch = pack_array(array, self._check_sizes)
+        return self._append_checked(cast("list[bytes]", batch), batch.data.nbytes)
+
+    def _append_checked(self, batch: list[bytes], total: int) -> range:
+        """Append a batch of *total* bytes, whose sizes were checked, and return its LSNs."""
         if not batch:
             next_lsn = self._in_turn(lambda: self._writer.next_lsn)
             return range(next_lsn, next_lsn)
@@ -309,6 +320,27 @@ class Wal:
         """
         snapshot, first, end = self._snapshot(*check_range(start, stop))
         return snapshot.commits(first, end)
+
+    def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
+        """Return the entries of [start, stop) as columns, for pyarrow, Polars, DuckDB and others.
+
+        Each reading of them takes a new snapshot, as `iter` does, and raises what `iter` and its iterator raise.
+        """
+        begin, limit = check_range(start, stop)
+        with lazy_import:
+            from walogs.handles.columns import columns_of_writer
+
+        return columns_of_writer(self._source, lambda: self._snapshot(begin, limit))
+
+    def arrow_batches(
+        self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None
+    ) -> Iterator[RecordBatch]:
+        """Return an iterator over the entries of [start, stop) as record batches of pyarrow, which have the columns of
+        `to_arrow`. Raise what `iter` and its iterator raise."""
+        return iter(self.to_arrow(start, stop))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def cursor(self, name: str) -> Cursor:
         """Open the cursor of this name: the durable position of one consumer, which is kept with the log.
@@ -550,10 +582,6 @@ class Wal:
     def _refuse_child(self) -> NoReturn:
         name = self._source.store.name
         raise Closed(f"{name} was opened before the fork, by its parent: open it in this process")
-
-    def _refuse_size(self, what: str, size: int, largest: int) -> NoReturn:
-        message = f"{what} has {size} bytes, more than the limit of {largest}. Nothing was written."
-        raise EntryTooLarge(message, size=size, max=largest)
 
 
 OPEN: Final[weakref.WeakSet[Wal]] = weakref.WeakSet()

@@ -1,0 +1,55 @@
+"""Record batches into a Parquet or an Arrow file, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
+
+from walogs.arrow.record_batches import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+FileKind: TypeAlias = Literal["parquet", "arrow", "arrow-stream"]
+"""An Arrow file can be mapped into memory and read in any order; an Arrow stream can be read while it is written."""
+GROUP_BYTES: Final = 16 << 20
+"""What is written together: a row group of Parquet, and a record batch of Arrow. It can be more by one frame."""
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], out: BinaryIO, kind: FileKind) -> None:
+    """Write these record batches of a log to *out*. One group of them is in memory at a time."""
+    with writer_of(out, kind) as writer:
+        for group in groups(batches):
+            writer.write_table(group)
+
+
+def writer_of(out: BinaryIO, kind: FileKind) -> Any:
+    if kind == "arrow":
+        return pa.ipc.new_file(out, SCHEMA)
+    if kind == "arrow-stream":
+        return pa.ipc.new_stream(out, SCHEMA)
+    ascending = {"lsn": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED"}
+    return ParquetWriter(out, SCHEMA, compression="zstd", use_dictionary=False, column_encoding=ascending)
+
+
+def groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield these record batches as tables of GROUP_BYTES each, which have one chunk."""
+    held: list[pa.RecordBatch] = []
+    held_bytes = 0
+    for batch in batches:
+        held.append(batch)
+        held_bytes += batch.nbytes
+        if held_bytes >= GROUP_BYTES:
+            yield together(held)
+            held, held_bytes = [], 0
+    if held:
+        yield together(held)
+
+
+def together(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Return these as one table. Many small ones are copied into one, because each has a price in the file."""
+    table = pa.Table.from_batches(batches, SCHEMA)
+    return table.combine_chunks() if len(batches) > 1 else table

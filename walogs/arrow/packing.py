@@ -1,0 +1,109 @@
+"""From an Arrow array to the entries of a batch, without a Python object for each."""
+
+from __future__ import annotations
+
+import sys
+from array import array as numbers_of
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyarrow.compute import call_function
+
+from walogs.formats.segment_format import PackedEntries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    CheckSizes = Callable[[int, int, Callable[[], tuple[int, int]]], object]
+
+OFFSET_BYTES: Final = 4
+IS_BYTES: Final = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
+"""The types whose values are bytes. Text is UTF-8, and its bytes become the entry."""
+
+
+def pack_array(source: object, check_sizes: CheckSizes) -> PackedEntries:
+    """Return the values of an Arrow array as the entries of a batch.
+
+    *source* is an array or a chunked array of pyarrow, or an object that gives one as a PyCapsule, such as a series of
+    Polars. *check_sizes* is called with the number of entries, their bytes in all, and a function that returns the
+    position and the size of the largest. It refuses them by raising, before anything is copied.
+
+    Raise `TypeError` if the values are not bytes or text, and `ValueError` if one is null or the array is not valid.
+    """
+    values = chunked(source)
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"the array is not valid: {error}. Nothing was written.") from None
+    if values.null_count:
+        at = values.is_null().index(True).as_py()
+        message = f"entry {at} of the array is null ({values.null_count} are), and a log holds bytes"
+        raise ValueError(f"{message}: drop the nulls, or fill them. Nothing was written.")
+    sizes = call_function("binary_length", [values.cast(pa.large_binary()) if is_view(values.type) else values])
+    check_sizes(len(values), call_function("sum", [sizes]).as_py() or 0, lambda: largest_of(sizes))
+    return packed(values)
+
+
+def chunked(source: Any) -> pa.ChunkedArray:
+    """Return an Arrow array of bytes as a chunked one. Raise `TypeError` for anything else."""
+    if isinstance(source, pa.Array):
+        found = pa.chunked_array([source])
+    elif isinstance(source, pa.ChunkedArray):
+        found = source
+    elif hasattr(source, "__arrow_c_array__") and not hasattr(source, "__arrow_c_stream__"):
+        found = pa.chunked_array([pa.array(source)])
+    elif hasattr(source, "__arrow_c_stream__"):
+        found = pa.chunked_array(source)
+    else:
+        kind = type(source).__name__
+        raise TypeError(f"append_arrow takes an Arrow array, and {kind} is none: for a list of bytes, append_batch")
+    if not any(is_type(found.type) for is_type in IS_BYTES):
+        what = "append_arrow takes an array of bytes or text"
+        if pa.types.is_struct(found.type):
+            raise TypeError(f"{what}, and this has {found.type.num_fields} columns: pass one of them, as table['data']")
+        raise TypeError(f"{what}, and this is one of {found.type}: cast it, as array.cast(pa.binary())")
+    return found
+
+
+def is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary_view(kind) or pa.types.is_string_view(kind))
+
+
+def largest_of(sizes: pa.ChunkedArray) -> tuple[int, int]:
+    """Return the position of the largest of these sizes, and that size."""
+    largest = call_function("max", [sizes])
+    return sizes.index(largest).as_py(), largest.as_py()
+
+
+def packed(values: pa.ChunkedArray) -> PackedEntries:
+    """Return the values, which are valid and not null and fit into one batch, end to end."""
+    chunks = [chunk.cast(pa.binary()) for chunk in values.chunks if len(chunk)]
+    if not chunks:
+        return PackedEntries(bytes(OFFSET_BYTES), b"")
+    whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+    _, offsets, data = whole.buffers()
+    count = len(whole)
+    ends = pa.Array.from_buffers(pa.int32(), count + 1, [None, offsets], offset=whole.offset)
+    first, last = ends[0].as_py(), ends[count].as_py()
+    table = call_function("subtract", [ends, pa.scalar(first, pa.int32())]).buffers()[1]
+    return PackedEntries(
+        little_endian(table.slice(0, OFFSET_BYTES * (count + 1)).to_pybytes()),
+        data.slice(first, last - first) if data is not None else b"",
+    )
+
+
+def little_endian(table: bytes) -> bytes:
+    """Return the numbers of a table, which are as this machine has them, as a log has them."""
+    if sys.byteorder == "little":
+        return table
+    swapped = numbers_of("i", table)
+    swapped.byteswap()
+    return swapped.tobytes()

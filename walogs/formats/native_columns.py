@@ -1,0 +1,81 @@
+"""Where the entries of an intact run lie, for who takes them as columns, and how columns become a body. Format 1.
+
+`bodies_by_headers` is the plain way. Beside it stands a fast one for frames that are all of one length.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from struct import Struct
+from struct import error as StructError  # noqa: N812
+from typing import Final
+
+from walogs.formats.native_runs import FRAME_HEADER_BYTES, frames_alike, offset_table
+from walogs.formats.segment_format import Bodies, Malformed, PackedEntries
+
+BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
+"""The length of the body, the time of the commit, and the number of entries."""
+TIME_AT: Final = 16
+TIME_BYTES: Final = 8
+ALIKE_MIN: Final = 8
+"""Fewer frames are looked at one by one."""
+
+
+def bodies(run: bytes | memoryview, check_bytes: int) -> Bodies:
+    """Return where the bodies of a run lie in it. Raises `Malformed` if its frames do not end where it ends."""
+    return bodies_alike(run, check_bytes) or bodies_by_headers(run, check_bytes)
+
+
+def bodies_by_headers(run: bytes | memoryview, check_bytes: int) -> Bodies:
+    """Return what `bodies` does, frame by frame."""
+    counts: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    times_ns: list[int] = []
+    add_count, add_start, add_end, add_time = counts.append, starts.append, ends.append, times_ns.append
+    at, end, less, unpack = 0, len(run), FRAME_HEADER_BYTES - check_bytes, BODY_TIME_COUNT.unpack_from
+    try:
+        while at < end:
+            size, time_ns, count = unpack(run, at)
+            if count:
+                add_count(count)
+                add_start(at + 48)
+                add_end(at + less + size)
+                add_time(time_ns)
+            at += (size + 55) & -8
+    except StructError:
+        raise Malformed("its last frame ends in the middle of another") from None
+    return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
+
+
+def bodies_alike(run: bytes | memoryview, check_bytes: int) -> Bodies | None:
+    """Return what `bodies` does if all frames hold one entry of one length, or None if these are others, or few."""
+    if len(run) < ALIKE_MIN * FRAME_HEADER_BYTES or BODY_TIME_COUNT.unpack_from(run)[2] != 1:
+        return None
+    run = bytes(run)
+    alike = frames_alike(run, check_bytes)
+    if alike is None or alike[0] < ALIKE_MIN:
+        return None
+    count, length, after = alike
+    frame_bytes = FRAME_HEADER_BYTES + length + after
+    packed = bytearray(TIME_BYTES * count)
+    for at in range(TIME_BYTES):
+        packed[at::TIME_BYTES] = run[TIME_AT + at :: frame_bytes]
+    times_ns = array("q", packed)
+    if sys.byteorder == "big":
+        times_ns.byteswap()
+    return Bodies(
+        buffer=run,
+        counts=[1] * count,
+        starts=range(FRAME_HEADER_BYTES, len(run), frame_bytes),
+        ends=range(FRAME_HEADER_BYTES + length, len(run), frame_bytes),
+        times_ns=times_ns,
+    )
+
+
+def table_and_data(entries: list[bytes] | PackedEntries) -> tuple[bytes | memoryview, ...]:
+    """Return the body of a batch in pieces: its offset table, and then its data."""
+    if isinstance(entries, PackedEntries):
+        return entries.offsets, entries.data
+    return offset_table(entries), *entries

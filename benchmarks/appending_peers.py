@@ -14,16 +14,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.measure import BLOCK, Bars, Costs, Result, Row, Scale, Work, bar, number, ratio, time_in_turns
+from benchmarks.measure import BLOCK, Bars, Costs, Result, Row, Scale, Work, at_least, bar, number, ratio, time_in_turns
 from benchmarks.native import NATIVE
 from benchmarks.payloads import BATCH, check, payloads
 from benchmarks.peer_stores import Diskcache, LiteQueue, Lmdb, PersistQueue, Plyvel, Rocksdict, Sqlite
 from benchmarks.peers import AppendedFile, Peer, Skipped, Walogs, contents
 
+SQLITE: Final = "sqlite3, WAL, FULL"
+FAST_MICROS: Final = 100
+"""A durable append takes less on a disk that is so fast that the processor's part of it counts."""
 PEERS: Final[dict[str, Callable[[Path], Peer]]] = {
     "walogs": Walogs,
     'open(…, "ab"), write, flush, fsync': AppendedFile,
-    "sqlite3, WAL, FULL": Sqlite,
+    SQLITE: Sqlite,
     "lmdb, sync=True": Lmdb,
     "plyvel (LevelDB), sync=True": Plyvel,
     "rocksdict (RocksDB), sync=True": Rocksdict,
@@ -44,8 +47,8 @@ def peers(scale: Scale, place: Path) -> Iterator[Result]:
     running: dict[str, Peer] = {}
     skipped: dict[str, str] = {}
     try:
-        for number_, (name, peer) in enumerate({**PEERS, AGAIN: Walogs}.items()):
-            directory = place / str(number_)
+        for turn, (name, peer) in enumerate({**PEERS, AGAIN: Walogs}.items()):
+            directory = place / str(turn)
             directory.mkdir()
             try:
                 running[name] = peer(directory)
@@ -58,8 +61,8 @@ def peers(scale: Scale, place: Path) -> Iterator[Result]:
     finally:
         for each in running.values():
             each.close()
-    yield from compare("one durable append", "append", singles, BLOCK, syncs_of(singles))
-    yield from compare("one durable batch of 1,000", "batch", batches, 1, {})
+    yield from compare("one durable append of 128 bytes", "append", singles, BLOCK, syncs_of(singles))
+    yield from compare("one durable batch of 1,000 × 128 bytes", "batch", batches, 1, {})
     for name, reason in skipped.items():
         yield Row(f"{name} ÷ walogs", None, beside=reason)
 
@@ -97,16 +100,17 @@ def compare(what: str, short: str, costs: Costs, operations: int, syncs: Mapping
     ratios = {name: costs.ratios(name, "walogs", AGAIN) for name in costs.by_name if name != AGAIN}
     yield Bars(
         name=f"peers-{short}",
-        title=f"{what[0].upper()}{what[1:]} of 128-byte entries",
+        title=f"{what[0].upper()}{what[1:]}",
         x="time ÷ walogs' time in the same run: shorter is faster",
         bars=sorted((bar(name, values) for name, values in ratios.items()), key=lambda each: each.value),
     )
     for name, values in ratios.items():
         if name != "walogs":
             micros = [costs.median(each) / operations / 1000 for each in (name, "walogs")]
-            counted = f"; {number(syncs[name])} syncs an append" if name in syncs else ""
+            counted = f"; syncs an append: {number(syncs[name])}" if name in syncs else ""
             beside = f"{number(micros[0])} and {number(micros[1])} µs{counted}"
-            yield ratio(f"{what}: {name} ÷ walogs", values, noise, beside=beside)
+            limit = at_least(1.15) if (name, short) == (SQLITE, "append") and micros[1] < FAST_MICROS else None
+            yield ratio(f"{what}: {name} ÷ walogs", values, noise, limit, beside)
 
 
 # Syncs

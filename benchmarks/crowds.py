@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.callers import Rate, by_futures, by_threads, take_turns
 from benchmarks.measure import Chart, Line, Result, Scale, number, point, ratio
@@ -23,7 +23,7 @@ AGAIN: Final = "one thread again"
 def crowds(scale: Scale, place: Path) -> Iterator[Result]:
     """Measure the rate of more and more callers ÷ that of one thread, on this disk and with a simulated sync."""
     for name, sync_seconds in SYNCS.items():
-        given = {"seconds": scale.turn_seconds, "sync_seconds": sync_seconds}
+        given: dict[str, Any] = {"seconds": scale.turn_seconds, "sync_seconds": sync_seconds}
         kinds: dict[str, Callable[[Path], Rate]] = {
             f"{count} {kind}": partial(run, count=count, **given)
             for kind, run in KINDS.items()

@@ -69,9 +69,9 @@ def file_systems(scale: Scale, place: Path) -> Iterator[Result]:
     """
     found: dict[str, list[float]] = {}
     for kind in COMMANDS:
-        for speed, syncs in {"": nullcontext(), ", slow syncs": slow_syncs(SLOW_SECONDS)}.items():
+        for speed, seconds in {"": 0.0, ", slow syncs": SLOW_SECONDS}.items():
             try:
-                with mounted(place, kind) as path, syncs:
+                with mounted(place, kind) as path, slow_syncs(seconds) if seconds else nullcontext():
                     for row, ratios in appends(scale, path, f"{kind}{speed}", has_sqlite=not speed):
                         found.update(ratios)
                         yield row

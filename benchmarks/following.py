@@ -83,7 +83,7 @@ def said(process: subprocess.Popen[str]) -> dict[str, Any]:
 def follow(scale: Scale, place: Path) -> Iterator[Row]:
     """Measure the delay after an append returns, at 200 entries a second, and then the CPU time while idle.
 
-    A process that only sleeps runs beside the follower all the time.
+    Two processes that only sleep run beside the follower all the time.
     """
     count, idle_seconds = scale.blocks * 20, scale.idle_seconds
     data, returned = payloads(1, count), list[int]()
@@ -92,15 +92,16 @@ def follow(scale: Scale, place: Path) -> Iterator[Row]:
         returned.append(time.monotonic_ns())
         follower = start(FOLLOWER, str(place / "log"), str(count), str(idle_seconds), str(PATIENCE_SECONDS))
         try:
-            sleeper = start(SLEEPER)
+            sleepers = [start(SLEEPER), start(SLEEPER)]
             try:
                 for entry in data[1:]:
                     time.sleep(1 / A_SECOND)
                     wal.append(entry)
                     returned.append(time.monotonic_ns())
-                told, noise = said(follower), said(sleeper)
+                told, (noise, again) = said(follower), map(said, sleepers)
             finally:
-                kill(sleeper)
+                for sleeper in sleepers:
+                    kill(sleeper)
         finally:
             kill(follower)
     check_log("what was followed", place / "log", count)
@@ -121,6 +122,7 @@ def follow(scale: Scale, place: Path) -> Iterator[Row]:
         figure=told["idle"] / noise["idle"],
         unit="×",
         limit=at_most(4),
+        noise=f"{again['idle'] / noise['idle']:.2f}",
         beside=f"{told['idle'] * 100:.2f} % and {noise['idle'] * 100:.2f} %; {idle_seconds:.0f} s",
     )
 

@@ -27,15 +27,16 @@ from benchmarks.measure import (
     time_in_turns,
 )
 from benchmarks.memory import BARE, WALK, said
-from benchmarks.payloads import Differs, payload
+from benchmarks.payloads import Differs, check_log, payload
 from benchmarks.reading import read_and_check
 from benchmarks.syncs import empty_syncs
 from walogs.assembly.config import WalConfig
-from walogs.cli.bench.entries import Entries
+from walogs.cli.bench.entries import Check, Entries
 from walogs.cli.bench.rows import Figures, Request, measure
 
 ENTRY_BYTES: Final = 1024
 BATCH: Final = 1000
+BATCH_BYTES_MAX: Final = 8 << 20
 REPEATED_MAX: Final = 5
 REPEATED_NS: Final = 1_500_000_000
 """A cost is measured up to REPEATED_MAX times, until this much time has been spent on it."""
@@ -46,7 +47,6 @@ class Grown(NamedTuple):
 
     path: Path
     entries: int
-    size: int
 
 
 def log_of_bytes(path: Path, size: int) -> Grown:
@@ -56,7 +56,11 @@ def log_of_bytes(path: Path, size: int) -> Grown:
         while made < size:
             wal.append_batch(list(data.block(entries, BATCH)))
             entries, made = entries + BATCH, made + BATCH * (ENTRY_BYTES + 4)
-    return Grown(path, entries, made)
+    check = Check(path.name, data, [entries])
+    with walogs.reader(path, visibility="written") as reader:
+        check.read(reader)
+    check.end()
+    return Grown(path, entries)
 
 
 def log_of_segments(path: Path, count: int) -> Grown:
@@ -66,7 +70,8 @@ def log_of_segments(path: Path, count: int) -> Grown:
             wal.append(payload(lsn))
             if lsn < count:
                 wal.rotate()
-    return Grown(path, count, sum(file.stat().st_size for file in path.glob("wal-*.log")))
+    check_log(path.name, path, count)
+    return Grown(path, count)
 
 
 # What is measured of each log
@@ -204,26 +209,26 @@ def growth(
         if what != MEMORY:
             each = f"{number(median(values) / 1e6)} ms, where a turn of the loop takes {loop_ns:.1f} ns"
         yield ratio(
-            f"{what}: the largest log ÷ the smallest",
+            f"{what}: {counts[-1] / counts[0]:,.0f} × the {unit}",
             [value / least[what] for value in values],
             [value / least[what] for value in found[counts[0]][what]],
-            beside=f"{counts[-1] / counts[0]:,.0f} × the {unit}; {each}",
+            beside=each,
         )
 
 
 # Sizes of entries, and codecs
 
 
-def measured(scale: Scale, place: Path, entry_size: int, config: WalConfig) -> Figures:
+def measured(scale: Scale, place: Path, entry_size: int, config: Callable[[], WalConfig]) -> Figures:
     """Measure a log of such entries as `walogs bench` does."""
     place.mkdir(parents=True)
     request = Request(
         place=str(place),
-        log_at=lambda path: (path, config),
+        log_at=lambda path: (path, config()),
         entry_size=entry_size,
         seconds=scale.seconds,
         threads=(),
-        batch=max(min(BATCH, (8 << 20) // entry_size), 1),
+        batch=max(min(BATCH, BATCH_BYTES_MAX // entry_size), 1),
     )
     figures = measure(request, lambda step: None)
     shutil.rmtree(place)
@@ -241,7 +246,9 @@ def seconds_of(figures: Figures) -> dict[str, float]:
     }
 
 
-def repeated(scale: Scale, place: Path, kinds: Mapping[str, tuple[int, WalConfig]]) -> dict[str, list[Figures]]:
+def repeated(
+    scale: Scale, place: Path, kinds: Mapping[str, tuple[int, Callable[[], WalConfig]]]
+) -> dict[str, list[Figures]]:
     """Measure each kind of entries several times, in turns."""
     found: dict[str, list[Figures]] = {name: [] for name in kinds}
     for turn in range(max(scale.rounds // 2, 1)):
@@ -252,8 +259,7 @@ def repeated(scale: Scale, place: Path, kinds: Mapping[str, tuple[int, WalConfig
 
 def entry_sizes(scale: Scale, place: Path) -> Iterator[Result]:
     """Measure entries of more and more bytes."""
-    config = WalConfig()
-    found = repeated(scale, place, {str(size): (size, config) for size in scale.entry_sizes})
+    found = repeated(scale, place, {str(size): (size, WalConfig) for size in scale.entry_sizes})
     least = str(scale.entry_sizes[0])
     base = {what: median(seconds_of(each)[what] for each in found[least]) for what in seconds_of(found[least][0])}
     yield Chart(
@@ -283,11 +289,13 @@ def noise_of(figures: Sequence[Figures]) -> list[float]:
     return [each.bare.p50_seconds / figures[0].bare.p50_seconds for each in figures]
 
 
-def codecs_here() -> dict[str, WalConfig]:
-    """Return the codecs that are installed and need no key, by name."""
-    found = {"crc32": WalConfig(), "crc32 again": WalConfig()}
+def codecs_here() -> dict[str, Callable[[], WalConfig]]:
+    """Return what makes the configurations with the codecs that are installed and need no key, by name."""
+    found: dict[str, Callable[[], WalConfig]] = {"crc32": WalConfig, "crc32 again": WalConfig}
     if find_spec("walogs_zstd") is not None:
-        found["zstd"] = WalConfig(codec="zstd")
+        from walogs_zstd import ZstdCodec
+
+        found["zstd"] = lambda: WalConfig(codec=ZstdCodec())
     return found
 
 

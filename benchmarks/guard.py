@@ -29,7 +29,7 @@ STORED: Final = Path(__file__).with_name("guarded.json")
 TREE: Final = Path(__file__).resolve().parents[1]
 PROGRAM: Final = Path(__file__).with_name("guarded_work.py")
 TOLERANCE: Final = 0.03
-"""Repeated counts of one tree differ by less than 0.5 %: by salts, and by the addresses of objects."""
+"""Repeated counts of one tree differ by less than 1 %: salts and the addresses of objects are not the same."""
 FEW: Final = 2
 MANY: Final = 4
 COLLECTED: Final = re.compile(r"Collected : (\d+)")

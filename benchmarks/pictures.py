@@ -110,12 +110,13 @@ class Axis:
     def ticks(self) -> list[float]:
         """Return the round values of this axis: 1, 2 and 5 of each decade, or fewer if there are many."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        for steps in ((1, 2, 5), (1, 3), (1,)):
-            found = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-            found = [value for value in found if self.low <= value <= self.high]
-            if len(found) <= TICKS_MAX:
-                return found
-        return found[:: math.ceil(len(found) / TICKS_MAX)]
+        choices = [
+            [step * 10.0**power for power in range(first, last + 1) for step in steps]
+            for steps in ((1, 2, 5), (1, 3), (1,))
+        ]
+        within = [[value for value in found if self.low <= value <= self.high] for found in choices]
+        fewest = within[-1]
+        return next((found for found in within if len(found) <= TICKS_MAX), fewest[:: len(fewest) // TICKS_MAX + 1])
 
 
 def _chart(chart: Chart) -> tuple[int, Iterator[str]]:

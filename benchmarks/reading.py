@@ -232,10 +232,9 @@ def open_log(scale: Scale, place: Path) -> Iterator[Result]:
         log = write_log(place, kind, scale.walked)
         bytes_read = sum(file.stat().st_size for file in log.glob("wal-*.log"))
         prepared: dict[str, Callable[[], Work]] = {
-            verify: partial(work_of_open, log, verify, scale.walked)
-            for verify in ("full", "last")  # type: ignore[misc]
+            verify: partial(work_of_open, log, verify, scale.walked) for verify in ("full", "last")
         }
-        prepared |= {"bare": lambda log=log: read_and_check(log), "bare again": lambda log=log: read_and_check(log)}  # type: ignore[misc]
+        prepared |= dict.fromkeys(("bare", "bare again"), partial(read_and_check, log))
         costs = time_in_turns({**prepared, **LOOPS}, scale.walks, 1, time.thread_time_ns)
         check_log(kind, log, scale.walked)
         noise = costs.ratios("bare again", "bare")
@@ -294,6 +293,8 @@ def read_results(costs: Costs, names: list[str], again: str) -> Iterator[Result]
         bars=sorted((bar(name, ratios) for name, ratios in values.items()), key=lambda each: each.value),
     )
     for name, ratios in values.items():
+        if name == again:
+            continue
         micros = costs.median(name) / BLOCK / 1000
         beside = f"{number(micros)} µs{beside_loop(costs)} ns; {checks[name]}"
         yield ratio(f"{name}, time ÷ that of {again}", ratios, noise, beside=beside)

@@ -74,13 +74,13 @@ def summary(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def section_of(section: Section, results: Sequence[Result]) -> Iterator[str]:
-    yield f"## {section.title}\n\n{section.before}\n"
+    yield f"## {section.title}\n\n{section.before}"
     for result in results:
         if not isinstance(result, Row):
             yield f"![{result.title}]({PICTURES}/{PREFIX}{result.name}.svg)\n"
     yield table([result for result in results if isinstance(result, Row)]) + "\n"
     if section.after:
-        yield section.after + "\n"
+        yield section.after
 
 
 # JSON

@@ -217,7 +217,7 @@ def start(place: Path) -> Rows:
 
 
 def start_ns(statement: str) -> float:
-    command = [sys.executable, "-c", statement]
+    command = [sys.executable, "-P", "-c", statement]  # not from the working directory
 
     def once() -> float:
         _, status, used = os.wait4(os.posix_spawn(sys.executable, command, os.environ), 0)

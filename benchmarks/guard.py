@@ -64,7 +64,7 @@ def instructions(*arguments: str) -> int:
 
 def instructions_of(name: str) -> float:
     if name == IMPORT:
-        return instructions("-c", "import walogs") - instructions("-c", "pass")
+        return instructions("-P", "-c", "import walogs") - instructions("-P", "-c", "pass")
     few, many = (instructions(str(PROGRAM), name, str(times)) for times in (FEW, MANY))
     return (many - few) / (MANY - FEW) / WORK[name][1]
 
@@ -72,7 +72,7 @@ def instructions_of(name: str) -> float:
 def calls_of(name: str) -> float:
     if name == IMPORT:
         program = "import sys; before = len(sys.modules); import walogs; print(len(sys.modules) - before)"
-        return float(said([sys.executable, "-c", program])[0])
+        return float(said([sys.executable, "-P", "-c", program])[0])
     few, many = (float(said([sys.executable, str(PROGRAM), name, str(times), "calls"])[0]) for times in (FEW, MANY))
     return (many - few) / (MANY - FEW) / WORK[name][1]
 
@@ -83,7 +83,7 @@ COUNTS: Final[dict[str, Callable[[str], float]]] = {"instructions": instructions
 
 def count(what: str) -> Figures:
     """Return the figures of this tree, with this Python."""
-    said([sys.executable, "-c", "import walogs"])  # writes bytecode
+    said([sys.executable, "-P", "-c", "import walogs"])  # writes bytecode
     names = [*WORK, IMPORT]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(names, pool.map(COUNTS[what], names), strict=True))

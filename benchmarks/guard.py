@@ -66,7 +66,7 @@ def instructions_of(name: str) -> float:
     if name == IMPORT:
         return instructions("-P", "-c", "import walogs") - instructions("-P", "-c", "pass")
     few, many = (instructions(str(PROGRAM), name, str(times)) for times in (FEW, MANY))
-    return (many - few) / (MANY - FEW) / WORK[name][1]
+    return an_entry(name, few, many)
 
 
 def calls_of(name: str) -> float:
@@ -74,6 +74,13 @@ def calls_of(name: str) -> float:
         program = "import sys; before = len(sys.modules); import walogs; print(len(sys.modules) - before)"
         return float(said([sys.executable, "-P", "-c", program])[0])
     few, many = (float(said([sys.executable, str(PROGRAM), name, str(times), "calls"])[0]) for times in (FEW, MANY))
+    return an_entry(name, few, many)
+
+
+def an_entry(name: str, few: float, many: float) -> float:
+    """Return the count of the work alone, for one of its entries."""
+    if many <= few:
+        raise SystemExit(f"{name}: doing it {MANY} times took {many:,.0f}, and {FEW} times {few:,.0f}: no figure")
     return (many - few) / (MANY - FEW) / WORK[name][1]
 
 
@@ -83,8 +90,9 @@ COUNTS: Final[dict[str, Callable[[str], float]]] = {"instructions": instructions
 
 def count(what: str) -> Figures:
     """Return the figures of this tree, with this Python."""
-    said([sys.executable, "-P", "-c", "import walogs"])  # writes bytecode
     names = [*WORK, IMPORT]
+    for name in WORK:
+        said([sys.executable, str(PROGRAM), name, "1"])  # writes the bytecode of every module that it needs
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(names, pool.map(COUNTS[what], names), strict=True))
 

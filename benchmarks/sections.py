@@ -99,14 +99,14 @@ number. The model only sleeps, so that its noise is how far one caller is from o
 """
 SECTIONS: Final = (
     Section("A durable append", ("append", "batch"), APPENDING),
-    Section("A durable append, beside others", ("peers",), PEERS, AFTER_PEERS),
+    Section("A durable append, beside others", ("peers",), PEERS, after=AFTER_PEERS),
     Section("Walking", ("walk",), WALKING),
     Section("Reading one entry", ("read",), READING),
     Section("Opening, verifying, copying", ("open", "inspect"), OPENING),
     Section("How costs grow", ("growth",), GROWTH),
     Section("Sizes of entries, and codecs", ("entry-sizes", "codecs"), ENTRIES),
     Section("Many callers", ("crowds", "callers"), CALLERS),
-    Section("Tasks of asyncio", ("tasks",), TASKS, AFTER_TASKS),
+    Section("Tasks of asyncio", ("tasks",), TASKS, after=AFTER_TASKS),
     Section("Following", ("follow",), FOLLOWING),
     Section("Starting, and memory", ("import", "memory"), STARTING),
     Section("File systems", ("file-systems",), FILE_SYSTEMS),

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS, RESULTS, main
-from benchmarks.measure import Bar, Bars, Chart, Line, Point, Result, Row, Scale, at_least, at_most
+from benchmarks.measure import Bars, Chart, Line, Result, Row, Scale, at_least, at_most, bar, point
 from benchmarks.pictures import COLOURS, LINE_HEIGHT, WIDTH, Axis, draw, labels, spaced
 from benchmarks.report import PREFIX, Run, page, read_results, write_report, write_results
 from benchmarks.sections import SECTIONS
@@ -26,7 +26,7 @@ CHART: Final = Chart(
     y="× the smallest",
     x_unit="bytes",
     lines=[
-        Line(f"line {place}", [Point(2.0**power, 1.0 + place / 100, 0.9, 2.0) for power in range(4, 34, 2)])
+        Line(f"line {place}", [point(2.0**power, [0.9, 1.0 + place / 100, 2.0]) for power in range(4, 34, 2)])
         for place in range(8)
     ],
 )
@@ -34,9 +34,9 @@ BARS: Final = Bars(
     name="peers",
     title="One append",
     x="time ÷ walogs'",
-    bars=[Bar("walogs", 1, 0.9, 1.1), Bar("an <other> & longer name of a peer", 2.5, 2, 3.5)],
+    bars=[bar("walogs", [0.9, 1, 1.1]), bar("an <other> & longer name of a peer", [2, 2.5, 3.5])],
 )
-WIDE: Final = BARS._replace(bars=[Bar("walogs", 1, 0.9, 1.1), Bar("slow", 300, 250, 310)])
+WIDE: Final = BARS._replace(bars=[bar("walogs", [0.9, 1, 1.1]), bar("slow", [250, 300, 310])])
 ROWS: Final[list[Result]] = [
     Row(name="fast", figure=0.5, unit="×", limit=at_most(1), noise="1.00", beside="rounds"),
     Row(name="slow", figure=0.25, unit="×", limit=at_least(1), noise="1.00"),

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -33,6 +34,7 @@ from benchmarks.syncs import empty_syncs
 from walogs.assembly.config import WalConfig
 from walogs.cli.bench.entries import Check, Entries
 from walogs.cli.bench.rows import Figures, Request, measure
+from walogs.protocols import Codec
 
 ENTRY_BYTES: Final = 1024
 BATCH: Final = 1000
@@ -289,14 +291,34 @@ def noise_of(figures: Sequence[Figures]) -> list[float]:
     return [each.bare.p50_seconds / figures[0].bare.p50_seconds for each in figures]
 
 
-def codecs_here() -> dict[str, Callable[[], WalConfig]]:
-    """Return what makes the configurations with the codecs that are installed and need no key, by name."""
-    found: dict[str, Callable[[], WalConfig]] = {"crc32": WalConfig, "crc32 again": WalConfig}
-    if find_spec("walogs_zstd") is not None:
-        from walogs_zstd import ZstdCodec
+def zstd() -> Codec:
+    from walogs_zstd import ZstdCodec
 
-        found["zstd"] = lambda: WalConfig(codec=ZstdCodec())
+    return ZstdCodec()
+
+
+def aead() -> Codec:
+    from walogs_aead import AeadCodec
+
+    return AeadCodec(keys={"1": bytes(range(32))})
+
+
+CODECS: Final[dict[str, Callable[[], Codec]]] = {"zstd": zstd, "aead": aead}
+"""What makes the codecs of plugins. The distribution of each is called walogs-NAME."""
+
+
+def codecs_here() -> dict[str, Callable[[], WalConfig]]:
+    """Return what makes the configuration of each codec that is installed, by its name."""
+    found: dict[str, Callable[[], WalConfig]] = {"crc32": WalConfig, "crc32 again": WalConfig}
+    for name, codec in CODECS.items():
+        if find_spec(f"walogs_{name}") is not None:
+            found[name] = partial(config_with, codec)
     return found
+
+
+def config_with(codec: Callable[[], Codec]) -> WalConfig:
+    """Return a configuration for one handle, with a codec of its own."""
+    return WalConfig(codec=codec())
 
 
 def codecs(scale: Scale, place: Path) -> Iterator[Result]:
@@ -311,5 +333,5 @@ def codecs(scale: Scale, place: Path) -> Iterator[Result]:
             values = [seconds_of(each)[what] / first[what] for each, first in zip(figures, base, strict=True)]
             noise = [second[what] / first[what] for second, first in zip(again, base, strict=True)]
             yield ratio(f"codec {name}: {what} ÷ the same with crc32", values, noise)
-    if len(found) == 2:
-        yield Row("codec zstd ÷ crc32", None, beside="walogs-zstd is not installed")
+    for name in CODECS.keys() - found.keys():
+        yield Row(f"codec {name} ÷ crc32", None, beside=f"walogs-{name} is not installed")

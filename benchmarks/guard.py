@@ -88,11 +88,16 @@ COUNTS: Final[dict[str, Callable[[str], float]]] = {"instructions": instructions
 """What is counted. For an import, `calls` counts the modules that it loads."""
 
 
+def write_bytecode() -> None:
+    """Do each work once, so that no counted interpreter compiles a module."""
+    for name in WORK:
+        said([sys.executable, str(PROGRAM), name, "1"])
+
+
 def count(what: str) -> Figures:
     """Return the figures of this tree, with this Python."""
+    write_bytecode()
     names = [*WORK, IMPORT]
-    for name in WORK:
-        said([sys.executable, str(PROGRAM), name, "1"])  # writes the bytecode of every module that it needs
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(names, pool.map(COUNTS[what], names), strict=True))
 

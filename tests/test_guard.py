@@ -100,9 +100,11 @@ def test_a_slowdown_of_walogs_is_seen(name: str, slow_tree: Path, monkeypatch: p
 @pytest.mark.parametrize("name", WORK)
 def test_instructions_show_a_slowdown(name: str, slow_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require("valgrind", shutil.which("valgrind") is not None, "valgrind is not installed")
+    guard.write_bytecode()
     before = guard.instructions_of(name)
     assert guard.compare({name: guard.instructions_of(name)}, {name: before}) == []
     monkeypatch.setattr(guard, "TREE", slow_tree)
+    guard.write_bytecode()
     assert guard.compare({name: guard.instructions_of(name)}, {name: before}) == [name]
 
 

@@ -297,19 +297,17 @@ def test_a_peer_syncs_for_every_append(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.laboratory
 @pytest.mark.parametrize("kind", file_systems.COMMANDS)
-def test_a_file_system_is_measured_and_unmounted(
-    kind: str, path_on_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_is_measured_and_unmounted(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_file_system(kind)
     monkeypatch.setattr(file_systems, "COMMANDS", {kind: file_systems.COMMANDS[kind]})
-    rows = [row for row in run(["file-systems"], TINY, path_on_disk)["file-systems"] if isinstance(row, Row)]
+    rows = [row for row in run(["file-systems"], TINY, tmp_path)["file-systems"] if isinstance(row, Row)]
     assert [row.name for row in rows if row.figure is not None] == [
         f"{kind}: durable append ÷ bare",
         f"{kind}: sqlite3 (WAL, FULL) ÷ walogs",
         f"{kind}, slow syncs: durable append ÷ bare",
     ]
-    assert list(path_on_disk.iterdir()) == []
-    assert str(path_on_disk) not in Path("/proc/mounts").read_text()
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
 
 
 def test_a_planted_import_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Blocks of work that take turns, and what each of them cost. `walogs bench` and the project's own benchmarks use it."""
+"""Blocks of work that take turns, and what each cost. `walogs bench` and the project's own benchmarks use it."""
 
 from __future__ import annotations
 

@@ -253,15 +253,6 @@ LOOPS: Final = {LOOP: fixed_loop, LOOP_AGAIN: fixed_loop}
 """What is measured beside processor time. Nanoseconds of a slow processor mean little."""
 
 
-def over_loop(name: str, costs: Costs, what: str, operations: int, limit: Limit | None = None, beside: str = "") -> Row:
-    """Return the row of the processor time of one operation, as a multiple of a turn of the fixed loop."""
-    turns = [ratio / operations * TURNS for ratio in costs.ratios(what, LOOP, LOOP_AGAIN)]
-    each_ns, loop_ns = costs.median(what) / operations, costs.median(LOOP) / TURNS
-    said = f"{number(each_ns)} ns where a turn takes {loop_ns:.1f}"
-    noise = costs.ratios(LOOP_AGAIN, LOOP)
-    return ratio(f"{name}, in turns of the loop", turns, noise, limit, f"{said}; {beside}" if beside else said)
-
-
 def spread(values: Sequence[float]) -> str:
     """Describe the median of the rounds, the lowest and the highest."""
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"

@@ -13,7 +13,9 @@ from typing import Final, Literal, NamedTuple
 import walogs
 from benchmarks.measure import (
     BLOCK,
+    LOOP,
     LOOPS,
+    TURNS,
     Bars,
     Costs,
     Limit,
@@ -191,7 +193,7 @@ def walk_results(scale: Scale, costs: Costs, lengths: str, again: str, peers: li
 
 
 def beside_loop(costs: Costs) -> str:
-    return f", where a turn of the loop takes {costs.median(next(iter(LOOPS))) / 50_000:.1f}"
+    return f", where a turn of the loop takes {costs.median(LOOP) / TURNS:.1f}"
 
 
 # Opens

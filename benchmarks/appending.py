@@ -10,18 +10,7 @@ from statistics import median
 from typing import Final
 
 import walogs
-from benchmarks.measure import (
-    BLOCK,
-    LOOP,
-    Row,
-    Scale,
-    Work,
-    at_most,
-    fixed_loop,
-    spread,
-    steadiness,
-    time_in_turns,
-)
+from benchmarks.measure import BLOCK, LOOP, LOOP_AGAIN, LOOPS, TURNS, Row, Scale, Work, at_most, ratio, time_in_turns
 from benchmarks.payloads import BATCH, ENTRY_BYTES, check_log, payloads
 from walogs.cli.bench.bare import BareFile
 from walogs.defaults.crc32_codec import Crc32Codec
@@ -29,6 +18,9 @@ from walogs.formats.native import NativeFormat
 
 BATCHES: Final = 5
 """Batches in a block: so few that the median block allocates no new window. That cost has a row of its own."""
+
+BATCH_TURNS_MAX: Final = 10
+"""An entry of a batch costs at most as many turns of the fixed loop: 120 ns where a turn takes 12."""
 
 
 def frame_bytes(entries: int) -> int:
@@ -66,27 +58,17 @@ def append(scale: Scale, place: Path) -> Iterator[Row]:
         costs = time_in_turns(prepared, scale.rounds, scale.blocks, time.perf_counter_ns)
         entries = wal.last_lsn
     check_log("durable appends", place / "log", entries)
-    ratios, noise = costs.ratios("walogs", "bare", "bare again"), costs.ratios("bare again", "bare")
+    noise = costs.ratios("bare again", "bare")
     each = f"{costs.median('walogs') / BLOCK / 1000:.1f} and {costs.median('bare') / BLOCK / 1000:.1f} µs"
     what = "durable append of 128 B ÷ bare pwrite + fdatasync"
-    yield Row(
-        name=what, figure=median(ratios), unit="×", limit=at_most(1.10), beside=f"rounds {spread(ratios)}; {each}"
-    )
-    yield Row(
-        name="noise: one bare file ÷ the other",
-        figure=median(noise),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(noise)}",
-    )
+    yield ratio(what, costs.ratios("walogs", "bare", "bare again"), noise, at_most(1.10), each)
     total, total_bare = costs.total("walogs"), (costs.total("bare") + costs.total("bare again")) / 2
-    noise_of_totals = costs.total("bare again") / costs.total("bare")
     yield Row(
         name="durable append ÷ bare, all of the time together",
         figure=total / total_bare,
         unit="×",
-        limit=None,
-        beside=f"windows of zeros and pauses too; noise {noise_of_totals:.2f}",
+        noise=f"{costs.total('bare again') / costs.total('bare'):.2f}",
+        beside="windows of zeros and pauses too",
     )
 
 
@@ -113,7 +95,7 @@ def batch(scale: Scale, place: Path) -> Iterator[Row]:
             "walogs": lambda: work,
             "bare": lambda: bare.prepare(BATCHES),
             "bare again": lambda: bare_again.prepare(BATCHES),
-            LOOP: fixed_loop,
+            **LOOPS,
         }
         for block in prepared.values():
             block()()
@@ -121,24 +103,18 @@ def batch(scale: Scale, place: Path) -> Iterator[Row]:
         entries = wal.last_lsn
     check_log("durable batches", place / "log", entries)
     in_block = BATCHES * BATCH
-    of_run = scale.rounds * scale.batch_blocks * in_block
-    above = [nanoseconds / in_block for nanoseconds in costs.differences("walogs", "bare", "bare again")]
-    noise = median(costs.differences("bare again", "bare")) / in_block
-    bare_ns = costs.median("bare") / in_block
-    yield Row(
-        name="append_batch of 1,000 × 128 B: CPU an entry above bare",
-        figure=median(above),
-        unit="ns",
-        limit=at_most(120),
-        beside=f"rounds {min(above):.0f}–{max(above):.0f}; bare {bare_ns:.0f}, noise {noise:+.0f}",
-    )
+    above = [cost / in_block for cost in costs.differences("walogs", "bare", "bare again")]
+    loop = [cost / TURNS for cost in costs.medians(LOOP)]
+    turns = [cost / turn for cost, turn in zip(above, loop, strict=True)]
+    noise = costs.ratios(LOOP_AGAIN, LOOP)
+    beside = f"{median(above):.0f} ns where a turn takes {median(loop):.1f}; bare {costs.median('bare') / in_block:.0f}"
+    what = "append_batch of 1,000 × 128 B: CPU an entry above bare, in turns of the loop"
+    yield ratio(what, turns, noise, at_most(BATCH_TURNS_MAX), beside)
     total_bare = (costs.total("bare") + costs.total("bare again")) / 2
-    noise_of_totals = (costs.total("bare again") - costs.total("bare")) / of_run
     yield Row(
-        name="append_batch above bare, all of the CPU together",
-        figure=(costs.total("walogs") - total_bare) / of_run,
-        unit="ns",
-        limit=None,
-        beside=f"windows and rotations too; noise {noise_of_totals:+.0f}",
+        name="append_batch ÷ bare, all of the CPU together",
+        figure=costs.total("walogs") / total_bare,
+        unit="×",
+        noise=f"{costs.total('bare again') / costs.total('bare'):.2f}",
+        beside="windows and rotations too",
     )
-    yield steadiness(costs, "batches")

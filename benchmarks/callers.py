@@ -7,29 +7,19 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import walogs
-from benchmarks.measure import (
-    BLOCK,
-    SEED,
-    Limit,
-    Row,
-    Scale,
-    Work,
-    at_least,
-    at_most,
-    spread,
-    time_in_turns,
-)
+from benchmarks.measure import BLOCK, SEED, Limit, Row, Scale, Work, at_least, at_most, ratio, time_in_turns
 from benchmarks.payloads import ENTRY_BYTES, check_log, payloads
 from walogs.cli.bench.entries import Check, Entries
 from walogs.cli.bench.rows import Callers
+from walogs.defaults.local_store import LocalStore
 
 THREADS: Final = {"one": 1, "one again": 1, "2": 2, "8": 8, "64": 64, "256": 256}
 IN_FLIGHT: Final = 1000
@@ -53,26 +43,46 @@ def check_rate(path: Path, entries: Entries, appended: Sequence[int], seconds: f
     return Rate(total / seconds, total / commits)
 
 
-def by_threads(path: Path, threads: int, seconds: float, sync: str = "fdatasync") -> Rate:
+class SlowStore(LocalStore):
+    """Local files whose syncs take a fixed time, and are not made."""
+
+    sync_seconds = 0.0
+
+    def sync(self, number: int, kind: Any) -> None:
+        time.sleep(self.sync_seconds)
+
+
+def place_of(path: Path, sync_seconds: float | None) -> dict[str, Any]:
+    """Return the keywords of `open` for a log there, whose syncs take so long. None: as long as they take here."""
+    if sync_seconds is None:
+        return {"path": path}
+    store = SlowStore(path)
+    store.sync_seconds = sync_seconds
+    return {"store": store}
+
+
+def by_threads(
+    path: Path, threads: int, seconds: float, sync_seconds: float | None = None, sync: str = "fdatasync"
+) -> Rate:
     """Append from this many threads at once, for so many seconds."""
     entries = Entries(ENTRY_BYTES)
-    with walogs.open(path, sync=sync) as wal:
+    with walogs.open(**place_of(path, sync_seconds), sync=sync) as wal:
         running = Callers(wal, entries, threads)
         took = running.run(seconds).seconds
     return check_rate(path, entries, running.appended, took)
 
 
-def by_futures(path: Path, seconds: float) -> Rate:
-    """Append from one thread that waits only for the oldest of IN_FLIGHT futures, for so many seconds."""
+def by_futures(path: Path, futures: int, seconds: float, sync_seconds: float | None = None) -> Rate:
+    """Append from one thread that waits only for the oldest of so many futures, for so many seconds."""
     entries = Entries(ENTRY_BYTES)
     in_flight = deque[Future[int]]()
     count = 0
-    with walogs.open(path) as wal:
+    with walogs.open(**place_of(path, sync_seconds)) as wal:
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
             in_flight.append(wal.submit(entries.data(0, count)))
             count += 1
-            if len(in_flight) >= IN_FLIGHT:
+            if len(in_flight) >= futures:
                 in_flight.popleft().result()
         for future in in_flight:
             future.result()
@@ -80,38 +90,45 @@ def by_futures(path: Path, seconds: float) -> Rate:
     return check_rate(path, entries, [count], took)
 
 
-def callers(scale: Scale, place: Path) -> Iterator[Row]:
-    """Measure throughput beside one thread in the same turn, and a lone append beside its writer under a lock."""
-    kinds: dict[str, Callable[[Path], Rate]] = {
-        name: partial(by_threads, threads=threads, seconds=scale.turn_seconds) for name, threads in THREADS.items()
-    }
-    kinds["futures"] = partial(by_futures, seconds=scale.turn_seconds)
-    kinds["interval"] = partial(by_threads, threads=1, seconds=scale.turn_seconds, sync="interval")
+def take_turns(kinds: Mapping[str, Callable[[Path], Rate]], turns: int, place: Path) -> dict[str, list[Rate]]:
+    """Measure each kind of callers in every turn, in a new random order. Each has a log of its own."""
     rates: dict[str, list[Rate]] = {name: [] for name in kinds}
     order, chance = list(kinds), random.Random(SEED)
-    for turn in range(scale.turns):
+    for turn in range(turns):
         chance.shuffle(order)
         for name in order:
-            rates[name].append(kinds[name](place / f"{name}-{turn}"))
-            shutil.rmtree(place / f"{name}-{turn}")
+            path = place / f"{name}-{turn}"
+            rates[name].append(kinds[name](path))
+            shutil.rmtree(path, ignore_errors=True)  # what is only in memory has no path
+    return rates
+
+
+def callers(scale: Scale, place: Path) -> Iterator[Row]:
+    """Measure throughput beside one thread in the same turn, and a lone append beside its writer under a lock."""
+
+    seconds = scale.turn_seconds
+    kinds: dict[str, Callable[[Path], Rate]] = {
+        name: partial(by_threads, threads=threads, seconds=seconds) for name, threads in THREADS.items()
+    }
+    kinds["futures"] = partial(by_futures, futures=IN_FLIGHT, seconds=seconds)
+    kinds["interval"] = partial(by_threads, threads=1, seconds=seconds, sync="interval")
+    rates = take_turns(kinds, scale.turns, place)
     one = [rate.entries_a_second for rate in rates["one"]]
     again = [rate.entries_a_second for rate in rates["one again"]]
     both = list(map(fmean, zip(one, again, strict=True)))
-    yield Row("one thread in append", median(one), "/s", beside=f"turns {min(one):.0f}–{max(one):.0f}")
-    yield over_one("noise: one thread ÷ one thread", rates["one again"], one, None)
+    noise = [first / second for first, second in zip(one, again, strict=True)]
     for name in ("2", "8", "64", "256"):
         target = at_least(4.0) if name == "64" else None
-        yield over_one(f"{name} threads in append ÷ one", rates[name], both, target)
-    yield over_one("one thread, 1,000 futures in flight ÷ one", rates["futures"], both, at_least(6.0))
-    yield over_one('one thread, sync="interval" ÷ one', rates["interval"], both, None)
+        yield over_one(f"{name} threads in append ÷ one", rates[name], both, noise, target)
+    yield over_one("one thread, 1,000 futures in flight ÷ one", rates["futures"], both, noise, at_least(6.0))
+    yield over_one('one thread, sync="interval" ÷ one', rates["interval"], both, noise, None)
     yield from lone(scale, place)
 
 
-def over_one(what: str, rates: list[Rate], one: list[float], target: Limit | None) -> Row:
+def over_one(what: str, rates: list[Rate], one: list[float], noise: list[float], target: Limit | None) -> Row:
     ratios = [rate.entries_a_second / single for rate, single in zip(rates, one, strict=True)]
     shared = median(rate.entries_a_commit for rate in rates)
-    beside = f"turns {min(ratios):.2f}–{max(ratios):.2f}; {shared:.0f} entries a commit"
-    return Row(name=what, figure=median(ratios), unit="×", limit=target, beside=beside)
+    return ratio(what, ratios, noise, target, f"{shared:.0f} entries a commit")
 
 
 def ignore(event: object) -> None:
@@ -144,28 +161,8 @@ def lone(scale: Scale, place: Path) -> Iterator[Row]:
     for name, wal in opened.items():
         wal.close()
         check_log(f"lone, {name}", place / name, scale.rounds * scale.blocks * BLOCK)
-    ratios, noise = costs.ratios("append", "writer", "writer again"), costs.ratios("writer", "writer again")
-    what = "a lone append ÷ its writer under a plain lock"
-    yield Row(
-        name=what,
-        figure=median(ratios),
-        unit="×",
-        limit=at_most(1.05),
-        beside=f"rounds {spread(ratios)}; noise {spread(noise)}",
-    )
-    watched = costs.ratios("watched", "append")
-    what = "a lone append with an observer ÷ without"
-    yield Row(
-        name=what,
-        figure=median(watched),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(watched)}; without one nothing of it is there",
-    )
-    yield Row(
-        name="noise: that writer under a lock ÷ another",
-        figure=median(noise),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(noise)}",
-    )
+    noise = costs.ratios("writer", "writer again")
+    ratios = costs.ratios("append", "writer", "writer again")
+    yield ratio("a lone append ÷ its writer under a plain lock", ratios, noise, at_most(1.05))
+    beside = "without one nothing of it is there"
+    yield ratio("a lone append with an observer ÷ without", costs.ratios("watched", "append"), noise, beside=beside)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import walogs
-from benchmarks.measure import LOOP, Row, Scale, Work, at_most, fixed_loop, spread, steadiness, time_in_turns
+from benchmarks.measure import LOOPS, Row, Scale, Work, at_most, ratio, time_in_turns
 from benchmarks.payloads import Differs
-from benchmarks.reading import KINDS, write_log
+from benchmarks.reading import KINDS, LENGTHS, beside_loop, pass_over, write_log
 
-RATIO_MAX: Final = {"batches, sealed": 1.4}
+RATIO_MAX: Final = {"batches, sealed, equal": 1.4}
 """45 ns an entry, where reading and checking alone were 32."""
 
 
@@ -29,43 +29,31 @@ def work_of_frames(wal: walogs.Wal) -> Work:
     return work
 
 
-def work_of_columns(wal: walogs.Wal) -> Work:
-    def work() -> None:
-        for _ in wal.arrow_batches():
-            pass
-
-    return work
-
-
-def work_of_iter(wal: walogs.Wal) -> Work:
-    def work() -> None:
-        for _ in wal:
-            pass
-
-    return work
-
-
 def columns(scale: Scale, place: Path) -> Iterator[Row]:
-    """Measure the CPU time per entry of a reading as columns, as a ratio to reading and checking the frames alone."""
-    for kind in KINDS:
-        with walogs.open(write_log(place, kind, scale.walked), verify="last") as wal:
-            check_columns(kind, wal)
-            prepared: dict[str, Callable[[], Work]] = {
-                "columns": partial(work_of_columns, wal),
-                "frames": partial(work_of_frames, wal),
-                "iter": partial(work_of_iter, wal),
-                LOOP: fixed_loop,
-            }
-            costs = time_in_turns(prepared, scale.walks, 1, time.thread_time_ns)
-        ratios = sorted(costs.ratios("columns", "frames"))
-        each, alone = (costs.median(name) / scale.walked for name in ("columns", "frames"))
-        beside = f"CPU; {each:.0f} ns an entry, {alone:.0f} alone; rounds {spread(ratios)}"
-        limit = at_most(RATIO_MAX[kind]) if kind in RATIO_MAX else None
-        name = f"columns, {kind} ÷ reading and checking alone"
-        yield Row(name=name, figure=ratios[len(ratios) // 2], unit="×", limit=limit, beside=beside)
-        faster = sorted(costs.ratios("iter", "columns"))
-        yield Row(name=f"iter ÷ columns, {kind}", figure=faster[len(faster) // 2], unit="×", beside=spread(faster))
-        yield steadiness(costs, f"columns, {kind}")
+    """Measure the processor time of a reading as columns, beside reading and checking the frames alone, and `iter`."""
+    for lengths, data in LENGTHS.items():
+        for kind in KINDS:
+            yield from columns_of(scale, write_log(place, kind, scale.walked, data), f"{kind}, {lengths}")
+
+
+def columns_of(scale: Scale, log: Path, kind: str) -> Iterator[Row]:
+    with walogs.open(log, verify="last") as wal:
+        check_columns(kind, wal)
+        prepared: dict[str, Callable[[], Work]] = {
+            "columns": partial(pass_over, wal.arrow_batches),
+            "iter": partial(pass_over, wal.iter),
+            **dict.fromkeys(("frames", "again"), partial(work_of_frames, wal)),
+            **LOOPS,
+        }
+        costs = time_in_turns(prepared, scale.walks, 1, time.thread_time_ns)
+    noise = costs.ratios("again", "frames")
+    each, alone = (costs.median(name) / scale.walked for name in ("columns", "frames"))
+    beside = f"{each:.0f} ns an entry, {alone:.0f} alone{beside_loop(costs)}"
+    limit = at_most(RATIO_MAX[kind]) if kind in RATIO_MAX else None
+    yield ratio(
+        f"columns, {kind} ÷ reading and checking alone", costs.ratios("columns", "frames"), noise, limit, beside
+    )
+    yield ratio(f"iter ÷ columns, {kind}", costs.ratios("iter", "columns"), noise)
 
 
 def check_columns(kind: str, wal: walogs.Wal) -> None:

@@ -9,16 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import walogs
-from benchmarks.measure import Row, Scale, Work, at_least, spread, time_in_turns
+from benchmarks.measure import Row, Scale, Work, at_least, at_most, ratio, time_in_turns
 from benchmarks.payloads import BATCH, Differs, check_entries, payloads
-from walogs.formats.crc32 import crc32
+from benchmarks.reading import read_and_check
 
 SEGMENT_BYTES: Final = 16 << 20
-CHUNK_BYTES: Final = 1 << 20
 
 
 def make_log(path: Path, entries: int, *, is_sealed: bool) -> Path:
@@ -39,7 +37,7 @@ def read_back(what: object, path: Path, entries: int) -> None:
 
 
 def inspect(scale: Scale, place: Path) -> Iterator[Row]:
-    """Measure wall time, from a warm cache."""
+    """Measure `verify` and `backup`, from a warm cache."""
     sealed = make_log(place / "sealed", scale.walked, is_sealed=True)
     active = make_log(place / "active", scale.walked, is_sealed=False)
     yield from verify(scale, sealed, active)
@@ -47,62 +45,38 @@ def inspect(scale: Scale, place: Path) -> Iterator[Row]:
 
 
 def verify(scale: Scale, sealed: Path, active: Path) -> Iterator[Row]:
-    """Measure bytes of segments per second, beside only reading the same files and computing their CRC."""
+    """Measure the processor time of verify, beside only reading the same files and computing their CRC."""
     sizes = {log: sum(file.stat().st_size for file in log.glob("wal-*.log")) for log in (sealed, active)}
 
     def work_of_verify(log: Path) -> Work:
         def work() -> int:
-            began = time.perf_counter_ns()
+            began = time.process_time_ns()
             report = walogs.verify(log)
-            took = time.perf_counter_ns() - began
+            took = time.process_time_ns() - began
             if not report.ok or report.entries != scale.walked:
                 raise Differs(f"verify finds {report.findings} in {report.entries} entries of {scale.walked}")
             return took
 
         return work
 
-    def bare() -> None:
-        for file in sealed.glob("wal-*.log"):
-            with file.open("rb", buffering=0) as opened:
-                crc = 0
-                while data := opened.read(CHUNK_BYTES):
-                    crc = crc32(data, crc)
-
     prepared: dict[str, Callable[[], Work]] = {
         "sealed": partial(work_of_verify, sealed),
         "active": partial(work_of_verify, active),
-        "bare": lambda: bare,
-        "bare again": lambda: bare,
+        "bare": lambda: read_and_check(sealed),
+        "bare again": lambda: read_and_check(sealed),
+        "bare active": lambda: read_and_check(active),
     }
-    costs = time_in_turns(prepared, scale.rounds, 1, time.perf_counter_ns)
+    costs = time_in_turns(prepared, scale.rounds, 1, time.process_time_ns)
     read_back("what was verified, sealed", sealed, scale.walked)
     read_back("what was verified, not sealed", active, scale.walked)
-    for what, name, log in (("sealed", "sealed", sealed), ("not sealed", "active", active)):
-        each = [sizes[log] / took for took in costs.medians(name)]
-        beside = f"rounds {spread(each)}; {sizes[log] >> 20} MiB"
-        yield Row(
-            name=f"verify, {what}",
-            figure=median(each),
-            unit="GB/s",
-            limit=at_least(1) if name == "sealed" else None,
-            beside=beside,
-        )
-    over = costs.ratios("sealed", "bare", "bare again")
-    yield Row(
-        name="verify, sealed ÷ reading and a CRC alone",
-        figure=median(over),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(over)}",
-    )
     noise = costs.ratios("bare again", "bare")
-    yield Row(
-        name="noise: reading and a CRC ÷ the same",
-        figure=median(noise),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(noise)}",
-    )
+    for what, name, log, beside in (
+        ("sealed", "sealed", sealed, ("bare", "bare again")),
+        ("not sealed", "active", active, ("bare active",)),
+    ):
+        speed = f"{sizes[log] / costs.median(name):.2f} GB/s"
+        limit = at_most(2) if name == "sealed" else None
+        yield ratio(f"verify, {what} ÷ reading and one CRC", costs.ratios(name, *beside), noise, limit, speed)
 
 
 def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
@@ -147,16 +121,6 @@ def backup_beside_cp(scale: Scale, place: Path, log: Path) -> Iterator[Row]:
     alone = [1 / ratio for ratio in costs.ratios("backup", "cp")]
     noise = costs.ratios("cp and sync again", "cp and sync")
     each = f"{costs.median('backup') / 1e6:.0f} and {costs.median('cp and sync') / 1e6:.0f} ms"
-    what = "backup, as fast as cp and sync times"
-    yield Row(
-        name=what, figure=median(synced), unit="×", limit=at_least(0.5), beside=f"rounds {spread(synced)}; {each}"
-    )
-    beside = f"rounds {spread(alone)}; cp {costs.median('cp') / 1e6:.0f} ms: nothing of it need be on the disk"
-    yield Row(name="backup, as fast as cp alone times", figure=median(alone), unit="×", limit=None, beside=beside)
-    yield Row(
-        name="noise: cp and sync ÷ the same",
-        figure=median(noise),
-        unit="×",
-        limit=None,
-        beside=f"rounds {spread(noise)}",
-    )
+    yield ratio("backup, as fast as cp and sync times", synced, noise, at_least(0.5), each)
+    beside = f"cp {costs.median('cp') / 1e6:.0f} ms: nothing of it need be on the disk"
+    yield ratio("backup, as fast as cp alone times", alone, noise, beside=beside)

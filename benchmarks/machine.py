@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import sqlite3
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import walogs
+from benchmarks.appending_peers import DISTRIBUTIONS
 from benchmarks.peers import releases
 from walogs.defaults.mounts import file_system
 from walogs.formats.crc32 import crc32
@@ -46,6 +48,6 @@ def describe_machine(place: Path) -> str:
         f"walogs {walogs.__version__}, {interpreter}, CRC-32 by {crc_implementation()}",
         f"{processor()}, {os.cpu_count()} cores, {load()}",
         f"{platform.system()} {platform.release()} {platform.machine()}, {blocks}",
-        f"peers: {releases()}",
+        f"peers: {', '.join([f'SQLite {sqlite3.sqlite_version}', *releases(DISTRIBUTIONS)])}",
     ]
     return "\n".join(lines)

@@ -1,19 +1,18 @@
-"""The rows of the table, and the interleaved blocks from which their figures are computed."""
+"""The rows and pictures of the report, and how much is measured for them."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import fmean, median
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Final, NamedTuple
+
+from walogs.cli.bench.turns import SEED, Costs, Work, time_in_turns
+
+__all__ = ["SEED", "Costs", "Work", "time_in_turns"]
 
 BLOCK: Final = 20
 """Operations in a block."""
-SEED: Final = 1
-
-Work = Callable[[], int | None]
-"""Work that is timed. It may return its own cost in nanoseconds, if that is better than a clock around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,16 @@ class Scale:
     """Size of the log that is walked while its reader's memory is watched."""
     idle_seconds: float
     """How long a follower that has nothing to do is watched."""
+    sizes: Sequence[int]
+    """Bytes of the logs by which the growth of costs is measured, ascending."""
+    segments: Sequence[int]
+    """Numbers of segments of other logs, for the same."""
+    callers: Sequence[int]
+    """Numbers of callers at once, from 1 on."""
+    entry_sizes: Sequence[int]
+    """Bytes in an entry, ascending. One of them is 128."""
+    seconds: float
+    """How long `walogs bench` measures each of its rows."""
 
     @property
     def turns(self) -> int:
@@ -53,27 +62,48 @@ class Scale:
         return max(self.blocks / 120, 0.05)
 
 
+MEBIBYTE: Final = 1 << 20
 FULL: Final = Scale(
     rounds=7,
     blocks=60,
-    batch_blocks=60,
+    batch_blocks=30,
     walked=500_000,
     walks=9,
     reads=100,
     starts=30,
     memory_bytes=1 << 30,
     idle_seconds=10.5,
+    sizes=[size * MEBIBYTE for size in (16, 64, 256, 1024, 4096)],
+    segments=[1, 10, 100, 1000, 10_000, 100_000],
+    callers=[1, 4, 16, 64, 256, 1000],
+    entry_sizes=[16, 128, 1024, 8192, 65_536, MEBIBYTE],
+    seconds=0.7,
+)
+LONG: Final = replace(
+    FULL,
+    rounds=15,
+    walks=21,
+    sizes=[size * MEBIBYTE for size in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)],
+    segments=[1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000],
+    callers=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000],
+    entry_sizes=[16 << step for step in range(17)],
+    seconds=2.0,
 )
 QUICK: Final = Scale(
     rounds=3,
     blocks=20,
-    batch_blocks=10,
-    walked=400_000,
+    batch_blocks=5,
+    walked=100_000,
     walks=3,
     reads=25,
-    starts=20,
+    starts=8,
     memory_bytes=96 << 20,
-    idle_seconds=4.5,
+    idle_seconds=2.5,
+    sizes=[2 * MEBIBYTE, 16 * MEBIBYTE],
+    segments=[1, 10, 100],
+    callers=[1, 16, 64],
+    entry_sizes=[128, 8192],
+    seconds=0.1,
 )
 
 
@@ -89,27 +119,88 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table."""
+    """One line of a table."""
 
     name: str
     figure: float | None
     """None if it was not measured; then `beside` says why."""
     unit: str = ""
     limit: Limit | None = None
+    noise: str = ""
+    """What the same thing measured twice gives, in the unit of the figure."""
     beside: str = ""
 
-    def cells(self) -> tuple[str, str, str, str, str]:
+    def cells(self) -> tuple[str, str, str, str, str, str]:
+        """Return the texts of the columns: what, figure, noise, target, whether it is met, and what is beside it."""
         figure = f"{number(self.figure)} {self.unit}".strip() if self.figure is not None else "skipped"
         target = f"{self.limit.sign} {number(self.limit.value)} {self.unit}".strip() if self.limit else ""
         met = ""
         if self.limit is not None and self.figure is not None:
             met = "met" if self.limit.holds(self.figure) else "NOT MET"
-        return self.name, figure, target, met, self.beside
+        return self.name, figure, self.noise, target, met, self.beside
+
+    @property
+    def is_missed(self) -> bool:
+        return self.figure is not None and self.limit is not None and not self.limit.holds(self.figure)
+
+
+class Point(NamedTuple):
+    """A point of a line. `low` and `high` are the spread of what was measured there."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+class Line(NamedTuple):
+    """One line of a chart."""
+
+    name: str
+    points: list[Point]
+
+
+class Chart(NamedTuple):
+    """Lines over a grid whose two axes are logarithmic."""
+
+    name: str
+    """The name of its file."""
+    title: str
+    x: str
+    """What is along the horizontal axis, and its unit."""
+    y: str
+    lines: list[Line]
+    x_unit: str = ""
+    """"bytes" if the horizontal axis counts bytes."""
+
+
+class Bar(NamedTuple):
+    """One bar, or the reason why there is none."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+class Bars(NamedTuple):
+    """Horizontal bars, one for each thing that is compared."""
+
+    name: str
+    """The name of its file."""
+    title: str
+    x: str
+    bars: list[Bar]
+    ours: str = "walogs"
+    """The bars whose names begin so are ours."""
+
+
+Result = Row | Chart | Bars
 
 
 def number(value: float) -> str:
     """Format a number with three significant digits, without an exponent."""
-    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.{2 if abs(value) < 10 else 1}f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.{2 if abs(value) < 10 else 1}f}"
 
 
 def at_most(value: float) -> Limit:
@@ -120,60 +211,31 @@ def at_least(value: float) -> Limit:
     return Limit("≥", value)
 
 
-class Costs:
-    """The nanoseconds of every block, by name and round."""
-
-    def __init__(self, names: Mapping[str, object], rounds: int) -> None:
-        self.by_name: dict[str, list[list[int]]] = {name: [[] for _ in range(rounds)] for name in names}
-
-    def medians(self, name: str) -> list[float]:
-        """Return the median block of each round."""
-        return [median(blocks) for blocks in self.by_name[name]]
-
-    def median(self, name: str) -> float:
-        return median(self.medians(name))
-
-    def total(self, name: str) -> int:
-        return sum(map(sum, self.by_name[name]))
-
-    def ratios(self, over: str, *under: str) -> list[float]:
-        """Return the median of each round of the blocks, each divided by the mean of the *under* blocks beside it.
-
-        A disk that is slow for a while is slow for both.
-        """
-        return [median(a / b for a, b in pairs) for pairs in self._pairs(over, under)]
-
-    def differences(self, over: str, *under: str) -> list[float]:
-        """Return the median of each round of the blocks, each less the mean of the *under* blocks beside it."""
-        return [median(a - b for a, b in pairs) for pairs in self._pairs(over, under)]
-
-    def _pairs(self, over: str, under: tuple[str, ...]) -> list[list[tuple[int, float]]]:
-        rounds = zip(self.by_name[over], *(self.by_name[name] for name in under), strict=True)
-        return [[(a, fmean(b)) for a, *b in zip(*blocks, strict=True)] for blocks in rounds]
+def ratio(
+    name: str, ratios: Sequence[float], noise: Sequence[float], limit: Limit | None = None, beside: str = ""
+) -> Row:
+    """Return the row of a ratio, from those of its rounds. *noise* is a ratio of the same thing measured twice."""
+    rounds = f"rounds {number(min(ratios))}–{number(max(ratios))}"
+    return Row(
+        name=name,
+        figure=median(ratios),
+        unit="×",
+        limit=limit,
+        noise=spread(noise),
+        beside=f"{rounds}; {beside}" if beside else rounds,
+    )
 
 
-def time_in_turns(
-    prepared: Mapping[str, Callable[[], Work]], rounds: int, blocks: int, clock: Callable[[], int]
-) -> Costs:
-    """Time the blocks of all names in turn, in a new random order each time, so that none always follows the same one.
+def point(x: float, values: Sequence[float]) -> Point:
+    return Point(x=x, y=median(values), low=min(values), high=max(values))
 
-    Each function of *prepared* prepares a block outside the clock and returns the work that is timed.
-    """
-    costs = Costs(prepared, rounds)
-    order, chance = list(prepared), random.Random(SEED)
-    for turn in range(rounds):
-        for _ in range(blocks):
-            chance.shuffle(order)
-            for name in order:
-                work = prepared[name]()
-                began = clock()
-                own = work()
-                ended = clock()
-                costs.by_name[name][turn].append(ended - began if own is None else own)
-    return costs
+
+def bar(name: str, values: Sequence[float]) -> Bar:
+    return Bar(name=name, value=median(values), low=min(values), high=max(values))
 
 
 LOOP: Final = "a fixed loop"
+LOOP_AGAIN: Final = "a fixed loop again"
 TURNS: Final = 50_000
 
 
@@ -187,28 +249,28 @@ def fixed_loop() -> Work:
     return work
 
 
-def steadiness(costs: Costs, during: str) -> Row:
-    """Return a row with the speed of the processor meanwhile. Nanoseconds of a slow processor mean little."""
-    each = [nanoseconds / TURNS for nanoseconds in costs.medians(LOOP)]
-    return Row(
-        name=f"noise: a fixed loop, a turn, during {during}",
-        figure=median(each),
-        unit="ns",
-        limit=None,
-        beside=f"rounds {spread(each)}",
-    )
+LOOPS: Final = {LOOP: fixed_loop, LOOP_AGAIN: fixed_loop}
+"""What is measured beside processor time. Nanoseconds of a slow processor mean little."""
 
 
-def spread(values: list[float]) -> str:
+def spread(values: Sequence[float]) -> str:
     """Describe the median of the rounds, the lowest and the highest."""
     return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
-def table(rows: list[Row]) -> str:
-    """Return the rows as a Markdown table that is also readable as text."""
-    lines = [("what", "figure", "target", "", "beside it"), *(row.cells() for row in rows)]
-    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(5)]
-    lines.insert(1, tuple("-" * width for width in widths))  # type: ignore[arg-type]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
+COLUMNS: Final = ("what", "figure", "noise", "target", "", "beside it")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table that is also readable as text. An empty column is left out."""
+    lines = [COLUMNS, *(row.cells() for row in rows)]
+    used = [column for column in range(len(COLUMNS)) if column < 2 or any(line[column] for line in lines[1:])]
+    texts = [[line[column] for column in used] for line in lines]
+    widths = [max(3, *(len(text[column]) for text in texts)) for column in range(len(used))]
+    texts.insert(1, ["-" * width for width in widths])
+    return "\n".join(_lines(texts, widths))
+
+
+def _lines(texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    for text in texts:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(text, widths, strict=True)) + " |"

@@ -63,7 +63,7 @@ def memory(scale: Scale, place: Path) -> Iterator[Row]:
             entries += len(data)
             crc = crc32(b"".join(data), crc)
             written += BATCH * (ENTRY_BYTES + (4 if entries // BATCH % 2 else 48))
-    [bare] = said(BARE)
+    [bare], [again] = said(BARE), said(BARE)
     opened, walked, count, found = said(WALK, str(log))
     if (count, found) != (entries, crc):
         raise Differs(f"the large log: {count} of {entries} entries came back, with CRC {found:#x} for {crc:#x}")
@@ -73,5 +73,6 @@ def memory(scale: Scale, place: Path) -> Iterator[Row]:
         figure=(walked - bare) / 1024,
         unit="MiB",
         limit=at_most(64),
+        noise=f"{(again - bare) / 1024:+.1f}",
         beside=f"bare {bare / 1024:.1f}; after open {(opened - bare) / 1024:.1f}",
     )

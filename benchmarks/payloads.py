@@ -10,13 +10,27 @@ from pathlib import Path
 from typing import Final
 
 import walogs
-from walogs.cli.bench.entries import Check, Differs, Entries
+from walogs.cli.bench.entries import Check, Differs, Entries, differs
 
-__all__ = ["BATCH", "ENTRIES", "ENTRY_BYTES", "Differs", "check", "check_entries", "check_log", "payload", "payloads"]
+__all__ = [
+    "BATCH",
+    "ENTRIES",
+    "ENTRY_BYTES",
+    "Differs",
+    "check",
+    "check_entries",
+    "check_log",
+    "check_mixed",
+    "mixed",
+    "payload",
+    "payloads",
+]
 
 ENTRY_BYTES: Final = 128
 BATCH: Final = 1000
 ENTRIES: Final = Entries(ENTRY_BYTES)
+MIXED_BYTES: Final = range(64, 193)
+LONGEST: Final = Entries(MIXED_BYTES[-1])
 
 
 def payload(lsn: int) -> bytes:
@@ -27,6 +41,21 @@ def payload(lsn: int) -> bytes:
 def payloads(first_lsn: int, count: int) -> list[bytes]:
     """Return the data of *count* entries, from *first_lsn* on."""
     return list(ENTRIES.block(first_lsn - 1, count))
+
+
+def mixed(lsn: int) -> bytes:
+    """Return the data of entry *lsn* of a log whose entries have 64 to 192 bytes."""
+    return LONGEST.data(0, lsn - 1)[: MIXED_BYTES[lsn * 40_501 % len(MIXED_BYTES)]]
+
+
+def check_mixed(what: str, found: Iterable[tuple[object, bytes]], entries: int) -> None:
+    """Raise `Differs` unless *found* holds the entries 1 to *entries* of mixed lengths, in order."""
+    count = 0
+    for count, (_, data) in enumerate(found, 1):
+        if data != mixed(count):
+            raise differs(what, f"entry {count} is not what was appended")
+    if count != entries:
+        raise differs(what, f"{count} of {entries} acknowledged entries came back")
 
 
 def check(what: str, found: Iterable[bytes], entries: int) -> None:

@@ -76,9 +76,9 @@ def read_at_once(store: MemoryImmutableStore, numbers: Sequence[int]) -> Iterato
             yield ahead.popleft().result()
 
 
-def times(name: str, figure: float, limit: Limit | None, beside: str = "") -> Row:
+def times(name: str, figure: float, limit: Limit | None, beside: str = "", noise: str = "") -> Row:
     """Return the row of a ratio."""
-    return Row(name=name, figure=figure, unit="×", limit=limit, beside=beside)
+    return Row(name=name, figure=figure, unit="×", limit=limit, beside=beside, noise=noise)
 
 
 def remote(scale: Scale, place: Path) -> Iterator[Row]:
@@ -94,14 +94,15 @@ def remote(scale: Scale, place: Path) -> Iterator[Row]:
 def many_callers(scale: Scale) -> Iterator[Row]:
     seconds = 10 * scale.turn_seconds
     one = by_threads(1, seconds)
+    noise = f"{one * PUT_SECONDS:.2f}"
     yield times("remote: one caller, of one put after the other", one * PUT_SECONDS, at_least(0.95))
     for threads, wanted in THREADS.items():
         rate = by_threads(threads, seconds)
         beside = f"{rate * PUT_SECONDS / threads:.2f} of every caller in every put"
-        yield times(f"remote: {threads:,} callers ÷ one", rate / one, at_least(wanted), beside)
+        yield times(f"remote: {threads:,} callers ÷ one", rate / one, at_least(wanted), beside, noise)
     rate = by_futures(seconds)
     name = f"remote: one thread, {IN_FLIGHT:,} submitted, of all in every put"
-    yield times(name, rate * PUT_SECONDS / IN_FLIGHT, at_least(0.6), f"{rate:,.0f} entries/s")
+    yield times(name, rate * PUT_SECONDS / IN_FLIGHT, at_least(0.6), f"{rate:,.0f} entries/s", noise)
 
 
 def by_threads(threads: int, seconds: float) -> float:

@@ -110,7 +110,9 @@ def jetstream(place: Path, count: int) -> Iterator[Place]:
         other.acquire()
 
         def put(data: bytes) -> object:
-            return other._connection.ask(lambda client: client.jetstream().publish("walogs.bare", data))
+            return other._connection.ask(
+                lambda client: client.jetstream().publish("walogs.bare", data), about="walogs.bare"
+            )
 
         yield Place(store, put)
         other.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import walogs
-from benchmarks.measure import LOOP, Row, Scale, Work, at_most, fixed_loop, steadiness, time_in_turns
+from benchmarks.measure import Row, Scale, Work, at_most, ratio, time_in_turns
 
 WANTED_LATER: Final = frozenset(
     {"concurrent.futures", "dataclasses", "filelock", "importlib.metadata", "inspect", "json", "pluggy", "uuid"}
@@ -52,22 +52,20 @@ def import_walogs(scale: Scale, place: Path) -> Iterator[Row]:
         "walogs": lambda: start(IMPORT),
         "bare": lambda: start("pass"),
         "bare again": lambda: start("pass"),
-        LOOP: fixed_loop,
     }
     for prepare in prepared.values():
         prepare()()  # the first start writes bytecode
     costs = time_in_turns(prepared, 1, scale.starts, time.thread_time_ns)
-    bare = costs.median("bare") / 1e6
-    noise = costs.median("bare again") / 1e6 - bare
+    over_bare = costs.differences("walogs", "bare", "bare again")
+    bare = costs.median("bare")
     bytecode = "" if Path(cache_from_source(walogs.__file__)).exists() else "; WITHOUT bytecode in place"
-    yield Row(
-        name="import walogs, over a bare interpreter",
-        figure=costs.median("walogs") / 1e6 - bare,
-        unit="ms",
-        limit=at_most(40),
-        beside=f"CPU; bare {bare:.1f}, noise {noise:+.1f}; {scale.starts} pairs{bytecode}",
+    yield ratio(
+        "import walogs, over a bare interpreter, ÷ that interpreter",
+        [cost / bare for cost in over_bare],
+        costs.ratios("bare again", "bare"),
+        at_most(3),
+        f"CPU; {over_bare[0] / 1e6:.1f} and {bare / 1e6:.1f} ms; {scale.starts} pairs{bytecode}",
     )
-    yield steadiness(costs, "starts")
     early = loaded_modules(IMPORT) - loaded_modules("pass")
     of_machinery = sorted(early & WANTED_LATER)
     yield Row(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
-import shutil
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,36 +18,16 @@ from typing import Any, Final
 
 import walogs
 import walogs.aio
-from benchmarks.callers import Rate, check_rate
-from benchmarks.measure import SEED, Limit, Row, Scale, at_least, at_most
+from benchmarks.callers import Rate, by_threads, check_rate, place_of, take_turns
+from benchmarks.measure import Limit, Row, Scale, at_least, at_most, ratio
 from benchmarks.payloads import ENTRY_BYTES
 from walogs.cli.bench.entries import Entries, differs
-from walogs.cli.bench.rows import Callers
-from walogs.defaults.local_store import LocalStore
 
 MANY: Final = 1000
 THREADS: Final = 64
 SYNCS: Final = {"this disk": None, "a sync of 0.1 ms": 0.0001, "a sync of 1 ms": 0.001}
 FOLLOWED_A_SECOND: Final = 200
 Append = Callable[[bytes], Awaitable[int]]
-
-
-class SlowStore(LocalStore):
-    """Local files whose syncs take a fixed time, and are not made."""
-
-    sync_seconds = 0.0
-
-    def sync(self, number: int, kind: Any) -> None:
-        time.sleep(self.sync_seconds)
-
-
-def place_of(path: Path, sync_seconds: float | None) -> dict[str, Any]:
-    """Return the keywords of `open` for a log there."""
-    if sync_seconds is None:
-        return {"path": path}
-    store = SlowStore(path)
-    store.sync_seconds = sync_seconds
-    return {"store": store}
 
 
 # Rates
@@ -89,14 +67,6 @@ def by_wrapped_futures(path: Path, tasks: int, seconds: float, sync_seconds: flo
             return await count_appends(lambda data: asyncio.wrap_future(wal.submit(data)), entries, tasks, seconds)
 
     return check_rate(path, entries, *asyncio.run(main()))
-
-
-def by_threads(path: Path, threads: int, seconds: float, sync_seconds: float | None) -> Rate:
-    entries = Entries(ENTRY_BYTES)
-    with walogs.open(**place_of(path, sync_seconds)) as wal:
-        running = Callers(wal, entries, threads)
-        took = running.run(seconds).seconds
-    return check_rate(path, entries, running.appended, took)
 
 
 def by_futures_in_memory(path: Path, tasks: int, seconds: float, sync_seconds: float | None) -> Rate:
@@ -167,30 +137,27 @@ def tasks(scale: Scale, place: Path) -> Iterator[Row]:
 
 
 def rates(scale: Scale, place: Path, name: str, sync_seconds: float | None) -> Iterator[Row]:
-    kinds: dict[str, Callable[..., Rate]] = {
-        "one thread": partial(by_threads, threads=1),
-        "one task": partial(by_tasks, tasks=1),
-        "threads": partial(by_threads, threads=THREADS),
-        "tasks": partial(by_tasks, tasks=MANY),
-        "wrapped": partial(by_wrapped_futures, tasks=MANY),
-        "memory": partial(by_futures_in_memory, tasks=MANY),
+    given: dict[str, Any] = {"seconds": 2 * scale.turn_seconds, "sync_seconds": sync_seconds}
+    kinds: dict[str, Callable[[Path], Rate]] = {
+        "one thread": partial(by_threads, threads=1, **given),
+        "one task": partial(by_tasks, tasks=1, **given),
+        "one task again": partial(by_tasks, tasks=1, **given),
+        "threads": partial(by_threads, threads=THREADS, **given),
+        "tasks": partial(by_tasks, tasks=MANY, **given),
+        "tasks again": partial(by_tasks, tasks=MANY, **given),
+        "wrapped": partial(by_wrapped_futures, tasks=MANY, **given),
+        "memory": partial(by_futures_in_memory, tasks=MANY, **given),
     }
     if sync_seconds is None and find_spec("aiosqlite") is not None:
-        kinds["aiosqlite"] = partial(by_aiosqlite, tasks=MANY)
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    order, chance = list(kinds), random.Random(SEED)
-    for turn in range(scale.rounds):
-        chance.shuffle(order)
-        for kind in order:
-            path = place / f"{kind}-{turn}"
-            rate = kinds[kind](path, seconds=2 * scale.turn_seconds, sync_seconds=sync_seconds)
-            found[kind].append(rate.entries_a_second)
-            shutil.rmtree(path, ignore_errors=True)  # what is only in memory has no path
+        kinds["aiosqlite"] = partial(by_aiosqlite, tasks=MANY, **given)
+    rates = take_turns(kinds, scale.rounds, place)
+    found = {kind: [rate.entries_a_second for rate in of] for kind, of in rates.items()}
 
     def over(what: str, upper: str, lower: str, limit: Limit | None) -> Row:
         ratios = [a / b for a, b in zip(found[upper], found[lower], strict=True)]
-        beside = f"turns {min(ratios):.2f}–{max(ratios):.2f}; {median(found[upper]):,.0f} a second"
-        return Row(name=f"{name}: {what}", figure=median(ratios), unit="×", limit=limit, beside=beside)
+        one = "one task" if "one task" in (upper, lower) else "tasks"
+        noise = [a / b for a, b in zip(found[one], found[f"{one} again"], strict=True)]
+        return ratio(f"{name}: {what}", ratios, noise, limit)
 
     yield over("one task, time of an append ÷ one thread's", "one thread", "one task", at_most(1.5))
     yield over("1,000 tasks ÷ one task", "tasks", "one task", at_least(25) if sync_seconds else None)
@@ -200,8 +167,8 @@ def rates(scale: Scale, place: Path, name: str, sync_seconds: float | None) -> I
     if "aiosqlite" in kinds:
         yield over("1,000 tasks ÷ 1,000 of aiosqlite, WAL and FULL", "tasks", "aiosqlite", None)
     elif sync_seconds is None:
-        name = f"{name}: 1,000 tasks ÷ 1,000 of aiosqlite"
-        yield Row(name=name, figure=None, beside="aiosqlite is not installed")
+        what = f"{name}: 1,000 tasks ÷ 1,000 of aiosqlite"
+        yield Row(name=what, figure=None, beside="aiosqlite is not installed")
 
 
 def behind(scale: Scale, path: Path) -> Row:
@@ -230,10 +197,14 @@ def behind(scale: Scale, path: Path) -> Row:
     if received.keys() != returned.keys():
         raise differs("a follower in another task", f"{len(received)} of {len(returned)} entries were followed")
     delays = [(received[lsn] - at) * 1e3 for lsn, at in returned.items()]
-    beside = f"median {median(delays):.2f} ms, of {count} appends"
     p99 = quantiles(delays, n=100)[-1]
-    name = "a follower in another task behind the append's return, p99"
-    return Row(name=name, figure=p99, unit="ms", limit=at_most(5), beside=beside)
+    return Row(
+        name="a follower in another task behind the append's return, p99 ÷ the pause between two appends",
+        figure=p99 * FOLLOWED_A_SECOND / 1e3,
+        unit="×",
+        limit=at_most(1),
+        beside=f"{p99:.2f} ms, median {median(delays):.2f} ms, of {count} appends",
+    )
 
 
 def waiting_bytes() -> Row:

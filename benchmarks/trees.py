@@ -1,91 +1,97 @@
-"""`python -m benchmarks.trees OTHER`: the cost of commits and checks with this tree, and with another one in OTHER.
+"""`python -m benchmarks.trees OTHER [GROUP ...]`: what this tree costs beside another one, in the directory OTHER.
 
-Each round runs both trees in processes of their own, and the next round runs them in the other order. The CPU time is
-measured, so that the disk does not matter. Each figure and each ratio is the median of its rounds.
+Each round runs this tree once and the other one twice, in processes of their own and in a new order. A ratio is one
+round's; the figure is the median of the rounds. The noise is the other tree beside itself. CPU time is measured, except
+where callers wait for each other.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import random
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
-import walogs
+from benchmarks.one_tree import GROUPS, Rows
 
-ENTRY: Final = bytes(range(128))
-ENTRIES: Final = 40_000
-BATCH: Final = 1000
-BLOCKS: Final = 100
 ROUNDS: Final = 7
-THIS: Final = Path(__file__).parents[1]
+THIS: Final = Path(__file__).resolve().parents[1]
+HERE: Final = "here"
+THERE: Final = "there"
+AGAIN: Final = "there again"
 
 
-def cost_ns(work: Callable[[], object], times: int = 7) -> int:
-    """Return the lowest CPU time of *times* runs."""
+class Compared(NamedTuple):
+    """One row of both trees, round by round."""
 
-    def once() -> int:
-        began = time.thread_time_ns()
-        work()
-        return time.thread_time_ns() - began
+    name: str
+    here_ns: float
+    there_ns: float
+    ratios: list[float]
+    """Here ÷ there, by round."""
+    noise: list[float]
+    """There ÷ there again, by round."""
 
-    return min(once() for _ in range(times))
+    def __str__(self) -> str:
+        spread = f"{min(self.ratios):.2f}–{max(self.ratios):.2f}"
+        noise = f"{median(self.noise):.2f} ({min(self.noise):.2f}–{max(self.noise):.2f})"
+        figures = f"{self.there_ns:12,.0f} {self.here_ns:12,.0f}"
+        return f"{self.name:42} {figures}   × {median(self.ratios):.2f} ({spread})   noise {noise}"
 
 
-def append_many(wal: walogs.Wal, count: int) -> None:
-    for _ in range(count):
-        wal.append(ENTRY)
-
-
-def measure(place: str) -> dict[str, float]:
-    """Return the nanoseconds per entry, by name."""
-    found: dict[str, float] = {}
-    path = os.path.join(place, "log")
-    with walogs.open(os.path.join(place, "appended"), sync="none", max_segment_size=None) as wal:
-        block = ENTRIES // BLOCKS
-        found["append"] = cost_ns(lambda: append_many(wal, block), BLOCKS) / block
-        found["append_batch of 1,000"] = cost_ns(lambda: wal.append_batch([ENTRY] * BATCH), 30) / BATCH
-    with walogs.open(path, sync="none", max_segment_size=None) as wal:
-        append_many(wal, ENTRIES)
-        found["iterate, unsealed"] = cost_ns(lambda: sum(1 for _ in wal)) / ENTRIES
-    found["open, unsealed"] = cost_ns(lambda: walogs.open(path).close()) / ENTRIES
-    with walogs.open(path) as wal:
-        wal.rotate()
-        found["iterate, sealed"] = cost_ns(lambda: sum(1 for _ in wal)) / ENTRIES
-    found["open, sealed"] = cost_ns(lambda: walogs.open(path).close()) / ENTRIES
+def run_in(tree: Path, groups: Sequence[str]) -> Rows:
+    """Measure one tree in a process of its own, with bytecode in place."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, str(Path(__file__).with_name("one_tree.py")), str(tree), *groups]
+    ran = subprocess.run(
+        command, env={**environment, "PYTHONPATH": str(tree)}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: Rows = json.loads(ran.stdout)
     return found
 
 
-def run_in(tree: Path) -> dict[str, float]:
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    command = [sys.executable, str(Path(__file__)), "--one"]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(told.stdout)
-    return found
+def compare(other: Path, groups: Sequence[str], rounds: int) -> list[Compared]:
+    """Return every row of these groups. A row that only one of the trees has is left out."""
+    trees, order, chance = {HERE: THIS, THERE: other, AGAIN: other}, [HERE, THERE, AGAIN], random.Random(1)
+    found: list[dict[str, Rows]] = []
+    for _ in range(rounds):
+        chance.shuffle(order)
+        found.append({name: run_in(trees[name], groups) for name in order})
+    names = [name for name in found[0][HERE] if name in found[0][THERE]]
+    return [
+        Compared(
+            name=name,
+            here_ns=median(rows[HERE][name] for rows in found),
+            there_ns=median(rows[THERE][name] for rows in found),
+            ratios=[rows[HERE][name] / rows[THERE][name] for rows in found],
+            noise=[rows[THERE][name] / rows[AGAIN][name] for rows in found],
+        )
+        for name in names
+    ]
 
 
-def main(other: Path) -> None:
-    pairs: list[tuple[dict[str, float], dict[str, float]]] = []
-    for turn in range(ROUNDS):
-        trees = [other, THIS] if turn % 2 else [THIS, other]
-        found = {tree: run_in(tree) for tree in trees}
-        pairs.append((found[other], found[THIS]))
-    for what in pairs[0][0]:
-        ratios = sorted(new[what] / old[what] for old, new in pairs)
-        old_ns, new_ns = (median(side[what] for side in sides) for sides in zip(*pairs, strict=True))
-        spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-        print(f"{what:22} {old_ns:7.0f} ns there, {new_ns:7.0f} ns here: × {median(ratios):.2f} ({spread})")
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("benchmarks.trees", description=__doc__)
+    parser.add_argument("other", type=Path, metavar="OTHER", help="a clone of the repository, at the commit to compare")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"which rows (all): {', '.join(GROUPS)}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="(%(default)s)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.groups) - GROUPS.keys():
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    other = options.other.resolve()
+    if not (other / "walogs" / "__init__.py").exists():
+        parser.error(f"{other} is not a clone of the repository")
+    print(f"{'nanoseconds, an entry or a call':42} {'there':>12} {'here':>12}   here ÷ there")
+    for group in options.groups or list(GROUPS):
+        print(*compare(other, [group], options.rounds), sep="\n", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    if "--one" in sys.argv:
-        with TemporaryDirectory() as directory:
-            print(json.dumps(measure(directory)))
-    else:
-        main(Path(sys.argv[1]).resolve())
+    sys.exit(main())

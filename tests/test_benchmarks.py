@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import walogs
-from benchmarks import following, peers, starting
+from benchmarks import appending_peers, file_systems, following, native, peers, starting
 from benchmarks.__main__ import BENCHMARKS, main, run
-from benchmarks.measure import Costs, Row, Scale, Work, at_least, at_most, table, time_in_turns
-from benchmarks.payloads import Differs, check, check_entries, payload, payloads
+from benchmarks.measure import Row, Scale, at_least, at_most, table
+from benchmarks.native import NATIVE
+from benchmarks.payloads import (
+    Differs,
+    check,
+    check_entries,
+    check_mixed,
+    mixed,
+    payload,
+    payloads,
+)
 from tests.kit.requirements import require
+from tests.system.filesystems import require_file_system
+from tests.system.strace import require_strace
+from walogs.cli.bench.turns import Costs, Work, time_in_turns
 from walogs.engine.appendable import AppendableWriter
 
 TINY = Scale(
-    rounds=2, blocks=1, batch_blocks=1, walked=3000, walks=1, reads=2, starts=2, memory_bytes=1 << 20, idle_seconds=0.1
-)  # fmt: skip
-WRITING = sorted(BENCHMARKS.keys() - {"import"})
+    rounds=2,
+    blocks=1,
+    batch_blocks=1,
+    walked=3000,
+    walks=1,
+    reads=2,
+    starts=2,
+    memory_bytes=1 << 20,
+    idle_seconds=0.1,
+    sizes=[1 << 20, 3 << 20],
+    segments=[1, 3],
+    callers=[1, 3],
+    entry_sizes=[16, 128],
+    seconds=0.01,
+)
+WRITING = sorted(BENCHMARKS.keys() - {"import", "file-systems"})
 PROMISED = {
     "callers": {
         "64 threads in append ÷ one": "≥ 4 ×",
@@ -29,20 +53,27 @@ PROMISED = {
         "a lone append ÷ its writer under a plain lock": "≤ 1.05 ×",
     },
     "follow": {
-        "a reader behind the append's return, p99": "≤ 3 ms",
-        "a following reader's CPU when idle": "≤ 2 %",
+        "a reader behind the append's return, p99 ÷ a sleep of 10 ms": "≤ 0.30 ×",
+        "a following reader's CPU when idle ÷ that of a process that wakes up every 10 ms": "≤ 4 ×",
     },
-    "inspect": {"verify, sealed": "≥ 1 GB/s", "backup, as fast as cp and sync times": "≥ 0.50 ×"},
+    "inspect": {"verify, sealed ÷ reading and one CRC": "≤ 2 ×", "backup, as fast as cp and sync times": "≥ 0.50 ×"},
+    "open": {
+        'open, verify="full", batches, sealed ÷ reading and one CRC': "≤ 2 ×",
+        'open, verify="full", single appends, sealed ÷ reading and one CRC': "≤ 2 ×",
+    },
 }
-"""The targets of some groups. Each of these groups has two rows of noise as well."""
-CRATE = "Rust crate walogs 0.1"
+"""The targets of some groups."""
+WITHOUT_NOISE = ("modules of plugin machinery", "a waiting append", "a follower in another task", "remote: ")
+"""The rows that are exact, or whose noise a row of the same table says."""
+INSTALLED = {name: peer for name, peer in appending_peers.PEERS.items() if name not in NATIVE}
 
 
 @pytest.fixture(autouse=True)
-def no_compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the crate out, except in the laboratory: it has to be compiled."""
+def no_compiler_or_mount(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the native peers and the file systems out, except in the laboratory: they have to be made."""
     if request.node.get_closest_marker("laboratory") is None:
-        monkeypatch.setattr(peers, "PEERS", {name: peer for name, peer in peers.PEERS.items() if name != CRATE})
+        monkeypatch.setattr(appending_peers, "PEERS", INSTALLED)
+        monkeypatch.setattr(file_systems, "COMMANDS", {"no-such-system": ["mkfs.no-such-system"]})
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +84,18 @@ def much_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_gives_rows_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
-    rows = run([name], TINY, tmp_path / "place")
+    results = run([name], TINY, tmp_path / "place")[name]
+    rows = [result for result in results if isinstance(result, Row)]
     assert rows
     for row in rows:
         assert row.figure is not None or row.beside, f"{row.name} was skipped without a reason"
+        assert row.noise or row.figure is None or row.name.startswith(WITHOUT_NOISE), f"{row.name} has no noise"
+        assert row.unit not in ("ns", "µs", "ms", "s", "/s", "GB/s"), f"{row.name} is no ratio"
     assert len(table(rows).splitlines()) == len(rows) + 2
     cells = [row.cells() for row in rows]
-    assert all(met in ("met", "NOT MET") for _, figure, target, met, _ in cells if target and figure != "skipped")
+    assert all(met in ("met", "NOT MET") for _, figure, _, target, met, _ in cells if target and figure != "skipped")
     if name in PROMISED:
-        assert {what: target for what, _, target, _, _ in cells if target} == PROMISED[name]
-        assert len([what for what, *_ in cells if what.startswith("noise: ")]) == 2
+        assert {what: target for what, _, _, target, _, _ in cells if target} == PROMISED[name]
     assert list((tmp_path / "place").iterdir()) == []
 
 
@@ -171,28 +204,27 @@ def test_what_is_the_same_is_not_a_difference_and_lsns_count() -> None:
 def losing(peer: Callable[[Path], peers.Peer]) -> Callable[[Path], peers.Peer]:
     """Return this peer with a reader that leaves out the seventh entry."""
 
-    class Losing:
-        def __init__(self, directory: Path) -> None:
-            self.whole = peer(directory)
+    def made(directory: Path) -> peers.Peer:
+        whole = peer(directory)
+        reopen = whole.reopen
 
-        def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-            return self.whole.block(first_lsn, entries)
+        def lossy() -> peers.Reader:
+            reader = reopen()
+            return reader._replace(walk=lambda: (each for number, each in enumerate(reader.walk(), 1) if number != 7))
 
-        def close(self) -> None:
-            self.whole.close()
+        whole.reopen = lossy  # type: ignore[method-assign]
+        return whole
 
-        def contents(self) -> Generator[bytes, None, None]:
-            return (data for number, data in enumerate(self.whole.contents(), 1) if number != 7)
-
-    return Losing
+    return made
 
 
-@pytest.mark.parametrize("name", [name for name in peers.PEERS if name not in ("walogs", CRATE)])
+@pytest.mark.parametrize("name", [name for name in INSTALLED if name != "walogs"])
 def test_a_peer_that_loses_an_entry_is_no_figure(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    everyone = {"walogs": peers.Walogs, name: losing(peers.PEERS[name])}
-    monkeypatch.setattr(peers, "PEERS", everyone)
+    whole = appending_peers.PEERS[name]
+    monkeypatch.setattr(appending_peers, "PEERS", {"walogs": peers.Walogs, name: losing(whole)})
+    (tmp_path / "tried").mkdir()
     try:
-        peers.PEERS[name](tmp_path).close()
+        whole(tmp_path / "tried").close()
     except peers.Skipped as why:
         pytest.skip(str(why))
     with pytest.raises(Differs, match="entry 7"):
@@ -200,43 +232,89 @@ def test_a_peer_that_loses_an_entry_is_no_figure(name: str, tmp_path: Path, monk
 
 
 def test_a_peer_that_is_not_there_is_skipped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "DISTRIBUTIONS", ("no-such-distribution",))
+    def absent(directory: Path) -> peers.Peer:
+        peers.library("no_such_module")
+        raise AssertionError("there is such a module")
 
-    class Absent(peers.Lmdb):
-        def __init__(self, directory: Path) -> None:
-            peers.library("no_such_module")
-
-    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, "absent": Absent})
-    [row] = run(["peers"], TINY, tmp_path)
-    assert row.cells() == ("absent ÷ walogs", "skipped", "", "", "no_such_module is not installed")
-    assert peers.releases() == f"SQLite {sqlite3.sqlite_version}"
+    monkeypatch.setattr(appending_peers, "PEERS", {"walogs": peers.Walogs, "absent": absent})
+    rows = [result for result in run(["peers"], TINY, tmp_path)["peers"] if isinstance(result, Row)]
+    assert [row.cells() for row in rows] == [
+        ("absent ÷ walogs", "skipped", "", "", "", "no_such_module is not installed")
+    ]
+    assert peers.releases(["no-such-distribution"]) == []
 
 
-def test_without_cargo_the_crate_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("language", native.COMMANDS)
+def test_without_its_compiler_a_native_peer_is_skipped_by_name(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(peers.Skipped, match="cargo"):
-        peers.RustCrate(tmp_path)
+    monkeypatch.delenv(f"WALOGS_NATIVE_{language.upper()}", raising=False)
+    native.build.cache_clear()
+    with pytest.raises(peers.Skipped, match=f"{native.COMMANDS[language][0][0]} is not installed"):
+        native.program(language)
+
+
+def test_a_program_that_does_not_compile_is_skipped_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(native.COMMANDS, "go", (["sh", "-c", "echo it is broken >&2; exit 1"], "none"))
+    monkeypatch.delenv("WALOGS_NATIVE_GO", raising=False)
+    native.build.cache_clear()
+    with pytest.raises(peers.Skipped, match="sh could not build it: it is broken"):
+        native.program("go")
 
 
 @pytest.mark.laboratory
-def test_the_crate_is_built_outside_the_source_tree_and_read_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_native_peer_is_built_outside_the_source_tree_and_read_back(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require("cargo", shutil.which("cargo") is not None, "cargo is not installed")
-    before = sorted(peers.CRATE.rglob("*"))
-    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, CRATE: peers.PEERS[CRATE]})
-    [row] = run(["peers"], TINY, tmp_path)
-    assert row.figure is not None, row.beside
-    monkeypatch.setattr(peers, "PEERS", {"walogs": peers.Walogs, CRATE: losing(peers.RustCrate)})
+    for compiler in ("cargo", "go"):
+        require(compiler, shutil.which(compiler) is not None, f"{compiler} is not installed")
+    before = sorted(native.SOURCES.rglob("*"))
+    monkeypatch.setattr(appending_peers, "PEERS", {"walogs": peers.Walogs, name: NATIVE[name]})
+    rows = [result for result in run(["peers"], TINY, tmp_path)["peers"] if isinstance(result, Row)]
+    assert rows
+    assert all(row.figure is not None for row in rows), rows
+    monkeypatch.setattr(appending_peers, "PEERS", {"walogs": peers.Walogs, name: losing(NATIVE[name])})
     with pytest.raises(Differs, match="entry 7"):
         run(["peers"], TINY, tmp_path)
-    assert sorted(peers.CRATE.rglob("*")) == before
+    assert sorted(native.SOURCES.rglob("*")) == before
+
+
+@pytest.mark.laboratory
+@pytest.mark.parametrize("name", appending_peers.PEERS)
+def test_a_peer_syncs_for_every_append(name: str, tmp_path: Path) -> None:
+    """The promise that all of them are measured with. strace sees the syncs."""
+    require_strace()
+    try:
+        few, many = (appending_peers.count_syncs(name, appends) for appends in (20, 60))
+    except peers.Skipped as why:
+        pytest.skip(str(why))
+    assert many - few >= 40
+
+
+@pytest.mark.laboratory
+@pytest.mark.parametrize("kind", file_systems.COMMANDS)
+def test_a_file_system_is_measured_and_unmounted(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_file_system(kind)
+    monkeypatch.setattr(file_systems, "COMMANDS", {kind: file_systems.COMMANDS[kind]})
+    rows = [row for row in run(["file-systems"], TINY, tmp_path)["file-systems"] if isinstance(row, Row)]
+    assert [row.name for row in rows if row.figure is not None] == [
+        f"{kind}: durable append ÷ bare",
+        f"{kind}: sqlite3 (WAL, FULL) ÷ walogs",
+        f"{kind}, slow syncs: durable append ÷ bare",
+    ]
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
 
 
 def test_a_planted_import_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def counted() -> tuple[float | None, str]:
-        [row] = [row for row in run(["import"], TINY, tmp_path) if "machinery" in row.name]
-        return row.figure, row.cells()[3]
+        rows = [row for row in run(["import"], TINY, tmp_path)["import"] if isinstance(row, Row)]
+        [row] = [row for row in rows if "machinery" in row.name]
+        return row.figure, row.cells()[4]
 
     assert counted() == (0, "met")
     monkeypatch.setattr(starting, "IMPORT", "import walogs, json, uuid")
@@ -244,18 +322,14 @@ def test_a_planted_import_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_target_is_met_or_not() -> None:
-    assert Row(name="a", figure=1.10, unit="×", limit=at_most(1.10)).cells() == ("a", "1.10 ×", "≤ 1.10 ×", "met", "")
-    assert Row(name="a", figure=1.11, unit="×", limit=at_most(1.10)).cells()[3] == "NOT MET"
-    assert Row(name="a", figure=0.99, unit="GB/s", limit=at_least(1)).cells()[1:4] == (
-        "0.99 GB/s",
-        "≥ 1 GB/s",
-        "NOT MET",
-    )
-    assert Row(name="a", figure=None, unit="×", limit=at_most(1), beside="no such thing").cells()[1:4] == (
-        "skipped",
-        "≤ 1 ×",
-        "",
-    )
+    met = Row(name="a", figure=1.10, unit="×", limit=at_most(1.10), noise="1.00")
+    assert met.cells() == ("a", "1.10 ×", "1.00", "≤ 1.10 ×", "met", "")
+    assert Row(name="a", figure=1.11, unit="×", limit=at_most(1.10)).cells()[4] == "NOT MET"
+    missed = Row(name="a", figure=0.99, unit="×", limit=at_least(1))
+    assert missed.cells()[1:5] == ("0.99 ×", "", "≥ 1 ×", "NOT MET")
+    skipped = Row(name="a", figure=None, unit="×", limit=at_most(1), beside="no such thing")
+    assert skipped.cells()[1:5] == ("skipped", "", "≤ 1 ×", "")
+    assert [row.is_missed for row in (met, missed, skipped)] == [False, True, False]
 
 
 def test_blocks_take_turns_and_a_block_may_say_what_it_cost() -> None:
@@ -298,6 +372,13 @@ def test_a_name_that_is_none_is_an_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "apend" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [[], ["append", "--all"], ["--all", "--from", "results.json"]])
+def test_what_to_run_is_said_once(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "name the benchmarks, or give --all" in capsys.readouterr().err
+
+
 def test_the_command_prints_machine_table_and_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -311,3 +392,12 @@ def test_the_command_prints_machine_table_and_count(
     assert walogs.__version__ in printed
     assert "CRC-32 by" in printed
     assert "1 of 2 targets not met\n  slow" in printed
+
+
+def test_entries_of_mixed_lengths_differ_and_are_checked() -> None:
+    entries = [(lsn, mixed(lsn)) for lsn in range(1, 2001)]
+    assert {len(data) for _, data in entries} == set(range(64, 193))
+    check_mixed("mixed", entries, 2000)
+    for found in (entries[:-1], entries[1:], [*entries[:9], (10, entries[9][1][:-1]), *entries[10:]]):
+        with pytest.raises(Differs):
+            check_mixed("mixed", found, 2000)

@@ -18,6 +18,7 @@ NAMES: Final = frozenset(
         "cargo",
         "fuse",
         "git",
+        "go",
         "loop",
         "moto",
         "nats",
@@ -26,6 +27,7 @@ NAMES: Final = frozenset(
         "root",
         "seaweedfs",
         "strace",
+        "valgrind",
         "xfs",
     }
 )

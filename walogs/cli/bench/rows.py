@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from walogs.assembly.opening import open as open_log
 from walogs.cli.bench.bare import BareFile
 from walogs.cli.bench.entries import Check, Entries, differs
+from walogs.cli.bench.turns import Costs
 from walogs.foundation.turns import TurnLock
 from walogs.foundation.wakeups import held_lock, release
 
@@ -163,10 +164,10 @@ def bytes_of_a_commit(asked: Request) -> int:
 def against_bare(asked: Request, write_bytes: int) -> tuple[Latencies, Latencies, float]:
     """Return (latencies of bare writes, latencies of appends, appends ÷ bare writes).
 
-    The blocks of both alternate, so that both meet the same disk.
+    The blocks of both take turns, so that both meet the same disk.
     """
-    entries, appended = Entries(asked.entry_size), 0
-    bare_ns, append_ns, ratios = array("Q"), array("Q"), array("d")
+    entries, appended, costs = Entries(asked.entry_size), 0, Costs(("bare", "append"), 1)
+    bare_ns, append_ns = array("Q"), array("Q")
     with new_log(asked) as path:
         with (
             TemporaryDirectory(dir=asked.place) as beside,
@@ -174,39 +175,36 @@ def against_bare(asked: Request, write_bytes: int) -> tuple[Latencies, Latencies
             open_log(*asked.log_at(path)) as wal,
         ):
 
-            def write_block() -> array[int]:
-                return time_operations(bare.write, bare.block(asked.block))
+            def write_block() -> int:
+                return time_operations(bare.write, bare.block(asked.block), bare_ns)
 
-            def append_block() -> array[int]:
+            def append_block() -> int:
                 nonlocal appended
                 appended += asked.block
-                return time_operations(wal.append, entries.block(appended - asked.block, asked.block))
+                return time_operations(wal.append, entries.block(appended - asked.block, asked.block), append_ns)
 
             write_block()  # not measured: the first append also makes the segment
             append_block()
-            ends, is_bare_first = time.monotonic() + 2 * asked.seconds, True
-            while not ratios or (time.monotonic() < ends and appended * asked.entry_size < LOG_BYTES_MAX):
-                if is_bare_first:
-                    of_bare, of_append = write_block(), append_block()
-                else:
-                    of_append, of_bare = append_block(), write_block()
-                is_bare_first = not is_bare_first
-                bare_ns.extend(of_bare)
-                append_ns.extend(of_append)
-                ratios.append(sum(of_append) / sum(of_bare))
+            del bare_ns[:], append_ns[:]
+            ends, is_first = time.monotonic() + 2 * asked.seconds, True
+            while is_first or (time.monotonic() < ends and appended * asked.entry_size < LOG_BYTES_MAX):
+                costs.take_turn({"bare": lambda: write_block, "append": lambda: append_block}, 0, time.perf_counter_ns)
+                is_first = False
             bare.check()
         check_log("append", asked, path, entries, [appended])
-    return latencies(bare_ns), latencies(append_ns), median(ratios)
+    return latencies(bare_ns), latencies(append_ns), costs.ratios("append", "bare")[0]
 
 
-def time_operations(operation: Callable[[bytes], object], block: Iterable[bytes]) -> array[int]:
-    """Return the time of each operation, in nanoseconds."""
-    clock, costs = time.perf_counter_ns, array("Q")
+def time_operations(operation: Callable[[bytes], object], block: Iterable[bytes], costs_ns: array[int]) -> int:
+    """Add the time of each operation to *costs_ns*, and return their sum, in nanoseconds."""
+    clock, total = time.perf_counter_ns, 0
     for data in block:
         began = clock()
         operation(data)
-        costs.append(clock() - began)
-    return costs
+        took = clock() - began
+        costs_ns.append(took)
+        total += took
+    return total
 
 
 def latencies(costs_ns: array[int]) -> Latencies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import walogs
 from tests.arrow.columns import memory_log
 from tests.kit.codecs import DeflateCodec
+from walogs.handles.limits import Limits
 from walogs.testing import MemoryCloud, MemoryImmutableStore, MemoryStore
 
 VALUES = st.lists(st.binary(max_size=20), max_size=12)
@@ -102,9 +104,7 @@ def test_limits_are_those_of_a_batch() -> None:
     entries = [b"x" * 900] * (1 << 11)
     with wal:
         assert len(wal.append_arrow(pa.array(entries))) == len(wal.append_batch(entries)) == len(entries)
-        limits = wal._limits
-        wal._limits = limits._replace(batch=5000)
-        wal._check_sizes = lambda *sizes: wal._limits.check_batch(wal._source.format, *sizes)  # type: ignore[assignment]
+        wal._check_sizes = partial(Limits(entry=1000, batch=5000).check_batch, wal._source.format)
         for append in (wal.append_batch, lambda batch: wal.append_arrow(pa.array(batch))):
             with pytest.raises(walogs.EntryTooLarge, match="a batch has 5428 bytes"):
                 append([b"x" * 900] * 6)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import walogs
 from walogs.formats.frame_memory import KEPT_BYTES_MAX, FrameMemory
-from walogs.formats.native import NativeFormat, offset_table
+from walogs.formats.native import NativeFormat
+from walogs.formats.native_runs import offset_table
 from walogs.testing import MemoryDisk, MemoryStore
 
 FORMAT = NativeFormat()

@@ -18,7 +18,7 @@ from walogs.engine.segments import completed_by_rotation, count_superseded
 from walogs.engine.takeover import write_durable_mark
 from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
-from walogs.formats.crc32 import checks_by_crc
+from walogs.formats.crc32 import check_by_crc
 from walogs.formats.durable_mark import encode as encode_mark
 from walogs.formats.frame_memory import FrameMemory
 from walogs.formats.segment_format import LARGEST, Seal
@@ -60,8 +60,8 @@ class AppendableWriter(WriterState):
         self._codec = source.codec
         self._stores_bodies = source.codec.identity
         """Whether the codec stores a body as it is."""
-        form = source.format
-        self._encode_entries = form.encode_by_crc if checks_by_crc(source.codec) else form.encode_entries
+        is_crc = getattr(type(source.codec), "check", None) is check_by_crc
+        self._encode_entries = source.format.encode_by_crc if is_crc else source.format.encode_entries
         self._memory = FrameMemory()
         self._policy = policy
         self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync

@@ -30,8 +30,3 @@ def check_by_crc(codec: object, header: bytes, stored: Buffer) -> bytes:
     and continues it (`SegmentFormat.encode_by_crc`).
     """
     return crc32(stored, crc_of_header(header)[0]).to_bytes(4, "little")
-
-
-def checks_by_crc(codec: object) -> bool:
-    """Return whether `check_by_crc` is the codec's check."""
-    return getattr(type(codec), "check", None) is check_by_crc

@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.crc32 import checks_by_crc, crc32
+from walogs.formats.crc32 import check_by_crc, crc32
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import LARGEST, CheckedRun
 
@@ -44,7 +44,8 @@ def intact(
     full = index + room if first_lsn <= NEAR_THE_END else index
     base = offset - index
     singles = None
-    if checks_by_crc(codec) and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
+    is_crc = getattr(type(codec), "check", None) is check_by_crc
+    if is_crc and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
         singles = singles_by_crc32(buffer, index, base, salt, first_lsn, link, full)
     if singles is None or not singles.frames:
         return frames_by_codec(buffer, index, base, salt, first_lsn, link, full, codec, is_begun=False)

@@ -580,8 +580,7 @@ class Wal:
         return self._commits.turns.run_if_open(verb, *args, **kwargs)
 
     def _refuse_child(self) -> NoReturn:
-        name = self._source.store.name
-        raise Closed(f"{name} was opened before the fork, by its parent: open it in this process")
+        raise Closed(f"{self._source.store.name} was opened before the fork, by its parent: open it in this process")
 
 
 OPEN: Final[weakref.WeakSet[Wal]] = weakref.WeakSet()

@@ -5,6 +5,7 @@ The checks of a frame prove who wrote it, and not that its writer had no bug.
 
 from __future__ import annotations
 
+from array import array
 from struct import error as StructError  # noqa: N812
 from struct import pack_into
 from typing import Final
@@ -17,7 +18,7 @@ from walogs.arrow.record_batches import ColumnBuilder
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.formats.native import NativeFormat
 from walogs.formats.native_columns import bodies_by_headers
-from walogs.formats.segment_format import Malformed
+from walogs.formats.segment_format import Bodies, Malformed, Singles
 
 FORM: Final = NativeFormat()
 CODEC: Final = Crc32Codec()
@@ -119,3 +120,28 @@ def test_equal_frames_are_seen_as_what_they_are(count: int, size: int, which: in
     fast, plain = (find(bytes(run), CODEC.check_bytes) for find in (FORM.bodies, bodies_by_headers))
     for of_one, of_other in zip(fast[1:], plain[1:], strict=True):
         assert list(of_one) == list(of_other)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=20), st.lists(st.integers(0, 65535), max_size=20))
+def test_lengths_give_the_same_columns_or_are_not_used(entries: list[bytes], others: list[int]) -> None:
+    run = bytes(run_of([[entry] for entry in entries]))
+    plain = rows(bodies_by_headers(run, CODEC.check_bytes))
+    own = FORM.bodies(run, CODEC.check_bytes, array("H", map(len, entries)))
+    assert isinstance(own, Singles)
+    assert own.entries == len(entries)
+    assert rows(own) == plain
+    given_lengths = array("H", others)
+    if sum(52 + length + (-(length + 4) & 7) for length in others) != len(run):
+        found = FORM.bodies(run, CODEC.check_bytes, given_lengths)
+        assert isinstance(found, Bodies)
+        assert rows(found) == plain
+
+
+def rows(bodies: Bodies | Singles) -> list[list[object]]:
+    """The columns: LSNs, times and data."""
+    found: list[list[object]] = [[], [], []]
+    for batch in ColumnBuilder(FORM).build(bodies, 1, 1, 1 << 60):
+        for values, column in zip(found, (batch["lsn"], batch["time"].view(pa.int64()), batch["data"]), strict=True):
+            values.extend(column.to_pylist())
+    return found

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 from pyarrow.compute import SliceOptions, call_function
 
-from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies
+from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies, Singles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from walogs.formats.segment_format import SegmentFormat
 
@@ -36,6 +36,7 @@ SCHEMA: Final = pa.schema(
 )
 """The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
 OFFSET_BYTES: Final = 4
+TIME_BYTES: Final = 8
 OFFSET_MAX: Final = (1 << 31) - 1
 LSNS_AHEAD: Final = 1 << 16
 ALONE_BYTES: Final = RUN_BYTES
@@ -57,22 +58,30 @@ class ColumnBuilder:
         """Numbers that were made ahead, because a slice of them costs less than an array of its own."""
         self._first_made = 0
 
-    def build(self, bodies: Bodies, first_lsn: int, start: int, stop: int) -> list[pa.RecordBatch]:
+    def build(self, bodies: Bodies | Singles, first_lsn: int, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the entries of [start, stop) that these bodies hold. The first of the bodies begins with *first_lsn*.
 
         Raise `Malformed` for a body that no writer makes.
         """
         found = []
-        for part in parts(bodies):
-            data = data_column(self._form, part)
+        for times, data in self._times_and_data(bodies):
             count = len(data)
-            columns = [self._lsn_column(first_lsn, count), time_column(part, count), data]
+            columns = [self._lsn_column(first_lsn, count), times, data]
             batch = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
             begin, end = max(start - first_lsn, 0), min(stop - first_lsn, count)
             if begin < end:
                 found.append(batch if end - begin == count else batch.slice(begin, end - begin))
             first_lsn += count
         return found
+
+    def _times_and_data(self, bodies: Bodies | Singles) -> Iterator[tuple[pa.Array, pa.Array]]:
+        """Yield the times and the data of each record batch."""
+        if isinstance(bodies, Singles):
+            yield columns_of_singles(bodies)
+            return
+        for part in parts(bodies):
+            data = data_column(self._form, part)
+            yield time_column(part, len(data)), data
 
     def _lsn_column(self, first_lsn: int, count: int) -> pa.Array:
         """Return this many LSNs."""
@@ -113,6 +122,23 @@ def time_column(bodies: Bodies, count: int) -> pa.Array:
     else:
         packed = b"".join([pack("q", time_ns) * each for time_ns, each in zip(times_ns, counts, strict=True)])
     return pa.Array.from_buffers(TIME, count, [None, pa.py_buffer(packed)])
+
+
+def columns_of_singles(singles: Singles) -> tuple[pa.Array, pa.Array]:
+    """Return the times and the data of frames with one entry each, without a Python object for each.
+
+    What lies in the buffer is seen as twice as many pieces, and every second one is what lies between two entries.
+    """
+    count = singles.entries
+    steps = pa.Array.from_buffers(pa.uint16(), 2 * count + 1, [None, pa.py_buffer(singles.steps)])
+    bounds = call_function("cumulative_sum", [steps.cast(pa.int32())])
+    which = pa.arange(0, 2 * count, 2)
+    buffer = pa.py_buffer(singles.buffer)
+    pieces = checked_array(2 * count - 1, bounds.buffers()[1].slice(0, OFFSET_BYTES * 2 * count), buffer)
+    words = pa.Array.from_buffers(pa.int64(), buffer.size // TIME_BYTES, [None, buffer])
+    places = call_function("subtract", [bounds.take(which), pa.scalar(singles.time_before, pa.int32())])
+    times = words.take(call_function("divide", [places, pa.scalar(TIME_BYTES, pa.int32())]))
+    return times.view(TIME), pieces.take(which)
 
 
 def committed_since(batch: pa.RecordBatch, time_ns: int) -> pa.RecordBatch:

@@ -15,7 +15,16 @@ from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
 from walogs.formats.crc32 import crc32
-from walogs.formats.segment_format import Bodies, FrameHeader, Malformed, Places, RunIndex, SegmentHeader, StopReason
+from walogs.formats.segment_format import (
+    Bodies,
+    FrameHeader,
+    Malformed,
+    Places,
+    RunIndex,
+    SegmentHeader,
+    Singles,
+    StopReason,
+)
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
 
@@ -76,7 +85,7 @@ class IntactFrames(NamedTuple):
 class BuildColumns(Protocol[T_co]):
     """What makes columns of the bodies of frames. See `ExtentReader.columns`."""
 
-    def __call__(self, bodies: Bodies, first_lsn: int, start: int, stop: int, /) -> T_co: ...
+    def __call__(self, bodies: Bodies | Singles, first_lsn: int, start: int, stop: int, /) -> T_co: ...
 
 
 class ExtentReader:
@@ -136,18 +145,20 @@ class ExtentReader:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
                 for first_lsn, bodies in self._bodies(extent, frames, start, stop):
-                    next_lsn = first_lsn + sum(bodies.counts)
+                    next_lsn = first_lsn + bodies.entries
                     if first_lsn < stop and next_lsn > start:
                         yield max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
 
-    def _bodies(self, extent: Extent, frames: IntactFrames, start: int, stop: int) -> Iterable[tuple[int, Bodies]]:
+    def _bodies(
+        self, extent: Extent, frames: IntactFrames, start: int, stop: int
+    ) -> Iterable[tuple[int, Bodies | Singles]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise each is decoded that holds entries of [start, stop)."""
         codec = self._source.codec_of(extent.header)
         if codec.identity:
-            return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes)),)
+            return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes, frames.lengths)),)
         return (
             (
                 header.first_lsn,
@@ -278,7 +289,8 @@ class ExtentReader:
     def _frames_by_runs(
         self, extent: Extent, runs: RunIndex, at: int, start: int, stop: int, *, lends: bool
     ) -> Iterator[IntactFrames]:
-        """Yield what `_frames` does, from run *at* on. Each run is checked by one CRC.
+        """Yield what `_frames` does, from run *at* on. Each run is checked by one CRC. If *lends* is true, runs with
+        lengths are yielded together, as far as they were read together.
 
         The CRCs are those that a SEAL holds, or that this process computed when it wrote or scanned the frames.
         """
@@ -295,14 +307,26 @@ class ExtentReader:
                 raise self.absent(max(start, first_lsns[at]), number, extent.last_lsn) from None
             if lends:
                 chunk = cast("bytes", memoryview(chunk))  # it is cut and checked as bytes are, and not copied
+            singles: IntactFrames | None = None
             for k in range(at, last):
                 end = offsets[k + 1] if k + 1 < count else extent.end
                 run = chunk[offsets[k] - begin : end - begin]
-                if crc32(run, 0) == crcs[k] and len(run) == end - offsets[k]:
-                    yield IntactFrames(data=run, first_lsn=first_lsns[k], offset=offsets[k], lengths=runs.lengths[k])
+                is_intact = crc32(run, 0) == crcs[k] and len(run) == end - offsets[k]
+                frames = IntactFrames(data=run, first_lsn=first_lsns[k], offset=offsets[k], lengths=runs.lengths[k])
+                if lends and is_intact and frames.lengths is not None:
+                    data = chunk[(singles or frames).offset - begin : end - begin]
+                    singles = frames if singles is None else joined(singles, frames, data)
+                    continue
+                if singles is not None:
+                    yield singles
+                    singles = None
+                if is_intact:
+                    yield frames
                 else:  # damaged, perhaps only in padding, so that each frame is judged
                     until = first_lsns[k + 1] if k + 1 < count else extent.last_lsn + 1
                     yield from self._frames_between(extent, offsets[k], end, first_lsns[k], start, min(until, stop))
+            if singles is not None:
+                yield singles
             at = last
 
     def _frames_between(
@@ -339,6 +363,13 @@ class ExtentReader:
         if said is not None and not run.intact.link.startswith(said):
             why = "what follows it was written after another frame: it is of another history"
             raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+
+
+def joined(first: IntactFrames, second: IntactFrames, data: bytes) -> IntactFrames:
+    """Return two runs with lengths, one after the other, as one with this data."""
+    assert first.lengths is not None
+    assert second.lengths is not None
+    return first._replace(data=data, lengths=first.lengths + second.lengths)
 
 
 def first_lsn_now(source: LogSource) -> int:

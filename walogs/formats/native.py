@@ -46,6 +46,7 @@ from walogs.formats.segment_format import (
     PackedEntries,
     Seal,
     SegmentHeader,
+    Singles,
     StopReason,
 )
 
@@ -379,8 +380,8 @@ class NativeFormat:
     def commits(self, run: bytes) -> list[Commit]:
         return native_runs.commits(run)
 
-    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
-        return native_columns.bodies(run, check_bytes)
+    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
+        return native_columns.bodies(run, check_bytes, lengths)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
         return native_runs.entries_between(body, 0, len(body), count)

@@ -173,6 +173,26 @@ class Bodies(NamedTuple):
     ends: Sequence[int]
     times_ns: Sequence[int]
 
+    @property
+    def entries(self) -> int:
+        """How many entries all bodies have together."""
+        return sum(self.counts)
+
+
+class Singles(NamedTuple):
+    """Where the entries of consecutive frames with one entry each lie in a buffer, and the times of their commits."""
+
+    buffer: Buffer
+    steps: array[int]
+    """The bytes before the first entry, and then, for each, its length and the bytes after it up to the next one."""
+    time_before: int
+    """The time of each commit lies this many bytes before its entry: a little-endian number of 8 bytes, at a multiple
+    of 8."""
+
+    @property
+    def entries(self) -> int:
+        return len(self.steps) // 2
+
 
 class CheckedRun(NamedTuple):
     """What consecutive frames with entries say. All of their checks hold."""
@@ -438,8 +458,11 @@ class SegmentFormat(Protocol):
         """
         ...
 
-    def bodies(self, run: bytes | memoryview, check_bytes: int) -> Bodies:
-        """Return where the bodies of an intact run lie in it. The codec stores them as they are."""
+    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
+        """Return where the bodies of an intact run lie in it. The codec stores them as they are.
+
+        *lengths* are those that a `RunIndex` has of this run.
+        """
         ...
 
     def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:

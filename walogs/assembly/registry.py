@@ -50,6 +50,7 @@ BUILT_IN: Final[Mapping[Kind, Mapping[str, tuple[str, str | None, str]]]] = {
         "cursors": ("walogs.cli.cursors:cursors", None, ""),
         "demo": ("walogs.cli.demo.command:demo", None, ""),
         "doctor": ("walogs.cli.doctor.command:doctor", None, ""),
+        "export": ("walogs.cli.export:export", None, ""),
         "info": ("walogs.cli.info:info", None, ""),
         "plugins": ("walogs.cli.plugins:plugins", None, ""),
         "repair": ("walogs.cli.repair:repair", None, ""),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
-from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, link_said_at
+from walogs.engine.frame_reader import FrameReader, link_said_at
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
@@ -41,6 +41,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 LOOKS_MAX: Final = 10
 """Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
+READ_BYTES: Final = 1 << 18
+"""Runs are read so many bytes at a time. They are still in the processor's cache when they are cut into entries."""
 SEAL_KEPT: Final = 16
 """Keep the run indexes of this many sealed segments, so that reading single entries reads each SEAL only once."""
 
@@ -299,7 +301,7 @@ class ExtentReader:
         count = len(offsets)
         while at < count and first_lsns[at] < stop:
             begin, last = offsets[at], at + 1
-            while last < count and offsets[last] - begin < CHUNK_BYTES and first_lsns[last] < stop:
+            while last < count and offsets[last] - begin < READ_BYTES and first_lsns[last] < stop:
                 last += 1
             try:
                 chunk = read(number, begin, offsets[last] if last < count else extent.end)

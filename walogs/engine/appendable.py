@@ -20,7 +20,6 @@ from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
 from walogs.formats.crc32 import check_by_crc
 from walogs.formats.durable_mark import encode as encode_mark
-from walogs.formats.frame_memory import FrameMemory
 from walogs.formats.segment_format import LARGEST, Seal
 from walogs.foundation.foreign import describe
 from walogs.protocols import SyncDeadline, Unsynced, always_sync
@@ -62,7 +61,6 @@ class AppendableWriter(WriterState):
         """Whether the codec stores a body as it is."""
         is_crc = getattr(type(source.codec), "check", None) is check_by_crc
         self._encode_entries = source.format.encode_by_crc if is_crc else source.format.encode_entries
-        self._memory = FrameMemory()
         self._policy = policy
         self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync
         self._check_bytes = source.codec.check_bytes
@@ -87,7 +85,7 @@ class AppendableWriter(WriterState):
         if self._in_flight or self._poison is not None:
             self.refuse_if_poisoned()
         count, form, codec, active = len(entries), self._format, self._codec, self.active
-        body = entries[0] if count == 1 else encode_body(form, codec, entries, self._memory)
+        body = entries[0] if count == 1 else encode_body(form, codec, entries)
         stored_max = len(body) if self._stores_bodies else codec.encoded_bytes_max(len(body))
         end_max = active.end + stored_max + self._overhead_max
         may_be_full = end_max > self._rotate_at or end_max + RESERVE > active.size

@@ -9,7 +9,6 @@ from walogs.protocols import FrameContext
 
 if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
-    from walogs.formats.frame_memory import FrameMemory
     from walogs.formats.segment_format import SegmentFormat, SegmentHeader
     from walogs.protocols import Codec
 
@@ -21,13 +20,11 @@ It is a `FrameBuffer`, a frame that lacks only its header and check, for a batch
 """
 
 
-def encode_body(
-    form: SegmentFormat, codec: Codec, entries: list[bytes], memory: FrameMemory | None = None
-) -> EncodedBody:
-    """Turn the entries of one commit, one or more, into the body of a frame. A `FrameBuffer` is made in *memory*."""
+def encode_body(form: SegmentFormat, codec: Codec, entries: list[bytes]) -> EncodedBody:
+    """Turn the entries of one commit, one or more, into the body of a frame."""
     if len(entries) == 1:
         return entries[0]
-    return form.draft(entries, codec.check_bytes, memory) if codec.identity else form.body(entries)
+    return form.draft(entries, codec.check_bytes) if codec.identity else form.body(entries)
 
 
 def store_body(

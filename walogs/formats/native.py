@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator
 
-    from walogs.formats.frame_memory import FrameMemory
     from walogs.protocols import Codec
     from walogs.types import Commit
 
@@ -228,16 +227,12 @@ class NativeFormat:
     def body(self, entries: list[bytes] | PackedEntries) -> bytes:
         return entries[0] if len(entries) == 1 else b"".join(table_and_data(entries))
 
-    def draft(
-        self, entries: list[bytes] | PackedEntries, check_bytes: int, memory: FrameMemory | None = None
-    ) -> FrameBuffer:
-        table, *data = table_and_data(entries)
+    def draft(self, entries: list[bytes] | PackedEntries, check_bytes: int) -> FrameBuffer:
+        pieces = table_and_data(entries)
+        table = pieces[0]
         body_bytes = len(table) + U32.unpack_from(table, len(table) - U32.size)[0]
         after = bytes(check_bytes + (-(body_bytes + check_bytes) & 7))
-        parts = (bytes(FRAME_HEADER_BYTES), table, *data, after)
-        frame_bytes = FRAME_HEADER_BYTES + body_bytes + len(after)
-        frame = bytearray().join(parts) if memory is None else memory.join(parts, frame_bytes)
-        return FrameBuffer(frame, body_bytes)
+        return FrameBuffer(bytearray().join((bytes(FRAME_HEADER_BYTES), *pieces, after)), body_bytes)
 
     def encode_entries(
         self,
@@ -250,7 +245,7 @@ class NativeFormat:
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+    ) -> tuple[bytes | bytearray, bytes]:
         size = len(stored) + codec.check_bytes
         head = FRAME.pack(FRAME_TAG, 1, 0, size, first_lsn, time_ns, link, count, offset, synced)
         header = head + U32.pack(crc32(head, salt))
@@ -274,7 +269,7 @@ class NativeFormat:
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+    ) -> tuple[bytes | bytearray, bytes]:
         if type(stored) is not bytes:
             return self.encode_entries(salt, offset, synced, link, first_lsn, count, time_ns, stored, codec)
         size = len(stored) + U32.size

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.formats.frame_memory import FrameMemory
     from walogs.protocols import Codec
     from walogs.types import Commit
 
@@ -122,7 +121,7 @@ class FrameBuffer:
 
     __slots__ = ("_body_bytes", "frame")
 
-    def __init__(self, frame: bytearray | memoryview, body_bytes: int) -> None:
+    def __init__(self, frame: bytearray, body_bytes: int) -> None:
         self.frame = frame
         self._body_bytes = body_bytes
 
@@ -367,11 +366,8 @@ class SegmentFormat(Protocol):
         """Return the length of a body with *count* entries, which have *entries_bytes* bytes in all."""
         ...
 
-    def draft(self, entries: list[bytes], check_bytes: int, memory: FrameMemory | None = None) -> FrameBuffer:
-        """Return a frame with the body of a batch in place. It is for codecs that store a body as it is.
-
-        It is made in *memory*, or else in memory of its own.
-        """
+    def draft(self, entries: list[bytes], check_bytes: int) -> FrameBuffer:
+        """Return a frame with the body of a batch in place. It is for codecs that store a body as it is."""
         ...
 
     def encode_entries(
@@ -385,7 +381,7 @@ class SegmentFormat(Protocol):
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+    ) -> tuple[bytes | bytearray, bytes]:
         """Return a whole frame with entries, and its link."""
         ...
 
@@ -400,7 +396,7 @@ class SegmentFormat(Protocol):
         time_ns: int,
         stored: bytes | FrameBuffer,
         codec: Codec,
-    ) -> tuple[bytes | bytearray | memoryview, bytes]:
+    ) -> tuple[bytes | bytearray, bytes]:
         """Do what `encode_entries` does, at less cost, for a codec whose check is `check_by_crc`."""
         ...
 

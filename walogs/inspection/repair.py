@@ -308,7 +308,7 @@ def reencode_frames(source: LogSource, rewrite: Rewrite) -> Iterator[bytes | mem
 
 def reencode_frame(
     source: LogSource, rewrite: Rewrite, seen: ReadFrame, offset: int, link: bytes
-) -> tuple[bytes | bytearray | memoryview, bytes]:
+) -> tuple[bytes | bytearray, bytes]:
     """Return the frame for another *offset* and salt, after the frame with that *link*; and its own link.
 
     The frame names everything before it as synced: the segment gets its name only when all of it is synced.

@@ -65,6 +65,6 @@ def test_the_interpreter_itself_does_not_hide_what_is_measured() -> None:
 
 def test_a_planted_import_is_seen(tmp_path: Path) -> None:
     (tmp_path / "walogs.py").write_text(
-        "import concurrent.futures\nfrom json import dumps\nfrom dataclasses import dataclass\n"
+        "import concurrent.futures\nimport inspect\nfrom json import dumps\nfrom dataclasses import dataclass\n"
     )
     assert {"concurrent.futures", "dataclasses", "inspect", "json"} <= too_early(tmp_path)

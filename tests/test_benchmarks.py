@@ -23,6 +23,7 @@ from benchmarks.payloads import (
     payload,
     payloads,
 )
+from tests.kit.laboratory import IS_LONG
 from tests.kit.requirements import require
 from tests.system.filesystems import require_file_system
 from tests.system.strace import require_strace
@@ -266,6 +267,7 @@ def test_a_program_that_does_not_compile_is_skipped_with_its_reason(
 
 
 @pytest.mark.laboratory
+@pytest.mark.skipif(not IS_LONG, reason="the native programs take minutes to compile: `.ci/laboratory --long` does it")
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_native_peer_is_built_outside_the_source_tree_and_read_back(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -284,7 +286,7 @@ def test_a_native_peer_is_built_outside_the_source_tree_and_read_back(
 
 
 @pytest.mark.laboratory
-@pytest.mark.parametrize("name", appending_peers.PEERS)
+@pytest.mark.parametrize("name", appending_peers.PEERS if IS_LONG else INSTALLED)
 def test_a_peer_syncs_for_every_append(name: str, tmp_path: Path) -> None:
     """The promise that all of them are measured with. strace sees the syncs."""
     require_strace()

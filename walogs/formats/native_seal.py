@@ -18,7 +18,6 @@ from typing import Final
 from walogs.formats.segment_format import RunIndex
 
 RUN: Final = Struct("<III")
-RUN_BYTES: Final = 12
 HAS_LENGTHS: Final = 1
 UNKNOWN_FLAGS: Final = 6
 LENGTH_BYTES: Final = 2
@@ -38,7 +37,7 @@ def decode_runs(data: bytes, *, count: int, first_lsn: int, next_lsn: int, start
 
     [first_lsn, next_lsn) are the entries of the segment. Its frames begin at the offset *start* and end at *end*.
     """
-    at = count * RUN_BYTES
+    at = count * RUN.size
     if at > len(data) or (len(data) - at) % LENGTH_BYTES:
         return None
     words, left = swapped(array("I", data[:at])), swapped(array("H", data[at:]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Work
-from benchmarks.peers import Reader, Skipped, library
+from benchmarks.peers import Reader, Skipped, library, one_by_one
 
 
 class Sqlite:
@@ -188,13 +188,7 @@ class Diskcache:
         return self.library.Deque.fromcache(cache)
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-        append = self.deque.append
-
-        def work() -> None:
-            for data in entries:
-                append(data)
-
-        return work
+        return one_by_one(self.deque.append, entries)
 
     def batch(self, first_lsn: int, entries: list[bytes]) -> Work:
         def work() -> None:
@@ -223,13 +217,7 @@ class PersistQueue:
         return self.library.SQLiteQueue(self.directory, auto_commit=True)
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-        put = self.queue.put
-
-        def work() -> None:
-            for data in entries:
-                put(data)
-
-        return work
+        return one_by_one(self.queue.put, entries)
 
     def batch(self, first_lsn: int, entries: list[bytes]) -> Work:
         raise Skipped("it has no batches")
@@ -252,13 +240,7 @@ class LiteQueue:
         self.queue.conn.execute("PRAGMA synchronous=FULL")
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-        put = self.queue.put
-
-        def work() -> None:
-            for data in entries:
-                put(data)
-
-        return work
+        return one_by_one(self.queue.put, entries)
 
     def batch(self, first_lsn: int, entries: list[bytes]) -> Work:
         def work() -> None:

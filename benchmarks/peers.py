@@ -79,19 +79,23 @@ def with_lengths(stream: bytes) -> Iterator[tuple[int, bytes]]:
         at, number = at + LENGTH.size + length, number + 1
 
 
+def one_by_one(append: Callable[[bytes], object], entries: list[bytes]) -> Work:
+    """Return work that calls *append* with each entry."""
+
+    def work() -> None:
+        for data in entries:
+            append(data)
+
+    return work
+
+
 class Walogs:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.wal = walogs.open(directory)
 
     def block(self, first_lsn: int, entries: list[bytes]) -> Work:
-        append = self.wal.append
-
-        def work() -> None:
-            for data in entries:
-                append(data)
-
-        return work
+        return one_by_one(self.wal.append, entries)
 
     def batch(self, first_lsn: int, entries: list[bytes]) -> Work:
         def work() -> None:

@@ -1,8 +1,8 @@
 """Check consecutive frames with entries, format 1.
 
 There is one plain way, which asks the codec about each frame. Beside it stands a fast way for single entries whose
-check is a CRC-32, which is the default. It leaves every frame that it does not take to the plain way, and so do both
-together find what the plain way alone finds.
+check is a CRC-32, which is the default. It leaves every other frame to the plain way. So both together find what the
+plain way alone finds.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ LAYERS: Final = (  # from the top down
     {"walogs.engine"},
     {"walogs.formats"},
     {"walogs.protocols", "walogs.cursor_store", "walogs.events"},
+    {"walogs.types"},
     {"walogs.foundation"},
-    APART,
-    {"walogs.records"},
+    {"walogs.errors"},
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 

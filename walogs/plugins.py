@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from walogs.assembly.hookspecs import hookimpl
 from walogs.assembly.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
-from walogs.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
 from walogs.defaults.lock_file import PathLock
 from walogs.defaults.mounts import file_system
 from walogs.defaults.posix import (
@@ -43,6 +42,7 @@ from walogs.protocols import (
     Unsynced,
     WaitingStore,
 )
+from walogs.protocols.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
 
 __all__ = [
     "CURSOR_BYTES",

@@ -1,8 +1,9 @@
 """The names that authors of plugins and components need. A program that only uses a log does not import them.
 
-A plugin implements the hooks of `walogs.assembly.hookspecs`, marks them with `hookimpl`, and returns specs. The
-protocols in this module are optional: a component implements them to offer more. The protocols that every component
-needs (`SegmentStore`, `Codec`, `SyncPolicy`) are in `walogs`, and `Observer` is in `walogs.events`.
+A plugin implements the hooks of `walogs.assembly.hookspecs`, marks them with `hookimpl`, and returns specs. A component
+has the members of `SegmentStore`, `Codec` or `SyncPolicy`. It implements the other protocols to offer more. `Observer`
+is in `walogs.events`. The errors that a component raises are in `walogs`, except for two that only stores raise:
+`SegmentExists` and `SegmentNotFound`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from walogs.defaults.posix import (
     write_all,
     write_zeros,
 )
+from walogs.errors import SegmentExists, SegmentNotFound
 from walogs.formats.crc32 import crc32
 from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.turns import TurnLock
 from walogs.protocols import (
     AppendableStore,
+    Codec,
     Decision,
     Durability,
     ExclusiveCodec,
@@ -34,10 +37,12 @@ from walogs.protocols import (
     ReadAheadStore,
     RepairableStore,
     ReparameterizableCodec,
+    SegmentStore,
     SizeListingStore,
     StoreCapabilities,
     SyncDeadline,
     SyncKind,
+    SyncPolicy,
     TailListingStore,
     Unsynced,
     WaitingStore,
@@ -47,6 +52,7 @@ from walogs.protocols.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
 __all__ = [
     "CURSOR_BYTES",
     "AppendableStore",
+    "Codec",
     "CodecSpec",
     "CommandSpec",
     "CursorLock",
@@ -62,12 +68,16 @@ __all__ = [
     "ReadAheadStore",
     "RepairableStore",
     "ReparameterizableCodec",
+    "SegmentExists",
+    "SegmentNotFound",
+    "SegmentStore",
     "Size",
     "SizeListingStore",
     "StoreCapabilities",
     "StoreSpec",
     "SyncDeadline",
     "SyncKind",
+    "SyncPolicy",
     "SyncPolicySpec",
     "TailListingStore",
     "TurnLock",

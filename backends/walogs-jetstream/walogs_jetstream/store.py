@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from nats.js.errors import APIError, NotFoundError
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, Unavailable, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Locked, NoSpace, Unavailable, UnsafeStore
+from walogs.plugins import SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_jetstream.address import parse_address
 from walogs_jetstream.ahead import read_in_order, read_some
 from walogs_jetstream.connection import Connection

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Locked, NoSpace, UnsafeStore
+from walogs.plugins import SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_object_store.address import connect
 from walogs_object_store.ahead import fetch_in_order
 from walogs_object_store.failures import ABSENT, TAKEN, retry

@@ -145,7 +145,7 @@ def test_where_there_is_no_log_there_is_no_cursor_and_none_is_made(path: Path) -
         before = list(path.parent.iterdir())
         store = SqliteStore(path)
         assert store.cursors() == []
-        with pytest.raises(walogs.SegmentNotFound, match=r"can have no cursor\. Nothing was changed"):
+        with pytest.raises(walogs.plugins.SegmentNotFound, match=r"can have no cursor\. Nothing was changed"):
             store.write_cursor("mailer", VALUE, durable=True)
         store.close()
         assert list(path.parent.iterdir()) == before

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from walogs.defaults.exchanged import renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import synced_by
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import look_with_retry, observe
 from walogs.engine.recovery import is_kept
 from walogs.engine.segment_scan import SegmentScan, TailScan

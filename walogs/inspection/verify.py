@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from walogs.assembly.config import refuse_uncallable
 from walogs.assembly.opening import source_of
-from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
 from walogs.defaults.local_store import LocalStore
+from walogs.defaults.renaming import describe_exchange, rename_command
 from walogs.engine.ending import read_durable_mark
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import none_there, observe
 from walogs.engine.recovery import check_completed, examine
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat

@@ -11,7 +11,7 @@ from __future__ import annotations
 from walogs.assembly.hookspecs import hookimpl
 from walogs.assembly.specs import CodecSpec, CommandSpec, ObserverSpec, StoreSpec, SyncPolicySpec
 from walogs.defaults.lock_file import PathLock
-from walogs.defaults.mounts import file_system
+from walogs.defaults.mounts import NETWORK_FILE_SYSTEMS, file_system
 from walogs.defaults.posix import (
     above_standard,
     make_directories,
@@ -25,6 +25,7 @@ from walogs.defaults.posix import (
 from walogs.errors import SegmentExists, SegmentNotFound
 from walogs.formats.crc32 import crc32
 from walogs.foundation.quantities import Duration, Size
+from walogs.foundation.servers import DEADLINE_SECONDS, check_deadline, is_server_address
 from walogs.foundation.turns import TurnLock
 from walogs.protocols import (
     AppendableStore,
@@ -51,6 +52,8 @@ from walogs.protocols.cursor_store import CURSOR_BYTES, CursorLock, CursorStore
 
 __all__ = [
     "CURSOR_BYTES",
+    "DEADLINE_SECONDS",
+    "NETWORK_FILE_SYSTEMS",
     "AppendableStore",
     "Codec",
     "CodecSpec",
@@ -84,9 +87,11 @@ __all__ = [
     "Unsynced",
     "WaitingStore",
     "above_standard",
+    "check_deadline",
     "crc32",
     "file_system",
     "hookimpl",
+    "is_server_address",
     "make_directories",
     "sync_ancestors",
     "sync_data",

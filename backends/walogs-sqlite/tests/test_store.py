@@ -333,13 +333,14 @@ class TestRefusals:
         os.mkfifo(path)
         self.refused(path, OSError, "not a file")
 
-    def test_a_network_file_system(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(places, "file_system", lambda device: "nfs4")
-        with pytest.raises(walogs.UnsafeStore, match="is on nfs4"):
+    @pytest.mark.parametrize("kind", ["nfs4", "lustre", "fuse.rclone"])
+    def test_a_network_file_system(self, kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(places, "file_system", lambda device: kind)
+        with pytest.raises(walogs.UnsafeStore, match=f"is on {kind}"):
             walogs.open(path, store="sqlite")
         assert not path.exists()
         path.touch()
-        self.refused(path, walogs.UnsafeStore, "is on nfs4")
+        self.refused(path, walogs.UnsafeStore, f"is on {kind}")
 
     @pytest.mark.parametrize(
         "path", ["sqlite:///orders.db", "file:/tmp/orders.db", "~/orders.db", "$HOME/orders.db", ":memory:"]

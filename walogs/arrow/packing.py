@@ -64,7 +64,7 @@ def chunked(source: Any) -> pa.ChunkedArray:
         found = pa.chunked_array(source)
     else:
         kind = type(source).__name__
-        raise TypeError(f"append_arrow takes an Arrow array, and {kind} is none: for a list of bytes, append_batch")
+        raise TypeError(f"append_arrow takes an Arrow array, not {kind}; for a list of bytes, use append_batch")
     if not any(is_type(found.type) for is_type in IS_BYTES):
         what = "append_arrow takes an array of bytes or text"
         if pa.types.is_struct(found.type):

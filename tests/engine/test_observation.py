@@ -271,7 +271,7 @@ def suspicions(film: Film, look: Callable[..., ReadableEnd], every: int = 1, see
                 look(source, "durable", None, from_start=is_doubted)
             except walogs.Corrupt as suspicion:
                 said.append(f"{at}, {call}, {by}: {suspicion}")
-            except walogs.SegmentNotFound:  # a checkpoint or a rotation: look again
+            except walogs.plugins.SegmentNotFound:  # a checkpoint or a rotation: look again
                 pass
     return said
 

@@ -24,13 +24,15 @@ POSITIONAL_MAX: Final = 3
 FOLDERS: Final = ("walogs", "backends", "plugins", "benchmarks", "tests")
 PUBLIC_MODULES: Final = (
     "walogs/assembly/config.py",
-    "walogs/cursor_store.py",
     "walogs/errors.py",
     "walogs/events.py",
     "walogs/handles/cursor.py",
     "walogs/handles/reader.py",
     "walogs/handles/wal.py",
-    "walogs/protocols.py",
+    "walogs/protocols/codec.py",
+    "walogs/protocols/cursor_store.py",
+    "walogs/protocols/segment_store.py",
+    "walogs/protocols/sync_policy.py",
     "walogs/types.py",
 )
 

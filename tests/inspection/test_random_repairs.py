@@ -38,7 +38,7 @@ def tried(place: Place, log: SmallLog, keep: str, what: str) -> str:
     """Repair random damage, and check that every entry is accounted for. Return the outcome."""
     try:
         salvaged = place.salvage()
-    except (walogs.UnsupportedFormat, walogs.SegmentNotFound):
+    except (walogs.UnsupportedFormat, walogs.plugins.SegmentNotFound):
         return "not a log"
     intact = {item.lsn for item in salvaged if isinstance(item, walogs.Entry)}
     is_sound = place.verify().ok

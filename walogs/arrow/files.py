@@ -1,4 +1,4 @@
-"""Record batches into a Parquet or an Arrow file, in bounded memory."""
+"""Write record batches into a Parquet or an Arrow file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FileKind: TypeAlias = Literal["parquet", "arrow", "arrow-stream"]
 """An Arrow file can be mapped into memory and read in any order; an Arrow stream can be read while it is written."""
 GROUP_BYTES: Final = 16 << 20
-"""What is written together: a row group of Parquet, and a record batch of Arrow. It can be more by one frame."""
+"""The size of a row group of Parquet, and of a record batch of Arrow. It can be more by one frame."""
 
 
 def write_batches(batches: Iterable[pa.RecordBatch], out: BinaryIO, kind: FileKind) -> None:
@@ -50,6 +50,6 @@ def groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def together(batches: list[pa.RecordBatch]) -> pa.Table:
-    """Return these as one table. Many small ones are copied into one, because each has a price in the file."""
+    """Return these record batches as a table with one chunk. Each chunk would take space of its own in the file."""
     table = pa.Table.from_batches(batches, SCHEMA)
     return table.combine_chunks() if len(batches) > 1 else table

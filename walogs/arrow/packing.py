@@ -1,4 +1,4 @@
-"""From an Arrow array to the entries of a batch, without a Python object for each."""
+"""Turn an Arrow array into the entries of a batch, without a Python object for each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def chunked(source: Any) -> pa.ChunkedArray:
         found = pa.chunked_array(source)
     else:
         kind = type(source).__name__
-        raise TypeError(f"append_arrow takes an Arrow array, and {kind} is none: for a list of bytes, append_batch")
+        raise TypeError(f"append_arrow takes an Arrow array, not {kind}; for a list of bytes, use append_batch")
     if not any(is_type(found.type) for is_type in IS_BYTES):
         what = "append_arrow takes an array of bytes or text"
         if pa.types.is_struct(found.type):
@@ -84,7 +84,7 @@ def largest_of(sizes: pa.ChunkedArray) -> tuple[int, int]:
 
 
 def packed(values: pa.ChunkedArray) -> PackedEntries:
-    """Return the values, which are valid and not null and fit into one batch, end to end."""
+    """Return the values, end to end. They are valid and not null, and fit into one batch."""
     chunks = [chunk.cast(pa.binary()) for chunk in values.chunks if len(chunk)]
     if not chunks:
         return PackedEntries(bytes(OFFSET_BYTES), b"")
@@ -101,7 +101,7 @@ def packed(values: pa.ChunkedArray) -> PackedEntries:
 
 
 def little_endian(table: bytes) -> bytes:
-    """Return the numbers of a table, which are as this machine has them, as a log has them."""
+    """Return a table of numbers in the byte order of a log. It is given in that of this machine."""
     if sys.byteorder == "little":
         return table
     swapped = numbers_of("i", table)

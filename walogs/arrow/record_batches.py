@@ -1,12 +1,12 @@
-"""From the bodies of checked frames to Arrow's record batches.
+"""Turn the bodies of checked frames into Arrow's record batches.
 
 The offset table and the data of a batch have the layout of an Arrow array of type `binary`, so the array of a large
 frame refers to the bytes that were read. Smaller frames of one run are gathered into one record batch, because a record
-batch costs some fourteen microseconds here, and as much again in whoever reads it (decision 22).
+batch costs some fourteen microseconds here, and as much again in the library that reads it (decision 22).
 
 Arrow's own code trusts offsets. So every array is checked before anything reads data through it: its offsets ascend,
-and the data ends where the last of them says. What does not pass is split by `SegmentFormat.split`, as `iter` does it,
-and that raises what `iter` raises.
+and the data ends where the last of them says. A body that does not pass is split by `SegmentFormat.split`, as `iter`
+does it. So it raises what `iter` raises.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def time_column(bodies: Bodies, count: int) -> pa.Array:
 def columns_of_singles(singles: Singles) -> tuple[pa.Array, pa.Array]:
     """Return the times and the data of frames with one entry each, without a Python object for each.
 
-    What lies in the buffer is seen as twice as many pieces, and every second one is what lies between two entries.
+    The buffer is seen as twice as many pieces: each entry, and the bytes between it and the next one.
     """
     count = singles.entries
     steps = pa.Array.from_buffers(pa.uint16(), 2 * count + 1, [None, pa.py_buffer(singles.steps)])
@@ -201,7 +201,7 @@ def data_of_even_singles(bodies: Bodies, starts: range) -> pa.Array:
 def data_of_singles(bodies: Bodies) -> pa.Array:
     """Return the data of bodies that have one entry each.
 
-    What lies in the buffer is seen as twice as many entries: every second one is what lies between two bodies.
+    The buffer is seen as twice as many entries: each body, and the bytes between it and the next one.
     """
     bounds = array("i", bytes(2 * OFFSET_BYTES * len(bodies.starts)))
     bounds[::2], bounds[1::2] = array("i", bodies.starts), array("i", bodies.ends)

@@ -157,7 +157,7 @@ class ExtentReader:
         self, extent: Extent, frames: IntactFrames, start: int, stop: int
     ) -> Iterable[tuple[int, Bodies | Singles]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
-        Otherwise each is decoded that holds entries of [start, stop)."""
+        Otherwise, each body that holds entries of [start, stop) is decoded."""
         codec = self._source.codec_of(extent.header)
         if codec.identity:
             return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes, frames.lengths)),)

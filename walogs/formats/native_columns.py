@@ -1,4 +1,4 @@
-"""Where the entries of an intact run lie, for who takes them as columns, and how columns become a body. Format 1.
+"""Find where the entries of an intact run lie, to take them as columns, and turn columns into a body. Format 1.
 
 `bodies_by_headers` is the plain way. Beside it stand faster ones: for single entries whose lengths are known, and for
 frames that are all of one length.
@@ -62,7 +62,7 @@ def bodies_by_headers(run: bytes | memoryview, check_bytes: int) -> Bodies:
 
 
 def bodies_alike(run: bytes | memoryview, check_bytes: int) -> Bodies | None:
-    """Return what `bodies` does if all frames hold one entry of one length, or None if these are others, or few."""
+    """Return what `bodies` does if all frames hold one entry of one length. Return None for others, and for few."""
     if len(run) < ALIKE_MIN * FRAME_HEADER_BYTES or BODY_TIME_COUNT.unpack_from(run)[2] != 1:
         return None
     run = bytes(run)

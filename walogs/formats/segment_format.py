@@ -26,7 +26,7 @@ RUN_BYTES: Final = 64 * 1024
 """A run holds whole frames, and at least this many bytes. The last run of a segment may be shorter."""
 
 LENGTHS_MAX: Final = 1_500_000
-"""A segment of 64 MiB with frames of 48 bytes has fewer entries."""
+"""The most lengths that a segment has. A segment of 64 MiB has fewer entries, even if all of them are empty."""
 
 LARGEST: Final = (1 << 63) - 1
 """The largest LSN, epoch and time that a writer makes. As a time, in Unix nanoseconds, it lies in the year 2262."""
@@ -130,7 +130,7 @@ class FrameBuffer:
 
 
 class PackedEntries(Sequence[bytes]):
-    """The entries of a batch that lie one after another in a buffer. Only who iterates over them makes `bytes` of each.
+    """The entries of a batch that lie one after another in a buffer. Only iterating over them makes `bytes` of each.
 
     They are committed as a list of `bytes` is, and their body is made with one copy of the data.
     """

@@ -19,6 +19,7 @@ from walogs.engine.snapshot import Snapshot
 from walogs.errors import Checkpointed, Closed, Poisoned
 from walogs.foundation.lazy import lazy_import, log_warning
 from walogs.foundation.processes import PROCESS, own_pid
+from walogs.foundation.records import replace
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -32,7 +33,6 @@ from walogs.handles.arguments import (
 )
 from walogs.handles.limits import refuse_size
 from walogs.handles.summaries import active_summary, summary
-from walogs.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from walogs.assembly.config import refuse_uncallable
 from walogs.assembly.opening import source_of
-from walogs.cursor_store import CursorStore
-from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
 from walogs.defaults.local_store import LocalStore
+from walogs.defaults.renaming import describe_exchange, rename_command
 from walogs.engine.ending import read_durable_mark
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import none_there, observe
 from walogs.engine.recovery import check_completed, examine
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat
@@ -22,6 +22,7 @@ from walogs.handles.cursor import read_value
 from walogs.inspection.gaps import contents_of
 from walogs.inspection.survey import EXAMINATIONS_MAX, Survey
 from walogs.protocols import is_appendable, sizes_of
+from walogs.protocols.cursor_store import CursorStore
 from walogs.types import Finding, Verification
 
 if TYPE_CHECKING:

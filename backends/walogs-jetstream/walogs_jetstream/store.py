@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from nats.js.errors import APIError, NotFoundError
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, Unavailable, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Locked, NoSpace, Unavailable, UnsafeStore
+from walogs.plugins import DEADLINE_SECONDS, SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_jetstream.address import parse_address
 from walogs_jetstream.ahead import read_in_order, read_some
 from walogs_jetstream.connection import Connection
 from walogs_jetstream.failures import CONFLICTS, NO_SUCH_SEQUENCE
 from walogs_jetstream.fsync import refuse_lazy_servers
-from walogs_jetstream.options import DEADLINE_SECONDS, REPLICAS, JetStreamOptions
+from walogs_jetstream.options import REPLICAS, JetStreamOptions
 from walogs_jetstream.stream import Stream, request
 from walogs_jetstream.watch import Watch
 

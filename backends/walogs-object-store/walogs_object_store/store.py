@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Locked, NoSpace, UnsafeStore
+from walogs.plugins import DEADLINE_SECONDS, SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_object_store.address import connect
 from walogs_object_store.ahead import fetch_in_order
 from walogs_object_store.failures import ABSENT, TAKEN, retry
 from walogs_object_store.forks import refuse_after_fork
-from walogs_object_store.options import DEADLINE_SECONDS, READS_AT_ONCE, ObjectStoreOptions
+from walogs_object_store.options import READS_AT_ONCE, ObjectStoreOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

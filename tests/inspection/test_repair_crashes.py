@@ -72,6 +72,8 @@ def damaged() -> Iterator[tuple[str, SmallLog, Files]]:
 DAMAGED: Final = {what: (log, files) for what, log, files in damaged()}
 SIDES: Final = [(what, side) for what, (_, files) in DAMAGED.items() for side in ModelPlace(files).repair(None).sides]
 """Each kind of damage, with each side on which intact entries are."""
+ERRORS: Final = (errno.EIO, errno.ENOSPC)
+"""How a step can fail."""
 
 
 Checked = set[frozenset[tuple[str, bytes]]]
@@ -124,7 +126,8 @@ def expected_of(log: SmallLog, files: Files, keep: str) -> tuple[Entries, int]:
     return kept_of(report, log.entries), place.disk.schedule.count(CHANGES) - before
 
 
-def dies_at_every_step(what: str, keep: str, ends: list[str]) -> None:
+def dies_at_every_step(what: str, keep: str, ends: list[str], ends_of_a_step: int) -> None:
+    """Die at every step, and then end in so many of *ends*. From step to step the next ones have their turn."""
     log, files = DAMAGED[what]
     expected, steps = expected_of(log, files, keep)
     assert steps >= 1
@@ -134,7 +137,8 @@ def dies_at_every_step(what: str, keep: str, ends: list[str]) -> None:
         crashed.arm(step, Fault("crash", only=CHANGES), rng=random.Random(step))
         with pytest.raises(SimulatedCrash):
             repair_on(crashed, keep)
-        for end in ends:
+        turn = step + SIDES.index((what, keep))
+        for end in [ends[(turn + n) % len(ends)] for n in range(ends_of_a_step)]:
             disk = crashed.clone()
             ENDS[end](disk)
             is_as_it_may_be(disk, files, expected, keep, f"{what}, {keep}, step {step} of {steps}, {end}", checked)
@@ -143,7 +147,7 @@ def dies_at_every_step(what: str, keep: str, ends: list[str]) -> None:
 @pytest.mark.guarantee("G6", "G15")
 @pytest.mark.parametrize(("what", "keep"), SIDES)
 def test_a_repair_dies_at_any_step(what: str, keep: str) -> None:
-    dies_at_every_step(what, keep, ["power cut, everything kept", "power cut 11"])
+    dies_at_every_step(what, keep, ["power cut, everything kept", "power cut 11"], ends_of_a_step=1)
 
 
 @pytest.mark.laboratory
@@ -151,17 +155,30 @@ def test_a_repair_dies_at_any_step(what: str, keep: str) -> None:
 @pytest.mark.guarantee("G6", "G15")
 @pytest.mark.parametrize(("what", "keep"), SIDES)
 def test_a_repair_dies_at_any_step_in_every_way(what: str, keep: str) -> None:
-    dies_at_every_step(what, keep, list(ENDS))
+    dies_at_every_step(what, keep, list(ENDS), ends_of_a_step=len(ENDS))
 
 
 @pytest.mark.guarantee("G6", "G9")
 @pytest.mark.parametrize(("what", "keep"), SIDES)
 def test_a_step_of_a_repair_fails(what: str, keep: str) -> None:
+    fails_at_every_step(what, keep, errors_of_a_step=1)
+
+
+@pytest.mark.laboratory
+@pytest.mark.guarantee("G6", "G9")
+@pytest.mark.parametrize(("what", "keep"), SIDES)
+def test_a_step_of_a_repair_fails_in_either_way(what: str, keep: str) -> None:
+    fails_at_every_step(what, keep, errors_of_a_step=len(ERRORS))
+
+
+def fails_at_every_step(what: str, keep: str, errors_of_a_step: int) -> None:
+    """Fail at every step with so many of ERRORS. From step to step the next ones have their turn."""
     log, files = DAMAGED[what]
     expected, steps = expected_of(log, files, keep)
     checked: Checked = set()
-    for number in (errno.EIO, errno.ENOSPC):
-        for step in range(1, steps + 1):
+    for step in range(1, steps + 1):
+        turn = step + SIDES.index((what, keep))
+        for number in [ERRORS[(turn + n) % len(ERRORS)] for n in range(errors_of_a_step)]:
             disk = ModelPlace(files).disk
             disk.arm(step, Fault(number, only=CHANGES), rng=random.Random(step))
             with contextlib.suppress(OSError):

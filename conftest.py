@@ -63,8 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection() -> Generator[None, object, object]:
     """Keep the garbage collector away from what collection makes, then and later.
 
-    The tests themselves are a million objects that live until the end. A test that calls the collector would wait for
-    it to look at them all.
+    That is half a million objects, which live until the end. A test that calls the collector would wait for it to look
+    at them all.
     """
     gc.disable()
     try:

@@ -27,7 +27,7 @@ CALLS: Final = 48
 LOOK_CALLS: Final = 21
 """So does one look."""
 EVERY: Final = 13
-"""Every such step that may come into a look is tried. From whichever one on, it shows both planted bugs of a look."""
+"""Of the steps that may come into a look, every so many-th is tried. From whichever one on, these show planted bugs."""
 UPTOS: Final[tuple[Visibility, ...]] = ("durable", "written")
 
 

@@ -105,7 +105,7 @@ def random_repairs(seeds: range, shape: str, path: Path) -> dict[str, int]:
 @pytest.mark.guarantee("G1", "G2", "G6")
 @pytest.mark.parametrize("shape", PLACES)
 def test_random_logs_with_one_fault_or_two(shape: str, tmp_path: Path) -> None:
-    outcomes = random_repairs(range(150), shape, tmp_path)
+    outcomes = random_repairs(range(75), shape, tmp_path)
     assert outcomes["repaired"] > 30
     assert outcomes["lossless"] > 10
 

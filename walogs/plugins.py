@@ -23,6 +23,7 @@ from walogs.defaults.posix import (
     write_zeros,
 )
 from walogs.formats.crc32 import crc32
+from walogs.foundation.closings import Closings
 from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.turns import TurnLock
 from walogs.protocols import (
@@ -47,6 +48,7 @@ from walogs.protocols import (
 __all__ = [
     "CURSOR_BYTES",
     "AppendableStore",
+    "Closings",
     "CodecSpec",
     "CommandSpec",
     "CursorLock",

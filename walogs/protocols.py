@@ -176,6 +176,9 @@ class SegmentStore(Protocol):
     def close(self) -> None:
         """Release everything, including the lock, without changing a byte.
 
+        From then on `create` and `remove` raise and change nothing, whichever thread calls them. A call that another
+        thread has under way does not wait for its deadline: it ends with its answer, or raises `Closed`.
+
         The engine calls this after failures too, and once more if a call was interrupted. It does not call this after
         an `acquire` that raised.
         """

@@ -137,7 +137,7 @@ def test_a_commit_without_an_answer_is_there_or_not_and_never_both(make: Make, p
     with walogs.open(store=store) as wal:
         wal.append(b"before")
         # Only now, so that no request that is answered can come too late on a slow machine.
-        store._connection._options = replace(store._connection._options, deadline=1.0)
+        store._connection.options = replace(store._connection.options, deadline=1.0)
         proxy.scripts.append(Script(what, times=1000))  # type: ignore[arg-type]
         with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append(b"perhaps")

@@ -12,7 +12,6 @@ import walogs
 from tests.kit.s3_server import Proxy, Script
 from walogs_object_store import ObjectStore
 from walogs_object_store import store as store_module
-from walogs_object_store.failures import retry
 
 Make = Callable[..., ObjectStore]
 
@@ -115,12 +114,11 @@ def test_reading_survives_what_the_way_does_to_it(make: Make, proxy: Proxy, meth
 def test_a_commit_without_an_answer_is_there_or_not_and_never_both(
     make: Make, proxy: Proxy, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with walogs.open(store=make()) as wal, monkeypatch.context() as patch:
+    store = make()
+    with walogs.open(store=store) as wal:
         wal.append(b"before")
         # Only now, so that no request that is answered can come too late on a slow machine.
-        patch.setattr(
-            store_module, "retry", lambda name, _, call, may_change: retry(name, 0.2, call, may_change=may_change)
-        )
+        monkeypatch.setattr(store._writer, "_deadline", 0.2)
         proxy.scripts.append(Script(what, key="3", times=1000))  # type: ignore[arg-type]
         with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append(b"perhaps")

@@ -14,7 +14,7 @@ from walogs.defaults.exchanged import describe_exchange, rename_command, renumbe
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import read_durable_mark
 from walogs.engine.observation import none_there, observe
-from walogs.engine.recovery import check_completed, examine
+from walogs.engine.recovery import check_completed, examine, list_sizes
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import
@@ -25,7 +25,7 @@ from walogs.protocols import is_appendable, sizes_of
 from walogs.types import Finding, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -58,19 +58,21 @@ def verify_source(
 ) -> Verification:
     """Check every byte if *is_full*; otherwise, of a sealed segment with a good SEAL, only the header and the SEAL."""
     began = time.monotonic()
-    if not source.store.segments():
+    sizes = list_sizes(source.store)
+    if not (source.store.segments() if sizes is None else sizes):
         return verify_empty(source, began)
     refusal: Corrupt | None = None
     how: Verify = "last" if source.format.traits.has_seal and is_appendable(source.store) else "full"
     for _ in range(EXAMINATIONS_MAX):
-        before = pulse(source)
+        before = pulse(source, sizes)
         try:
-            examined = examine(source, how, "acked")
+            examined = examine(source, how, "acked", sizes=sizes)
         except SegmentNotFound:
+            sizes = list_sizes(source.store)
             continue
         except Corrupt as error:
-            refusal = error
-            if pulse(source) == before:  # no writer has caused it
+            refusal, sizes = error, list_sizes(source.store)
+            if pulse(source, sizes) == before:  # no writer has caused it
                 return list_damage(source, [error], began)
             continue
         if examined is not None:
@@ -95,10 +97,13 @@ def verify_empty(source: LogSource, began: float) -> Verification:
     )
 
 
-def pulse(source: LogSource) -> object:
-    """Return a value that changes with every commit, rotation and checkpoint."""
+def pulse(source: LogSource, sizes: Mapping[int, int] | None = None) -> object:
+    """Return a value that changes with every commit, rotation and checkpoint.
+
+    *sizes* is what `list_sizes` has just returned, if the caller has asked for it.
+    """
     store = source.store
-    numbers = tuple(store.segments())
+    numbers = tuple(store.segments() if sizes is None else sorted(sizes))
     if not numbers or not is_appendable(store):
         return numbers
     try:
@@ -148,7 +153,8 @@ def check_contents(
     findings += tail_findings(source, examined)
     findings += durable_mark_findings(source, examined.newest.header.log_id)
     findings += cursor_findings(source, examined.newest.header.log_id)
-    return report_on(source, examined.log_first_lsn, examined.newest.last_lsn, findings, began)
+    last_lsn = examined.newest.last_lsn
+    return report_on(source, examined.log_first_lsn, last_lsn, findings, began, sizes=examined.sizes)
 
 
 def report_on(
@@ -160,13 +166,15 @@ def report_on(
     *,
     entries: int | None = None,
     gaps: tuple[Gap, ...] = (),
+    sizes: Mapping[int, int] | None = None,
 ) -> Verification:
-    """Return the report. *entries* None means all from *first_lsn* to *last_lsn*."""
-    numbers = source.store.segments()
+    """Return the report. *entries* None means all from *first_lsn* to *last_lsn*. *sizes* None: ask the store now."""
+    if sizes is None:
+        sizes = sizes_of(source.store, source.store.segments())
     return Verification(
-        segments=len(numbers),
+        segments=len(sizes),
         entries=last_lsn - first_lsn + 1 if entries is None else entries,
-        bytes=sum(sizes_of(source.store, numbers).values()),
+        bytes=sum(sizes.values()),
         first_lsn=first_lsn,
         last_lsn=last_lsn,
         findings=tuple(findings),

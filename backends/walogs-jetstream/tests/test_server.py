@@ -11,8 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import nats
 import pytest
@@ -24,6 +26,7 @@ from tests.kit import nats_servers
 from tests.kit.nats_proxy import Proxy, Script
 from tests.kit.nats_servers import Server
 from walogs_jetstream import JetStreamStore
+from walogs_jetstream.fsync import fetch
 
 Make = Callable[..., JetStreamStore]
 
@@ -333,6 +336,21 @@ def test_a_server_that_syncs_later_is_refused_unless_it_is_trusted(make: Make, t
 def test_a_monitoring_address_that_does_not_answer_is_told(make: Make) -> None:
     with pytest.raises(walogs.Unavailable, match=r"only 0 of 1 servers told .* http://127.0.0.1:1 \("):
         walogs.open(store=make(monitoring=("http://127.0.0.1:1",), deadline=0.2))
+
+
+def test_a_monitoring_address_that_refuses_holds_no_connection() -> None:
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.handle_request).start()
+        with pytest.raises(HTTPError, match="503") as refused:
+            fetch(f"http://127.0.0.1:{server.server_port}", "/varz")
+    assert refused.value.closed
 
 
 def test_refused_credentials_are_not_tried_again(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

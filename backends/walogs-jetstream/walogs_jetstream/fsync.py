@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,5 +96,9 @@ def asked(addresses: Sequence[str]) -> tuple[dict[str, tuple[bool, set[str]]], l
 
 def fetch(address: str, path: str) -> Any:
     """Return the JSON that a monitoring address has at *path*."""
-    with DIRECTLY.open(f"{address.rstrip('/')}{path}", timeout=REQUEST_SECONDS) as answer:
-        return json.loads(answer.read(BYTES_MAX))
+    try:
+        with DIRECTLY.open(f"{address.rstrip('/')}{path}", timeout=REQUEST_SECONDS) as answer:
+            return json.loads(answer.read(BYTES_MAX))
+    except urllib.error.HTTPError as error:  # it holds the connection
+        error.close()
+        raise

@@ -176,8 +176,8 @@ class SegmentStore(Protocol):
     def close(self) -> None:
         """Release everything, including the lock, without changing a byte.
 
-        From then on `create` and `remove` raise and change nothing, whichever thread calls them. A call that another
-        thread has under way does not wait for its deadline: it ends with its answer, or raises `Closed`.
+        From then on `create` and `remove` raise and change nothing. A call that another thread has under way ends soon:
+        it does not wait for its deadline, but raises `Closed`.
 
         The engine calls this after failures too, and once more if a call was interrupted. It does not call this after
         an `acquire` that raised.
@@ -574,7 +574,9 @@ class SyncPolicy(Protocol):
     def decide(self, pending: Unsynced) -> Decision:
         """Return what happens to the frame that was just written. The engine calls this once for each frame.
 
-        It does not call `always_sync`, whose answer is known.
+        It does not call `always_sync`, whose answer is known. In a store of immutable segments, each commit is a
+        request. There it asks a policy that promises `eventually` before a commit, about the appends in the queue. A
+        `SyncDeadline` delays the commit, so that more share it, and each append waits for its commit.
         """
         ...
 

@@ -26,6 +26,7 @@ from tests.kit import nats_servers
 from tests.kit.nats_proxy import Proxy, Script
 from tests.kit.nats_servers import Server
 from walogs_jetstream import JetStreamStore
+from walogs_jetstream import connection as connection_module
 from walogs_jetstream.fsync import fetch
 
 Make = Callable[..., JetStreamStore]
@@ -118,6 +119,16 @@ def test_a_commit_survives_what_the_way_does_to_it_and_is_made_once(make: Make, 
         assert script.times == 0
         assert wal.append(b"after") == 3
     assert entries(make()) == [b"before", b"meanwhile", b"after"]
+
+
+def test_a_server_that_hangs_is_asked_again(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        monkeypatch.setattr(connection_module, "ATTEMPT_SECONDS", 1.0)
+        proxy.scripts = [script := Script("unanswered")]
+        assert wal.append(b"meanwhile") == 2
+        assert not script.times
+    assert entries(make()) == [b"before", b"meanwhile"]
 
 
 def test_a_connection_that_breaks_is_made_anew(make: Make, proxy: Proxy) -> None:
@@ -340,7 +351,7 @@ def test_a_monitoring_address_that_does_not_answer_is_told(make: Make) -> None:
 
 def test_a_monitoring_address_that_refuses_holds_no_connection() -> None:
     class Busy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.send_error(503)
 
         def log_message(self, *_: object) -> None:
@@ -470,9 +481,10 @@ def test_an_open_sends_few_requests(make: Make, proxy: Proxy) -> None:
 
 
 DROPPED = """
-import gc, sys, threading, walogs
+import gc, logging, sys, threading, walogs
 from walogs_jetstream import JetStreamStore
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # on a busy machine, -X dev warns of what takes 100 ms
 address, monitoring = sys.argv[1:]
 try:
     walogs.open(store=JetStreamStore(address, replicas=3, monitoring=(monitoring,)))

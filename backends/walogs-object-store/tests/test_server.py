@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 
 import walogs
+from tests.kit.callers import Callers, queued
 from tests.kit.s3_server import Proxy, Script
 from walogs_object_store import ObjectStore
-from walogs_object_store import store as store_module
+from walogs_object_store import address as address_module
 
 Make = Callable[..., ObjectStore]
 
@@ -62,6 +64,56 @@ def test_the_environment_can_name_the_server(
     assert entries(ObjectStore(address)) == [b"one"]
     monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
     assert list(walogs.reader(address)) == [(1, b"one")], "an address needs no name of a store"
+
+
+@pytest.mark.guarantee("G1", "G19")
+def test_a_client_of_local_files_is_refused_because_it_syncs_nothing(tmp_path: Path) -> None:
+    store = ObjectStore.over(LocalStore(tmp_path), "local files")
+    with pytest.raises(
+        walogs.ConfigError, match="promises durable appends, and local files holds them in 'page-cache'"
+    ):
+        walogs.open(store=store)
+    assert list(tmp_path.iterdir()) == []
+    with walogs.open(store=store, sync="none") as wal:
+        assert wal.append(b"perhaps") == 1
+
+
+@pytest.mark.guarantee("G1")
+def test_a_server_that_hangs_is_asked_again(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt takes a part of the deadline: here two seconds, so that a slow machine has many attempts left."""
+    monkeypatch.setattr(address_module, "ATTEMPTS", 120)
+    with walogs.open(store=make(deadline=240.0)) as wal:
+        wal.append(b"before")
+        for script in (Script("hang"), Script("hang after")):
+            proxy.scripts = [script]
+            wal.append(b"meanwhile")
+            assert not script.times
+        proxy.scripts = [Script("hang", method="GET")]
+        assert [data for _, data in wal] == [b"before", b"meanwhile", b"meanwhile"]
+    assert entries(make()) == [b"before", b"meanwhile", b"meanwhile"]
+
+
+@pytest.mark.guarantee("G1")
+def test_puts_are_made_as_seldom_as_the_file_says(
+    address: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "walogs.toml"
+    file.write_text(
+        f'[log.orders]\npath = "{address}"\nsync = {{ use = "interval", time = "1h" }}\n'
+        f'[log.orders.store]\nuse = "object-store"\nendpoint = "http://127.0.0.1:{proxy.port}"\n'
+    )
+    monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
+    with walogs.open_config(file, log="orders") as wal:
+        proxy.log.clear()
+        callers = Callers(*[lambda: wal.append(b"by append")] * 5)
+        queued(wal, 5)
+        futures = [wal.submit(b"by submit") for _ in range(5)]
+        assert not any(future.done() for future in futures)
+        assert proxy.log == []
+        wal.sync()
+        assert sorted([*callers.join(), *(future.result(60) for future in futures)]) == [*range(1, 11)]  # type: ignore[type-var]
+        assert [method for method, _ in proxy.log] == ["PUT"]
+        assert wal.durable_lsn == 10
 
 
 @pytest.mark.guarantee("G13")

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore.store import LocalStore
 
 from walogs import Closed, Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
 from walogs.plugins import Closings, StoreCapabilities
@@ -69,7 +70,8 @@ class ObjectStore:
     def over(cls, client: Client, name: str, options: ObjectStoreOptions | None = None) -> Self:
         """Return a store of the objects that *client* reaches, a store object of obstore with a prefix.
 
-        Its own attempts must be turned off (`retry_config={"max_retries": 0}`). *name* is used in messages.
+        Its own attempts must be turned off (`retry_config={"max_retries": 0}`). *name* is used in messages. A client of
+        local files (`LocalStore`) syncs nothing: `open` refuses it unless `sync` is a policy that promises nothing.
         """
         store = cls.__new__(cls)
         store._prepare(name, client, options or ObjectStoreOptions())
@@ -84,7 +86,7 @@ class ObjectStore:
             numbers_reused=True,
             exists_means_durable=True,
             segment_bytes_max=SEGMENT_BYTES_MAX,
-            persistence="replicated",
+            persistence="page-cache" if isinstance(client, LocalStore) else "replicated",
             number_gaps=True,
         )
         self._client = client

@@ -95,8 +95,9 @@ def examine(
     """Read and judge all segments down to the first LSN. Return None if there is no segment.
 
     *before* is what this open has found already. Of that, only the newest segment is read again. *sizes* is what
-    `list_sizes` has just returned, if the caller has asked for it. Raises `Corrupt` and `UnsupportedFormat`. Raises `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if
-    another writer removes a segment meanwhile, in a store that fences: then call this again.
+    `list_sizes` has just returned, if the caller has asked for it. Raises `Corrupt` and `UnsupportedFormat`. Raises
+    `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if another writer removes a
+    segment meanwhile, in a store that fences: then call this again.
     """
     store = source.store
     sizes = list_sizes(store) if sizes is None else sizes

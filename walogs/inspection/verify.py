@@ -107,12 +107,12 @@ def pulse(source: LogSource, sizes: Mapping[int, int] | None = None) -> object:
     if not numbers or not is_appendable(store):
         return numbers
     try:
-        sizes = [store.size(number) for number in numbers[-2:]]
+        ends = [store.size(number) for number in numbers[-2:]]
         newest = source.header(numbers[-1])
         bound = observe(source, "written")
     except (Corrupt, SegmentNotFound, LogNotFound):
         return numbers
-    return numbers, sizes, newest, bound.end, store.read_durable_mark()
+    return numbers, ends, newest, bound.end, store.read_durable_mark()
 
 
 def check_contents(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -45,32 +47,38 @@ def test_a_close_before_any_request_of_a_call_ends_it(
     make: Make, proxy: Proxy, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store is closed before the first request of the call, then before the second one, and so on."""
-    run, at, sent = Connection.run, 0, 0
-    while True:
-        at, sent, store, started = at + 1, 0, make(), list[NatsLoop]()
+    run = Connection.run
+    for at in itertools.count(1):
+        store, numbers, closed, started = make(), itertools.count(1), threading.Event(), list[NatsLoop]()
         if verb in WRITING:
             store.acquire()
             proxy.scripts = [Script("conflict")]  # then the stream is asked how far it goes
 
-        def before(
-            connection: Connection, *given: Any, at: int = at, store: JetStreamStore = store, started: Any = started
-        ) -> Any:
-            nonlocal sent
-            sent += connection is store._connection
-            if sent == at and connection is store._connection:
-                store.close()
-                monkeypatch.setattr(NatsLoop, "start", started.append)
-            return run(connection, *given)
-
         with monkeypatch.context() as patch:
+
+            def before(
+                connection: Connection,
+                *given: Any,
+                at: int = at,
+                store: JetStreamStore = store,
+                numbers: Iterator[int] = numbers,
+                closed: threading.Event = closed,
+                started: list[NatsLoop] = started,
+                patch: pytest.MonkeyPatch = patch,
+            ) -> Any:
+                if next(numbers) == at:
+                    store.close()
+                    patch.setattr(NatsLoop, "start", started.append)
+                    closed.set()
+                return run(connection, *given)
+
             patch.setattr(Connection, "run", before)
             caller = Callers(lambda store=store: VERBS[verb](store))  # type: ignore[misc]
-            if verb == "wait_beyond" and at > 1:
-                until(lambda: sent == 1, "the request of the wait")
+            if verb == "wait_beyond" and at > 1:  # it would go on for an hour
+                until(lambda store=store: store._watch is not None, "the request of the wait")  # type: ignore[misc]
                 store.close()
             outcome = caller.join()[0]
-        monkeypatch.undo()
-        if sent < at:
+        if not closed.is_set():
             assert at > 1
             return
         assert isinstance(outcome, walogs.Closed)

@@ -39,9 +39,7 @@ async def get_message(client: Client, stream: str, number: int) -> bytes | None:
     return found.data or b""
 
 
-def read_in_order(
-    calls: Calls, address: Address, numbers: Sequence[int]
-) -> Iterator[tuple[int, bytes | None]]:
+def read_in_order(calls: Calls, address: Address, numbers: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
     """Yield (number, the bytes of the message, or None if it is not there) for each of *numbers*, in this order."""
     left = numbers
     if len(numbers) > 2 and numbers[0] < numbers[1]:

@@ -35,7 +35,8 @@ def refuse_lazy_servers(
     """Return if the servers sync every message before they acknowledge it.
 
     Each server that answers must do so, and more than half of the cluster must answer. Servers that do not answer are
-    named in a warning. *pause* waits between two attempts. Raises `UnsafeStore`, or `Unavailable` if too few answer within *deadline* seconds.
+    named in a warning. *pause* waits between two attempts. Raises `UnsafeStore`, or `Unavailable` if too few answer
+    within *deadline* seconds.
     """
     if not addresses:
         raise UnsafeStore(

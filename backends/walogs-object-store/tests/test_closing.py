@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -55,28 +56,35 @@ def test_a_close_before_any_request_of_a_call_ends_it(
     """The store is closed before the first request of the call, then before the second one, and so on."""
     with walogs.open(store=make()) as wal:
         wal.append(b"one")
-    ask, at, sent = Calls.ask, 0, 0
-    while True:
-        store = make()
+    ask = Calls.ask
+    for at in itertools.count(1):
+        store, numbers, closed = make(), itertools.count(1), threading.Event()
         if verb in WRITING:
             store.acquire()
-        at, sent = at + 1, 0
 
-        def asked(calls: Calls, request: Callable[[], Any], at: int = at, store: ObjectStore = store, **more: Any) -> Any:
-            nonlocal sent
-            sent += 1
-            if sent == at:
+        def asked(
+            calls: Calls,
+            request: Callable[[], Any],
+            *,
+            at: int = at,
+            store: ObjectStore = store,
+            numbers: Iterator[int] = numbers,
+            closed: threading.Event = closed,
+            **more: Any,
+        ) -> Any:
+            if next(numbers) == at:  # several threads come here
                 store.close()
                 proxy.log.clear()
+                closed.set()
             return ask(calls, request, **more)
 
         with monkeypatch.context() as patch:
             patch.setattr(Calls, "ask", asked)
             caller = Callers(lambda store=store: (READING | WRITING)[verb](store))  # type: ignore[misc]
             if verb == "wait_beyond" and at > 3:
-                store.close()
+                store.close()  # it would go on for an hour
             outcome = caller.join()[0]
-        if sent < at:
+        if not closed.is_set():
             assert at > 1
             return
         assert isinstance(outcome, walogs.Closed)

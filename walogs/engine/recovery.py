@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from walogs.errors import Corrupt
     from walogs.formats.durable_mark import DurableMark
     from walogs.formats.segment_format import Seal, SegmentHeader
+    from walogs.protocols import SegmentStore
 
 Verify = Literal["full", "last"]
 
@@ -60,6 +61,8 @@ class RecoveredLog(NamedTuple):
 
     That must be taken back, durably, before anything is written (G8).
     """
+    sizes: Mapping[int, int] | None
+    """What `list_sizes` returned: the segments that were examined."""
 
 
 def peek_header(source: LogSource) -> SegmentHeader | None:
@@ -76,15 +79,28 @@ def peek_header(source: LogSource) -> SegmentHeader | None:
     return None
 
 
-def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog | None = None) -> RecoveredLog | None:
+def list_sizes(store: SegmentStore) -> Mapping[int, int] | None:
+    """Return the size in bytes of each segment by its number, with one call. None: the store lists no sizes, or its
+    segments grow."""
+    return store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+
+
+def examine(
+    source: LogSource,
+    verify: Verify,
+    mode: Mode,
+    before: RecoveredLog | None = None,
+    sizes: Mapping[int, int] | None = None,
+) -> RecoveredLog | None:
     """Read and judge all segments down to the first LSN. Return None if there is no segment.
 
-    *before* is what this open has found already. Of that, only the newest segment is read again. Raises `Corrupt` and
-    `UnsupportedFormat`. Raises `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if
-    another writer removes a segment meanwhile, in a store that fences: then call this again.
+    *before* is what this open has found already. Of that, only the newest segment is read again. *sizes* is what
+    `list_sizes` has just returned, if the caller has asked for it. Raises `Corrupt` and `UnsupportedFormat`. Raises
+    `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if another writer removes a
+    segment meanwhile, in a store that fences: then call this again.
     """
     store = source.store
-    sizes = store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+    sizes = list_sizes(store) if sizes is None else sizes
     numbers = store.segments() if sizes is None else sorted(sizes)
     durable_mark = read_durable_mark(source)
     if not numbers:
@@ -114,6 +130,7 @@ def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog 
         verdict=verdict,
         is_clean_close=is_clean_close(durable_mark, newest, rest, verdict),
         claims_clean_close=durable_mark is not None and durable_mark.is_clean,
+        sizes=sizes,
     )
 
 

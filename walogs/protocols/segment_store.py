@@ -149,6 +149,9 @@ class SegmentStore(Protocol):
     def close(self) -> None:
         """Release everything, including the lock, without changing a byte.
 
+        From then on `create` and `remove` raise and change nothing. A call that another thread has under way ends soon:
+        it does not wait for its deadline, but raises `Closed`.
+
         The engine calls this after failures too, and once more if a call was interrupted. It does not call this after
         an `acquire` that raised.
         """

@@ -63,7 +63,9 @@ class SyncPolicy(Protocol):
     def decide(self, pending: Unsynced) -> Decision:
         """Return what happens to the frame that was just written. The engine calls this once for each frame.
 
-        It does not call `always_sync`, whose answer is known.
+        It does not call `always_sync`, whose answer is known. In a store of immutable segments, each commit is a
+        request. There it asks a policy that promises `eventually` before a commit, about the appends in the queue. A
+        `SyncDeadline` delays the commit, so that more share it, and each append waits for its commit.
         """
         ...
 

@@ -441,13 +441,15 @@ class AppendableWriter(WriterState):
             return
         self._write_durable_mark(durable=True, is_clean=True)
 
-    def active_extent(self) -> Extent | None:
+    def active_extent(self, stop: int | None = None) -> Extent | None:
         """Return the part of the active segment that can be read now, with a copy of its index, which goes on growing.
 
-        Returns None if an interrupted rotation has completed this segment, and the next one is not active yet.
+        Return None if it holds no entry before *stop*, or if an interrupted rotation has completed this segment, and
+        the next one is not active yet.
         """
-        active = self.active
-        if self.completed and self.completed[-1].header.number == active.header.number:
+        active, completed = self.active, self.completed
+        is_after = stop is not None and stop <= active.header.first_lsn
+        if is_after or (completed and completed[-1].header.number == active.number):
             return None
         return Extent(
             header=active.header,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+    from walogs.protocols import Codec
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -195,14 +196,39 @@ class ExtentReader:
         codec = self._source.codec_of(extent.header)
         if not codec.identity:
             return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
+        data = self._single(extent, lsn, codec)
+        if data is not None:
+            return data
         for frames in self._frames(extent, lsn, lsn + 1):
             try:
-                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn, frames.lengths)
+                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
             if data is not None:
                 return data
         return None
+
+    def _single(self, extent: Extent, lsn: int, codec: Codec) -> bytes | None:
+        """Return the data of an entry that has a frame to itself, if the lengths of its run say where that is.
+
+        Only this frame is read, and checked as the codec checks it. Return None for any other entry, and if anything is
+        not as it should be: `_frames` finds out what that is.
+        """
+        form, header = self._source.format, extent.header
+        try:
+            runs = self._places(extent)
+            if not isinstance(runs, RunIndex) or not runs.offsets or authenticates(codec):
+                return None
+            at = runs.position_with(lsn)
+            lengths, position = runs.lengths[at], lsn - runs.first_lsns[at]
+            if lengths is None or not 0 <= position < len(lengths):
+                return None
+            start, end = form.single_at(lengths, position, codec.check_bytes)
+            offset = runs.offsets[at] + start
+            frame = self._source.store.read(header.number, offset, min(runs.offsets[at] + end, extent.end))
+        except SegmentNotFound:
+            return None
+        return form.single(frame, offset, header.salt, lsn, codec)
 
     def absent(self, lsn: int, number: int | None, last_lsn: int) -> Checkpointed | Corrupt:
         """Return the error for entries whose segment is not there. *number* is None if that is unknown.

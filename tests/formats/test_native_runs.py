@@ -109,6 +109,19 @@ def test_lengths_give_the_same_entries(groups: list[list[bytes]]) -> None:
         assert FORMAT.single(run[start:end], 512 + start, SALT, 7 + position, CODEC) == entry
 
 
+@given(commits, st.lists(st.integers(0, 60), max_size=6), st.booleans())
+def test_only_lengths_that_the_entries_have_are_theirs(
+    groups: list[list[bytes]], others: list[int], is_cut: bool
+) -> None:
+    run, _ = run_of(groups)
+    theirs = [len(entries[0]) for entries in groups if len(entries) == 1]
+    for lengths in (theirs, others, [*theirs, 3], theirs[1:], theirs[::-1]):
+        is_so = len(theirs) == len(groups) and lengths == theirs
+        assert native_runs.has_lengths(run, 4, array("H", lengths)) == is_so
+    if run and is_cut:
+        assert not native_runs.has_lengths(run[:-8], 4, array("H", theirs))
+
+
 def one_by_codec(frame: bytes, offset: int, lsn: int) -> bytes | None:
     """What `single` returns, by the way in which every frame is checked."""
     found = frames_by_codec(frame, 0, offset, SALT, lsn, frame[24:32], len(frame), CODEC, is_begun=True)

@@ -372,6 +372,9 @@ class NativeFormat:
     def single_at(self, lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
         return native_runs.single_at(lengths, position, check_bytes)
 
+    def has_lengths(self, run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+        return native_runs.has_lengths(run, check_bytes, lengths)
+
     def single(self, frame: bytes, offset: int, salt: int, lsn: int, codec: Codec) -> bytes | None:
         if len(frame) < FRAME_HEADER_BYTES:
             return None

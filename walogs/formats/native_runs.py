@@ -77,6 +77,16 @@ def payloads_by_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> li
     return found if whole.tell() + after[-1] - FRAME_HEADER_BYTES == len(run) else None
 
 
+def has_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+    """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
+    at, unpack = 0, BODY_AND_COUNT.unpack_from
+    for length in lengths:
+        if at + FRAME_HEADER_BYTES > len(run) or unpack(run, at) != (length + check_bytes, 1):
+            return False
+        at += (FRAME_HEADER_BYTES + length + check_bytes + 7) & -8
+    return at == len(run)
+
+
 def bytes_after_each(lengths: array[int], check_bytes: int) -> bytes:
     """Return how many bytes are between each entry and the next: check, padding and header."""
     low_bytes = lengths.tobytes()[sys.byteorder == "big" :: 2]

@@ -509,6 +509,10 @@ class SegmentFormat(Protocol):
         """
         ...
 
+    def has_lengths(self, run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+        """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
+        ...
+
     def single(self, frame: bytes, offset: int, salt: int, lsn: int, codec: Codec) -> bytes | None:
         """Return the one entry of the frame at *offset* of the segment, whose bytes these are, with its padding.
 

@@ -420,7 +420,6 @@ class Wal:
             raise Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
 
     def _readable(self, stop: int | None = None) -> tuple[Snapshot, int, int]:
-        """Return a snapshot that holds every entry before *stop*, the first LSN of the log, and its next LSN."""
         writer = self._writer
         snapshot = Snapshot(self._extent_reader, writer.completed, writer.active_extent(stop))
         return snapshot, writer.log_first_lsn, writer.next_lsn

@@ -8,6 +8,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
 from walogs.engine.frame_reader import FrameReader, link_said_at
@@ -24,6 +25,7 @@ from walogs.formats.segment_format import (
     SegmentHeader,
     Singles,
     StopReason,
+    lengths_in_two_bytes,
 )
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
@@ -82,7 +84,7 @@ class IntactFrames(NamedTuple):
     offset: int
     """Offset in the segment."""
     lengths: array[int] | None = None
-    """The stored lengths of the entries, if a `RunIndex` has them."""
+    """The stored lengths of the entries, if they are known as a `RunIndex` has them."""
 
 
 class BuildColumns(Protocol[T_co]):
@@ -143,16 +145,19 @@ class ExtentReader:
         *build* gets frames that were checked together, the LSN of their first entry, and [start, stop). It raises
         `Malformed` for an offset table that no writer makes.
         """
+        codec = self._source.codec_of(extent.header)
+
+        def built(frames: IntactFrames) -> list[tuple[int, int, T]]:
+            found = []
+            for first_lsn, bodies in self._bodies(extent, frames, start, stop):
+                next_lsn = first_lsn + bodies.entries
+                if first_lsn < stop and next_lsn > start:
+                    found.append((max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)))
+            return found
+
         for frames in self._frames(extent, start, stop, lends=True):
-            if self._closings:
-                raise Closed(f"{self._source.store.name} was closed while it was being read")
-            try:
-                for first_lsn, bodies in self._bodies(extent, frames, start, stop):
-                    next_lsn = first_lsn + bodies.entries
-                    if first_lsn < stop and next_lsn > start:
-                        yield max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)
-            except Malformed as error:
-                raise self._corrupt(extent, frames, error) from None
+            for part in (frames,) if codec.identity else self._apart(extent, frames):
+                yield from chain.from_iterable(self._up_to_bad_frame(extent, part, built))
 
     def _bodies(
         self, extent: Extent, frames: IntactFrames, start: int, stop: int
@@ -249,17 +254,49 @@ class ExtentReader:
 
     def _runs(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
         """Yield (first LSN, entries) of whatever was checked together and holds entries of [start, stop)."""
-        codec = self._source.codec_of(extent.header)
+        form, codec = self._source.format, self._source.codec_of(extent.header)
+
+        def found(frames: IntactFrames) -> tuple[int, list[bytes]]:
+            return frames.first_lsn, form.payloads(frames.data, codec.check_bytes, frames.lengths)
+
         for frames in self._frames(extent, start, stop):
+            if codec.identity:
+                yield from self._up_to_bad_frame(extent, frames, found)
+                continue
             if self._closings:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
-                if codec.identity:
-                    yield frames.first_lsn, self._source.format.payloads(frames.data, codec.check_bytes, frames.lengths)
-                else:
-                    yield from self._decode(extent, frames.data, start, stop)
+                yield from self._decode(extent, frames.data, start, stop)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
+
+    def _up_to_bad_frame(self, extent: Extent, frames: IntactFrames, work: Callable[[IntactFrames], T]) -> Iterator[T]:
+        """Yield what *work* makes of these frames. If it raises `Malformed`, yield what it makes of each frame before
+        the bad one, and raise `Corrupt`."""
+        if self._closings:
+            raise Closed(f"{self._source.store.name} was closed while it was being read")
+        try:
+            made = work(frames)
+        except Malformed as error:
+            try:
+                for part in self._apart(extent, frames):
+                    frames = part
+                    yield work(part)
+            except Malformed:
+                pass
+            raise self._corrupt(extent, frames, error) from None
+        yield made
+
+    def _apart(self, extent: Extent, frames: IntactFrames) -> Iterator[IntactFrames]:
+        """Yield each of these frames that holds entries. Raise `Corrupt` if they do not end where the run ends."""
+        form = self._source.format
+        try:
+            for header, index in form.headers(frames.data):
+                if header.entries:
+                    data = bytes(frames.data[index : index + form.frame_end(header) - header.offset])
+                    yield IntactFrames(data=data, first_lsn=header.first_lsn, offset=header.offset)
+        except Malformed as error:
+            raise self._corrupt(extent, frames, error) from None
 
     def _decode(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
         """Yield (first LSN, entries) of each frame that holds entries of [start, stop)."""
@@ -371,7 +408,12 @@ class ExtentReader:
                     return
                 if run.intact.entries:
                     self._refuse_unlinked(extent, run)
-                    yield IntactFrames(data=bytes(run.frames()), first_lsn=run.first_lsn, offset=run.offset)
+                    yield IntactFrames(
+                        data=bytes(run.frames()),
+                        first_lsn=run.first_lsn,
+                        offset=run.offset,
+                        lengths=lengths_in_two_bytes(run.intact.lengths),
+                    )
         except SegmentNotFound:
             raise self.absent(max(start, reader.expected_lsn), extent.header.number, extent.last_lsn) from None
         if reader.expected_lsn < until or (extent.is_walked_out and reader.offset < extent.end):

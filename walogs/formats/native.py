@@ -362,6 +362,8 @@ class NativeFormat:
     def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
         at = 0
         while at < len(run):
+            if at + FRAME_HEADER_BYTES > len(run):
+                raise Malformed("its last frame ends in the middle of another")
             _, kind, flags, size, first_lsn, time_ns, link, count, offset, synced = FRAME.unpack_from(run, at)
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
             at += (size + 55) & -8

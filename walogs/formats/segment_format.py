@@ -250,6 +250,17 @@ class Places:
         return max(bisect_right(self.offsets, offset) - 1, 0)
 
 
+def lengths_in_two_bytes(lengths: Sequence[int]) -> array[int] | None:
+    """Return these lengths as a `RunIndex` has them. Return None if one does not fit into two bytes, or there is none.
+
+    NO_LENGTH does not fit.
+    """
+    try:
+        return array("H", lengths) if lengths else None
+    except OverflowError:
+        return None
+
+
 class RunIndex(Places):
     """Where each run of a segment begins, its CRC, and perhaps the lengths of its entries. A writer builds it while it
     writes, and a SEAL holds it.
@@ -337,10 +348,8 @@ class RunIndex(Places):
             return self
         if known is not None:
             left -= len(self._kept_lengths)
-            try:
-                known = known + array("H", self._kept_lengths) if left >= 0 else None
-            except OverflowError:  # one of them does not fit into two bytes, or is NO_LENGTH
-                known = None
+            kept = lengths_in_two_bytes(self._kept_lengths)
+            known = known + kept if kept is not None and left >= 0 else None
         crc = crc32(frames[0] if len(frames) == 1 else b"".join(frames), self.crcs[-1])
         self.crcs[-1], self.lengths[-1], self._lengths_left = crc, known, left
         self._kept_frames, self._kept_lengths = [], []

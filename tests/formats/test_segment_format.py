@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walogs.formats.crc32 import crc32 as ours
-from walogs.formats.segment_format import RUN_BYTES, RunIndex
+from walogs.formats.segment_format import NO_LENGTH, RUN_BYTES, RunIndex
 
 frames = st.lists(st.tuples(st.integers(1, 12_000).map(lambda n: 8 * n), st.integers(0, 5)), min_size=1, max_size=40)
 
@@ -64,6 +64,27 @@ def test_a_copy_grows_by_itself(sizes: list[tuple[int, int]]) -> None:
     runs.add(b"frame", 5, offsets[-1], lsns[-1])
     runs.add(b"x" * RUN_BYTES, RUN_BYTES, offsets[-1] + 8, lsns[-1])
     assert (runs.offsets, runs.first_lsns, runs.crcs) == (twin.offsets, twin.first_lsns, twin.crcs)
+
+
+@given(frames, st.integers(0, 40), st.data())
+def test_frames_that_are_kept_give_what_frames_give_that_are_added_at_once(
+    sizes: list[tuple[int, int]], looked_at: int, data: st.DataObject
+) -> None:
+    """In the middle somebody may read, which needs all that was added so far."""
+    runs, kept, offset = RunIndex(), RunIndex(), 512
+    for number, (size, _) in enumerate(sizes):
+        length = data.draw(st.sampled_from((7, 65535, 65536, NO_LENGTH)))
+        frame = bytes([number % 256]) * size
+        runs.add(frame, size, offset, number + 1, () if length == NO_LENGTH else (length,))
+        kept.add_frame(frame, size, offset, number + 1, length)
+        offset += size
+        assert kept.room == runs.room
+        if number == looked_at:
+            assert kept.copy().crcs == runs.crcs
+    found = kept.updated()
+    assert found is kept
+    for part in ("offsets", "first_lsns", "crcs", "lengths"):
+        assert getattr(found, part) == getattr(runs, part) == getattr(kept.copy(), part)
 
 
 @given(st.binary(max_size=5000), st.integers(0, 2**32 - 1))

@@ -17,7 +17,7 @@ from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from pyarrow.compute import SliceOptions, call_function
+from pyarrow.compute import call_function
 
 from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies, Singles
 
@@ -37,7 +37,6 @@ SCHEMA: Final = pa.schema(
 """The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
 OFFSET_BYTES: Final = 4
 TIME_BYTES: Final = 8
-OFFSET_MAX: Final = (1 << 31) - 1
 LSNS_AHEAD: Final = 1 << 16
 ALONE_BYTES: Final = RUN_BYTES
 """A body with more bytes is a record batch of its own, and its data is not copied."""
@@ -156,8 +155,6 @@ def data_column(form: SegmentFormat, bodies: Bodies) -> pa.Array:
             raise Invalid
         if len(bodies.counts) == 1:
             return data_of_one(form, bodies)
-        if isinstance(bodies.starts, range) and bodies.ends[0] > bodies.starts[0]:
-            return data_of_even_singles(bodies, bodies.starts)
         if max(bodies.counts) == 1:
             return data_of_singles(bodies)
         return data_of_several(form, bodies)
@@ -181,21 +178,6 @@ def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     begin = begin_of_data(form, buffer, start, end, count)
     offsets = buffer.slice(start, begin - start) if count > 1 else pa.py_buffer(pack("2i", 0, end - begin))
     return checked_array(count, offsets, buffer.slice(begin, end - begin))
-
-
-def data_of_even_singles(bodies: Bodies, starts: range) -> pa.Array:
-    """Return the data of bodies that have one entry each, are equally long and equally far from one another.
-
-    The frames are seen as rows of a table, and the data are one slice of each row.
-    """
-    count, step, begin, size = len(starts), starts.step, starts[0], bodies.ends[0] - starts[0]
-    buffer = pa.py_buffer(bodies.buffer)
-    if not 0 < size <= step - begin or buffer.size < count * step or size * count > OFFSET_MAX:
-        raise Invalid
-    rows = pa.Array.from_buffers(pa.binary(step), count, [None, buffer])
-    data = call_function("binary_slice", [rows], SliceOptions(begin, begin + size))
-    offsets = pa.arange(0, size * count + 1, size).cast(pa.int32())
-    return checked_array(count, offsets.buffers()[1], data.buffers()[1])
 
 
 def data_of_singles(bodies: Bodies) -> pa.Array:

@@ -281,7 +281,8 @@ def examine_completed(
 
 
 def check_completed(source: LogSource, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
-    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does.
+    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does. Check also whether
+    the entries have the lengths that the SEAL says.
 
     Returns the offsets of runs that differ from what was written, although all entries in them are intact.
     """
@@ -290,12 +291,12 @@ def check_completed(source: LogSource, segment: CompletedSegment, successor: Seg
     seal = read_seal(source, segment.header, segment.end, segment.seal_end)
     if seal is None:
         raise source.corrupt("its SEAL is no longer what it was", segment.header.number, segment.end)
-    loose = check_runs(source, segment.header, seal)
+    loose = check_runs(source, segment.header, seal, checks_lengths=True)
     check_last_frame(source, segment.header, seal, successor)
     return loose
 
 
-def check_runs(source: LogSource, header: SegmentHeader, seal: Seal) -> list[int]:
+def check_runs(source: LogSource, header: SegmentHeader, seal: Seal, *, checks_lengths: bool = False) -> list[int]:
     """Check every run of a sealed segment by its CRC.
 
     If a CRC fails, the frames of that run decide. If the codec authenticates, the frames always decide, because a CRC
@@ -307,11 +308,33 @@ def check_runs(source: LogSource, header: SegmentHeader, seal: Seal) -> list[int
         whole = source.format.traits.header_bytes, seal.offset
         frames_end(source, header, seal, whole, (header.first_lsn, seal.last_lsn + 1))
         return loose
-    for _, _, failed in read_checked_chunks(source, header, seal):
+    for chunk, start, failed in read_checked_chunks(source, header, seal):
         for run in failed:
             intact_end(source, header, seal, run)
             loose.append(runs.offsets[run])
+        if checks_lengths:
+            refuse_other_lengths(source, header, seal, chunk, start)
     return loose
+
+
+def refuse_other_lengths(source: LogSource, header: SegmentHeader, seal: Seal, chunk: bytes, start: int) -> None:
+    """Raise `Corrupt` if intact entries do not have the lengths that the SEAL says. *chunk* has the runs from the
+    offset *start* on.
+
+    Only a bug of a writer makes such a SEAL. Entries that are cut by it would be wrong.
+    """
+    runs, check_bytes = seal.runs, source.codec_of(header).check_bytes
+    first, end = runs.position_at(start), start + len(chunk)
+    for at, offset in enumerate(runs.offsets[first:], first):
+        if offset >= end:
+            return
+        lengths = runs.lengths[at]
+        run_end = runs.offsets[at + 1] if at + 1 < len(runs) else end
+        if lengths is not None and not source.format.has_lengths(
+            chunk[offset - start : run_end - start], check_bytes, lengths
+        ):
+            what = "its SEAL says lengths that its entries do not have"
+            raise source.corrupt(what, header.number, offset, runs.first_lsns[at])
 
 
 def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) -> Iterator[tuple[bytes, int, list[int]]]:

@@ -27,6 +27,6 @@ def check_by_crc(codec: object, header: bytes, stored: Buffer) -> bytes:
     """Return the CRC-32 of *stored*, continued from the one in which the frame header ends: see `Codec.check`.
 
     A codec whose class has this function as its `check` costs less: the format has just computed the CRC of the header,
-    and continues it (`SegmentFormat.encode_by_crc`).
+    and continues it (`SegmentFormat.encode_entries`).
     """
     return crc32(stored, crc_of_header(header)[0]).to_bytes(4, "little")

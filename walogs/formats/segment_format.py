@@ -154,9 +154,11 @@ class PackedEntries(Sequence[bytes]):
 
     def __init__(self, offsets: bytes, data: Buffer) -> None:
         """*offsets* are little-endian numbers of 4 bytes, which ascend from 0 to the length of *data*: where each entry
-        begins, and where the last one ends."""
+        begins, and where the last one ends. Raise `ValueError` if the last of them is another number."""
         self.offsets = offsets
         self.data = memoryview(data)
+        if int.from_bytes(offsets[-4:], "little") != self.data.nbytes:
+            raise ValueError(f"the last offset of a batch is not the {self.data.nbytes} bytes of its data")
 
     def __len__(self) -> int:
         return len(self.offsets) // 4 - 1

@@ -35,6 +35,7 @@ THREAD_CHECK_SECONDS: Final = 1.0
 
 SLOW_COMMIT_NS: Final = 10_000_000
 """A commit that takes so long, in nanoseconds, is worth waiting for the callers that may share it."""
+SLOW_COMMIT_MAX_NS: Final = 100_000_000
 MOMENTS_MAX: Final = 8
 """So many times a queue is looked at that does not grow, before a commit that follows a slow one."""
 
@@ -165,11 +166,11 @@ class CommitThread:
 
         After a slow commit, such as a put over a network, the queue may stop growing for a moment. On a busy machine, a
         caller that was released may not run for milliseconds, and its append would need a put of its own. All such
-        moments together are an eighth of the commit at most.
+        moments together are an eighth of the commit at most, and 12.5 ms: a commit may have waited for its server.
         """
         queue, last_ns, before = self._queue, self._shared.last_ns, 0
         until, is_slow = self._monotonic() + last_ns, last_ns >= SLOW_COMMIT_NS
-        seconds = last_ns / 1e9 / 8 / MOMENTS_MAX if is_slow else 0.0
+        seconds = min(last_ns, SLOW_COMMIT_MAX_NS) / 1e9 / 8 / MOMENTS_MAX if is_slow else 0.0
         moments = MOMENTS_MAX if is_slow else 0
         while len(queue) < self._shared.last_count and self._monotonic() < until:
             if len(queue) == before:

@@ -29,9 +29,7 @@ ADVICE: Final = (
 )
 
 
-def refuse_lazy_servers(
-    name: str, addresses: Sequence[str], deadline: float, pause: Callable[[float], None] = time.sleep
-) -> None:
+def refuse_lazy_servers(name: str, addresses: Sequence[str], deadline: float, pause: Callable[[float], None]) -> None:
     """Return if the servers sync every message before they acknowledge it.
 
     Each server that answers must do so, and more than half of the cluster must answer. Servers that do not answer are

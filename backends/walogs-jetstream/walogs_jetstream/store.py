@@ -254,9 +254,10 @@ class JetStreamStore:
 
     def _writing(self) -> Calls:
         """Return the requests of the writer. Raises `Closed` if there is none."""
-        if self._writer is None:
+        writer = self._writer  # another thread may close the store now
+        if writer is None:
             raise Closed(f"{self.name} is closed for writing")
-        return self._writer
+        return writer
 
     def close(self) -> None:
         """End the connection, the writer, and the calls that are under way. A later call that reads connects again."""

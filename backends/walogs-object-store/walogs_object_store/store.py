@@ -312,9 +312,10 @@ class ObjectStore:
     def _writing(self) -> Calls:
         """Return the requests of the writer. Raises `Closed` if there is none."""
         refuse_after_fork(self.name)
-        if self._writer is None:
+        writer = self._writer  # another thread may close the store now
+        if writer is None:
             raise Closed(f"{self.name} is closed for writing")
-        return self._writer
+        return writer
 
     def close(self) -> None:
         """End the writer, and the calls that are under way: each at the end of its attempt, or of its wait.

@@ -167,20 +167,6 @@ def test_a_follower_of_a_store_that_waits_asks_for_nothing_in_between(cloud: Mem
         assert store.calls["alone"] + store.calls["ahead"] <= 16
 
 
-def test_a_follower_that_is_told_of_one_commit_sends_few_requests(cloud: MemoryCloud) -> None:
-    """It lists what is newer, and asks whether a checkpoint has come. It fetches the segment of the last entry again,
-    because that may have been cut off since, and the new one twice: to judge its end, and to read it."""
-    store = CountedWaiting(cloud)
-    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
-        following = walogs.reader(store=store).follow(wal.next_lsn, timeout=3600)
-        for turn in range(4):
-            store.coming = [lambda: wal.append(b"new")]
-            store.calls.clear()
-            assert next(following)[1] == b"new"
-            if turn > 0:
-                assert +store.calls == Counter(waits=1, lists=1, sizes=1, ahead=3)
-
-
 def test_a_follower_that_is_closed_while_the_store_waits_ends(cloud: MemoryCloud) -> None:
     store = CountedWaiting(cloud)
     reader = walogs.reader(store=store)

@@ -37,9 +37,6 @@ class ExtentFinder:
         self._places = Places()
         """Places in the newest segment where a reading can begin."""
         self._places_in: SegmentHeader | None = None
-        self._next = 0, 0
-        """Of immutable segments: the number after the newest one, and the LSN that the segment begins with when it is
-        there. A follower wants it next."""
 
     def extents(self, readable: ReadableEnd, lsn: int, end: int, *, to_end: bool) -> Iterator[tuple[LogSource, Extent]]:
         """Yield the segments that hold [lsn, end), each as far as it can be read, and the source to read it through.
@@ -68,11 +65,6 @@ class ExtentFinder:
         def first_lsn(number: int) -> int:
             return self._header(source, readable, number).first_lsn
 
-        following, following_lsn = self._next
-        if not is_appendable(source.store):
-            self._next = readable.newest.number + 1, readable.last_lsn + 1
-            if lsn == following_lsn and end > readable.last_lsn and following in numbers:
-                return numbers[numbers.index(following) :]
         at = bisect_left(numbers, lsn, key=first_lsn)
         # If a segment begins at *lsn*, *at* is the oldest such segment, so that an empty one is not skipped.
         if at == len(numbers) or first_lsn(numbers[at]) > lsn:
@@ -138,12 +130,8 @@ class ExtentFinder:
         if header is None:
             if len(self._headers) >= HEADERS_KEPT:
                 self._headers.clear()
-            if number == readable.newest.number:  # the observation has just read it
-                header = readable.newest
-            else:
-                older = range(readable.numbers.start, number)
-                header = header_in(source, older, number, readable.log_first_lsn)
-            self._headers[number] = header
+            older = range(readable.numbers.start, number)
+            header = self._headers[number] = header_in(source, older, number, readable.log_first_lsn)
         return header
 
 

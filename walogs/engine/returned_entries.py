@@ -37,19 +37,13 @@ def find_last_kept(source: LogSource, readable: ReadableEnd, last: LastReturned)
         return min(last.lsn, readable.log_first_lsn - 1)
     if number > newest.number:
         return min(last.lsn, readable.last_lsn, last_before_epoch(source, readable, last.segment.epoch + 1))
-    successor = number + 1
-    # The observation has just read the newest segment. It is read again only if it has the last entry.
-    wanted = (number,) if successor >= newest.number else (number, successor)
-    source = read_ahead(source, wanted)
+    source = read_ahead(source, range(number, min(number + 1, newest.number) + 1))
     header = newest if number == newest.number else source.header(number)
     # The headers are not compared as a whole, because a repair changes the log's first LSN in them.
     is_same = (header.salt, header.first_lsn) == (last.segment.salt, last.segment.first_lsn)
     if not is_same or beginning_of(source, header) != last.beginning:
         return min(last.lsn, header.first_lsn - 1, last_before_epoch(source, readable, last.segment.epoch + 1))
-    if header is newest:
-        return min(last.lsn, readable.last_lsn)
-    after = newest if successor == newest.number else source.header(successor)
-    return min(last.lsn, after.first_lsn - 1)
+    return min(last.lsn, readable.last_lsn if header is newest else source.header(number + 1).first_lsn - 1)
 
 
 def last_before_epoch(source: LogSource, readable: ReadableEnd, epoch: int) -> int:

@@ -289,9 +289,8 @@ class WalReader:
                 if following.lsn > before:
                     since = monotonic()
                     sleep(max(observed_at + rest - since, 0))
-                    # More may have come meanwhile. A store that can wait tells so by one small request.
-                    if timeout == 0 if following.waiting_store is not None else following.may_have_more():
-                        continue
+                    if following.waiting_store is not None or following.may_have_more():
+                        continue  # more came meanwhile, or it costs as much to find out
                 if timeout is not None and monotonic() - since >= timeout:
                     return
                 self._wait(following, looks, None if timeout is None else since + timeout)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import accumulate, pairwise
+from types import FrameType
 from zlib import crc32
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.callers import profiled
+from tests.kit.signals import looks_for_signals
 from walogs.formats.crc32 import crc32 as ours
 from walogs.formats.segment_format import NO_LENGTH, RUN_BYTES, RunIndex
 
@@ -90,3 +94,36 @@ def test_frames_that_are_kept_give_what_frames_give_that_are_added_at_once(
 @given(st.binary(max_size=5000), st.integers(0, 2**32 - 1))
 def test_the_crc_is_zlib_s_whichever_library_computes_it(data: bytes, seed: int) -> None:
     assert ours(data, seed) == ours(memoryview(data), seed) == ours(bytearray(data), seed) == crc32(data, seed)
+
+
+def test_a_copy_does_not_grow_with_its_index() -> None:
+    index = RunIndex()
+    index.add_frame(bytes(56), 56, 512, 1, 4)
+    copied = index.copy()
+    index.add_frame(bytes(56), 56, 568, 2, 4)
+    assert [found and found.tolist() for found in copied.lengths] == [[4]]
+    assert [found and found.tolist() for found in index.updated().lengths] == [[4, 4]]
+
+
+def test_an_interrupt_leaves_an_index_that_counts_whole_runs_only() -> None:
+    """G7: the entries before can still be read."""
+
+    def begin_a_run(at: int) -> bool:
+        """Interrupt this at the point *at*. Return whether there is one."""
+        index, points, was_delivered = RunIndex(), iter(range(at)), False
+        index.add_frame(bytes(RUN_BYTES), RUN_BYTES, 512, 1)
+
+        def interrupt(frame: FrameType, event: str, arg: object) -> None:
+            nonlocal was_delivered
+            if frame.f_code.co_filename != __file__ and looks_for_signals(frame, event) and next(points, None) is None:
+                was_delivered = True
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            profiled(lambda: index.add_frame(bytes(56), 56, 512 + RUN_BYTES, 2, 4), interrupt)
+        of_copy = index.copy()
+        assert len(of_copy) <= min(map(len, (of_copy.first_lsns, of_copy.crcs, of_copy.lengths)))
+        return was_delivered
+
+    tried = next(at for at in range(1000) if not begin_a_run(at))
+    assert tried >= 5

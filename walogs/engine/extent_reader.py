@@ -132,7 +132,10 @@ class ExtentReader:
     def commits(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, list[Commit]]]:
         """Yield (first LSN, LSN after the last, commits), in order, for commits that hold an entry of [start, stop)."""
         for frames in self._frames(extent, start, stop):
-            found = self._source.format.commits(frames.data)
+            try:
+                found = self._source.format.commits(frames.data)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
             if found and (found[0].first_lsn < start or found[-1].last_lsn >= stop):  # a run can hold others too
                 found = [commit for commit in found if commit.first_lsn < stop and commit.last_lsn >= start]
             if found:

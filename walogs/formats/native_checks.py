@@ -16,7 +16,7 @@ from operator import countOf, le
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.crc32 import check_by_crc, crc32
+from walogs.formats.crc32 import crc32, is_checked_by_crc
 from walogs.formats.native_runs import ALIKE_MAX, FRAME_HEADER_BYTES
 from walogs.formats.segment_format import LARGEST, CheckedRun
 
@@ -59,8 +59,7 @@ def intact(
     full = index + room if first_lsn <= NEAR_THE_END else index
     base = offset - index
     singles = None
-    is_crc = getattr(type(codec), "check", None) is check_by_crc
-    if is_crc and index < full and index + FRAME_HEADER_BYTES <= len(buffer):
+    if index < full and index + FRAME_HEADER_BYTES <= len(buffer) and is_checked_by_crc(codec):
         singles = singles_alike(buffer, index, base, salt, first_lsn, link, full)
         if singles is None:
             singles = singles_by_crc32(buffer, index, base, salt, first_lsn, link, full)

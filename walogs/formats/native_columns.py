@@ -10,7 +10,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Final
 
-from walogs.formats.native_runs import FRAME_HEADER_BYTES, bytes_after_each, offset_table
+from walogs.formats.native_runs import CUT_OFF, FRAME_HEADER_BYTES, bytes_after_each, offset_table
 from walogs.formats.segment_format import Bodies, Malformed, PackedEntries, Singles
 
 BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
@@ -52,7 +52,9 @@ def bodies_by_headers(run: bytes | memoryview, check_bytes: int) -> Bodies:
                 add_time(time_ns)
             at += (size + 55) & -8
     except StructError:
-        raise Malformed("its last frame ends in the middle of another") from None
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
 
 

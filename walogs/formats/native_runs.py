@@ -14,6 +14,7 @@ from io import BytesIO
 from itertools import accumulate
 from operator import countOf, sub
 from struct import Struct, unpack_from
+from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Final
 
 from walogs.formats.segment_format import Malformed
@@ -34,12 +35,15 @@ BYTES_OF_BODY_AND_COUNT: Final = (*range(4, 8), *range(32, 36))
 ALIKE_MAX: Final = 4096
 """More pieces of one length are taken the plain way. This bounds what is remembered of their layout, to about 2 MB."""
 
+CUT_OFF: Final = "its last frame ends in the middle of another"
+
 
 # Frames
 
 
 def payloads(run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
-    """Return the entries of a run. Raises `Malformed` if a batch has an invalid table.
+    """Return the entries of a run. Raises `Malformed` if a batch has an invalid table, or a frame ends elsewhere than
+    the next begins.
 
     *lengths* are those that a `RunIndex` has of this run: each frame holds one entry, of this stored length.
     """
@@ -57,13 +61,18 @@ def payloads_by_headers(run: bytes, check_bytes: int) -> list[bytes]:
     add = found.append
     unpack = BODY_AND_COUNT.unpack_from
     at, end, less = 0, len(run), FRAME_HEADER_BYTES - check_bytes
-    while at < end:
-        size, count = unpack(run, at)
-        if count == 1:
-            add(run[at + 48 : at + less + size])
-        elif count:
-            found += entries_between(run, at + 48, at + less + size, count)
-        at += (size + 55) & -8
+    try:
+        while at < end:
+            size, count = unpack(run, at)
+            if count == 1:
+                add(run[at + 48 : at + less + size])
+            elif count:
+                found += entries_between(run, at + 48, at + less + size, count)
+            at += (size + 55) & -8
+    except StructError:
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return found
 
 
@@ -104,7 +113,7 @@ def frames_alike(run: bytes, check_bytes: int) -> tuple[int, int, int] | None:
 
     Each byte of the two fields is compared in all frames at once. The first frame says where the others must begin.
     """
-    if not run:
+    if len(run) < FRAME_HEADER_BYTES:
         return None
     size, count = BODY_AND_COUNT.unpack_from(run)
     frame_bytes, length = (size + 55) & -8, size - check_bytes
@@ -133,9 +142,13 @@ def entry(run: bytes, check_bytes: int, position: int) -> bytes | None:
         return run[start : start + length] if position < count else None
     at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
     while at < len(run):
+        if at + FRAME_HEADER_BYTES > len(run):
+            raise Malformed(CUT_OFF)
         size, count = unpack(run, at)
         if position < count:
             start, end = at + FRAME_HEADER_BYTES, at + less + size
+            if end > len(run):
+                raise Malformed(CUT_OFF)
             return run[start:end] if count == 1 else entry_between(run, start, end, count, position)
         position -= count
         at += (size + 55) & -8
@@ -143,14 +156,19 @@ def entry(run: bytes, check_bytes: int, position: int) -> bytes | None:
 
 
 def commits(run: bytes) -> list[Commit]:
-    """Return the commit of each frame with entries."""
+    """Return the commit of each frame with entries. Raises `Malformed` if they do not end where the run ends."""
     found: list[Commit] = []
     add, make, unpack, at, end = found.append, Commit._make, COMMIT.unpack_from, 0, len(run)
-    while at < end:
-        size, first_lsn, time_ns, count = unpack(run, at)
-        if count:
-            add(make((first_lsn, first_lsn + count - 1, time_ns)))
-        at += (size + 55) & -8
+    try:
+        while at < end:
+            size, first_lsn, time_ns, count = unpack(run, at)
+            if count:
+                add(make((first_lsn, first_lsn + count - 1, time_ns)))
+            at += (size + 55) & -8
+    except StructError:
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return found
 
 

@@ -200,13 +200,23 @@ class ExtentReader:
         return extent.end, None
 
     def entry(self, extent: Extent, lsn: int) -> bytes | None:
-        """Return the data of one entry, or None. The rest of its run is not split into entries."""
-        codec = self._source.codec_of(extent.header)
+        """Return the data of one entry. The rest of its run is not split into entries.
+
+        Return None if the extent does not reach so far. Raise `Corrupt` if it does, and no frame holds the entry.
+        """
+        codec, header = self._source.codec_of(extent.header), extent.header
+        data = self._single(extent, lsn, codec) if codec.identity else None
+        if data is None:
+            data = self._entry_in_runs(extent, lsn, codec)
+        if data is None and header.first_lsn <= lsn <= extent.last_lsn:
+            what = "no frame holds this entry at the place that its SEAL says"
+            raise self._source.corrupt(what, header.number, self._source.format.traits.header_bytes, lsn)
+        return data
+
+    def _entry_in_runs(self, extent: Extent, lsn: int, codec: Codec) -> bytes | None:
+        """Return the data of one entry, or None if no run holds it."""
         if not codec.identity:
             return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
-        data = self._single(extent, lsn, codec)
-        if data is not None:
-            return data
         for frames in self._frames(extent, lsn, lsn + 1):
             try:
                 data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)

@@ -29,6 +29,7 @@ from walogs.formats.segment_format import Malformed
 from walogs.protocols import SizeListingStore, authenticates, is_appendable, sizes_of
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
@@ -343,7 +344,7 @@ class RunPlace(NamedTuple):
     offset: int
     first_lsn: int
     next_lsn: int
-    lengths: Sequence[int] | None
+    lengths: array[int] | None
 
 
 def is_described(source: LogSource, header: SegmentHeader, run: bytes, place: RunPlace) -> bool:

@@ -7,6 +7,7 @@ It stands at the root because the tests of `tests/`, `backends/` and `plugins/` 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -56,6 +57,21 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("laboratory" if config.getoption("-m") == "laboratory" else "dev")
     temporary.prefer_memory(config)
     threads.count_them()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from what collection makes, then and later.
+
+    That is half a million objects, which live until the end. A test that calls the collector would wait for it to look
+    at them all.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import walogs
 from benchmarks.measure import Limit, Row, Scale, at_least, at_most
@@ -93,39 +93,58 @@ def remote(scale: Scale, place: Path) -> Iterator[Row]:
 
 def many_callers(scale: Scale) -> Iterator[Row]:
     seconds = 10 * scale.turn_seconds
-    one = by_threads(1, seconds)
+    one = by_threads(1, seconds).per_second
     noise = f"{one * PUT_SECONDS:.2f}"
     yield times("remote: one caller, of one put after the other", one * PUT_SECONDS, at_least(0.95))
     for threads, wanted in THREADS.items():
-        rate = by_threads(threads, seconds)
-        beside = f"{rate * PUT_SECONDS / threads:.2f} of every caller in every put"
-        yield times(f"remote: {threads:,} callers ÷ one", rate / one, at_least(wanted), beside, noise)
-    rate = by_futures(seconds)
+        busy = by_threads(threads, seconds)
+        beside = f"{busy.in_a_put / threads:.2f} of them in each put; {busy.processor_us:.0f} µs of processor an entry"
+        yield times(f"remote: {threads:,} callers ÷ one", busy.per_second / one, at_least(wanted), beside, noise)
+    busy = by_futures(seconds)
     name = f"remote: one thread, {IN_FLIGHT:,} submitted, of all in every put"
-    yield times(name, rate * PUT_SECONDS / IN_FLIGHT, at_least(0.6), f"{rate:,.0f} entries/s", noise)
+    beside = f"{busy.in_a_put / IN_FLIGHT:.2f} of them in each put; {busy.processor_us:.1f} µs of processor an entry"
+    yield times(name, busy.per_second * PUT_SECONDS / IN_FLIGHT, at_least(0.6), beside, noise)
 
 
-def by_threads(threads: int, seconds: float) -> float:
-    """Return how many entries a second this many threads append."""
+class Load(NamedTuple):
+    """What callers did to a log."""
+
+    per_second: float
+    """Entries a second."""
+    in_a_put: float
+    """Entries that shared a put."""
+    processor_us: float
+    """Processor time of the whole process for an entry, in microseconds. The callers' own work is in it."""
+
+
+def by_threads(threads: int, seconds: float) -> Load:
+    """Append in so many threads."""
     entries, cloud = Entries(ENTRY_BYTES), MemoryCloud()
     store = DistantStore(cloud)
     with walogs.open(store=store) as wal:
         store.put_seconds = PUT_SECONDS
-        running = Callers(wal, entries, threads)
+        running, began = Callers(wal, entries, threads), time.process_time()
         took = running.run(seconds).seconds
+        load = load_of(wal, took, time.process_time() - began)
     check = Check("remote", entries, running.appended)
     check.read(walogs.reader(store=MemoryImmutableStore(cloud)))
     check.end()
-    return sum(running.appended) / took
+    return load
 
 
-def by_futures(seconds: float) -> float:
-    """Return how many entries a second one thread submits, with IN_FLIGHT of them not done yet."""
+def load_of(wal: walogs.Wal, took: float, processor: float) -> Load:
+    """Return what was done to this log in so many seconds, and with so many seconds of processor time."""
+    stats = wal.stats()
+    return Load(stats.entries / took, stats.entries / stats.commits, processor / stats.entries * 1e6)
+
+
+def by_futures(seconds: float) -> Load:
+    """Submit in one thread, with IN_FLIGHT entries that are not done yet."""
     entries, cloud = Entries(ENTRY_BYTES), MemoryCloud()
     store, in_flight, count = DistantStore(cloud), deque[Future[int]](), 0
     with walogs.open(store=store) as wal:
         store.put_seconds = PUT_SECONDS
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         while time.perf_counter() - began < seconds:
             while len(in_flight) < IN_FLIGHT:
                 in_flight.append(wal.submit(entries.data(0, count)))
@@ -135,11 +154,11 @@ def by_futures(seconds: float) -> float:
                 in_flight.popleft().result()
         for future in in_flight:
             future.result()
-        took = time.perf_counter() - began
+        load = load_of(wal, time.perf_counter() - began, time.process_time() - before)
     check = Check("remote", entries, [count])
     check.read(walogs.reader(store=MemoryImmutableStore(cloud)))
     check.end()
-    return count / took
+    return load
 
 
 # Reading

@@ -110,7 +110,7 @@ def jetstream(place: Path, count: int) -> Iterator[Place]:
         other.acquire()
 
         def put(data: bytes) -> object:
-            return other._connection.ask(
+            return other._connection.calls().ask(
                 lambda client: client.jetstream().publish("walogs.bare", data), about="walogs.bare"
             )
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import walogs
-from walogs.records import Record, replace
+from walogs.foundation.records import Record, replace
 from walogs.types import Gap, Verification
 
 

@@ -20,7 +20,7 @@ from walogs.foundation.turns import TurnLock
 from walogs.foundation.wakeups import held_lock, pass_through, release
 
 pytestmark = pytest.mark.timeout(300, method="thread")  # the other method raises in the middle of a turn
-INTERRUPTS: Final = 3000
+INTERRUPTS: Final = 1000
 """Each use must be interrupted this often. Where a lock leaks (Python 3.14, `with` on a lock), one in three leaks."""
 SET_INTERRUPTS: Final = 300
 """The number of interrupts that another thread sets. Each needs two switches of the running thread."""

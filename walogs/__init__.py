@@ -25,8 +25,6 @@ from walogs.errors import (
     PluginError,
     Poisoned,
     Reentered,
-    SegmentExists,
-    SegmentNotFound,
     StoreError,
     Unavailable,
     UnsafeStore,
@@ -35,11 +33,6 @@ from walogs.errors import (
 )
 from walogs.foundation.lazy import lazy_import
 from walogs.handles.wal import Wal
-from walogs.protocols import (
-    Codec,
-    SegmentStore,
-    SyncPolicy,
-)
 from walogs.types import (
     MAX_ENTRY_SIZE,
     Clean,
@@ -51,7 +44,8 @@ from walogs.types import (
 )
 
 if TYPE_CHECKING:
-    from walogs import events, plugins
+    from walogs import events as events
+    from walogs import plugins as plugins
     from walogs.assembly.opening import reader
     from walogs.config_file.file import ConfiguredLog, load_config, open_config
     from walogs.defaults.sync_policies import IntervalPolicy
@@ -108,7 +102,6 @@ __all__ = [
     "Checkpointed",
     "Clean",
     "Closed",
-    "Codec",
     "Commit",
     "ConfigError",
     "ConfiguredLog",
@@ -128,11 +121,7 @@ __all__ = [
     "Poisoned",
     "Reentered",
     "Retention",
-    "SegmentExists",
-    "SegmentNotFound",
-    "SegmentStore",
     "StoreError",
-    "SyncPolicy",
     "TailState",
     "TruncatedAt",
     "Unavailable",
@@ -143,11 +132,9 @@ __all__ = [
     "WalError",
     "WalReader",
     "backup",
-    "events",
     "load_config",
     "open",
     "open_config",
-    "plugins",
     "reader",
     "repair",
     "salvage",

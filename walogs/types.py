@@ -1,10 +1,10 @@
-"""The values that walogs returns: entries, gaps and reports. This module imports only what records are made of."""
+"""The values that walogs returns: entries, gaps and reports. They are made of `Record`, the only import."""
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from walogs.records import Record
+from walogs.foundation.records import Record
 
 __all__ = [
     "MAX_ENTRY_SIZE",

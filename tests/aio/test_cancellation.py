@@ -31,6 +31,8 @@ ORDERS = [
     for commits in itertools.combinations([at for at in range(EVENTS) if at != cancel], 2)
 ]
 """Every order of six iterations of the loop, two steps of the commit thread, and one cancellation."""
+ORDERS_ON = {"asyncio": ORDERS, "trio": ORDERS, "uvloop": ORDERS[::5]}
+"""uvloop differs from asyncio in how it runs callbacks, and not in what walogs does in them."""
 
 
 def carried_out(disk: MemoryDisk) -> list[bytes]:
@@ -47,7 +49,7 @@ def carried_out(disk: MemoryDisk) -> list[bytes]:
 def test_a_cancelled_scope_in_every_order_with_iterations_and_commits(backend: str, room: int) -> None:
     """Where the append raises the cancellation, nothing of it is written. Where it returns, its entry is there."""
     seen = set()
-    for order in ORDERS:
+    for order in ORDERS_ON[backend]:
         disk = MemoryDisk()
         outcome = run_on(backend, Scheduled(disk, room).scope(order))
         found = carried_out(disk)
@@ -65,7 +67,7 @@ def test_a_cancelled_scope_in_every_order_with_iterations_and_commits(backend: s
 def test_a_cancelled_task_of_asyncio_in_every_order_with_iterations_and_commits(backend: str, room: int) -> None:
     """`task.cancel()` always raises `CancelledError`, unless the task had ended, and `outcome_of` tells the rest."""
     seen = set()
-    for order in ORDERS:
+    for order in ORDERS_ON[backend]:
         disk = MemoryDisk()
         was_cancelled, lsns = run_on(backend, Scheduled(disk, room).task(order))
         found = carried_out(disk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from array import array
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 import walogs
 from tests.arrow.columns import memory_log
 from tests.kit.codecs import DeflateCodec
+from walogs.arrow.packing import pack_array
+from walogs.formats.segment_format import PackedEntries
 from walogs.handles.limits import Limits
 from walogs.testing import MemoryCloud, MemoryImmutableStore, MemoryStore
 
@@ -136,3 +139,43 @@ def test_a_closed_log_refuses_it() -> None:
     for values in (pa.array([b"a", b"b"]), pa.array([], pa.binary())):
         with pytest.raises(walogs.Closed):
             wal.append_arrow(values)
+
+
+@pytest.mark.parametrize(
+    "changed", [(0, 10, 30), (0, 10, 15), (0, 12, 20), (10, 10, 20), (0, -1, 20), (0, 10, 2**31 - 1)]
+)
+@pytest.mark.parametrize("kind", ["i", "q"])
+def test_an_array_whose_memory_changes_meanwhile_is_refused(changed: tuple[int, ...], kind: str) -> None:
+    """Otherwise the frame would have another length than it says, and would hide the entries after it."""
+    offsets = array(kind, (0, 10, 20))
+    values = pa.Array.from_buffers(
+        pa.binary() if kind == "i" else pa.large_binary(), 2, [None, pa.py_buffer(offsets), pa.py_buffer(bytes(100))]
+    )
+
+    def change(count: int, total_bytes: int, largest: object) -> None:
+        assert (count, total_bytes) == (2, 20)
+        offsets[:] = array(kind, changed)
+
+    with pytest.raises(ValueError, match=r"changed while it was read.*Nothing was written"):
+        pack_array(values, change)
+
+
+def test_packed_entries_have_the_length_that_their_offsets_say() -> None:
+    with pytest.raises(ValueError, match="the last offset of a batch is not the 3 bytes of its data"):
+        PackedEntries(array("I", (0, 4)).tobytes(), b"abc")
+
+
+@pytest.mark.parametrize("kind", [pa.large_binary(), pa.large_string()])
+def test_a_slice_beyond_two_gib_is_taken(tmp_path: Path, kind: pa.DataType) -> None:
+    where = 5 << 29
+    with (tmp_path / "sparse").open("w+b") as sparse:
+        sparse.truncate(where + 30)
+        sparse.seek(where)
+        sparse.write(b"0123456789" * 3)
+        sparse.flush()
+        with mmap.mmap(sparse.fileno(), 0, prot=mmap.PROT_READ) as data:
+            offsets = array("q", (0, where, where + 10, where + 30))
+            values = pa.Array.from_buffers(kind, 3, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+            packed = pack_array(values.slice(1), lambda *_: None)
+            assert list(packed) == [b"0123456789", b"0123456789" * 2]
+            del values, packed

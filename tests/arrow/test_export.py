@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import polars as pl
@@ -18,7 +21,10 @@ from tests.arrow.columns import append, rows_expected, rows_of
 from tests.cli.commands import Walogs, bytes_of, everything_in, on_a_terminal
 from tests.kit.logs import LogOnDisk
 from walogs.arrow import SCHEMA
+from walogs.arrow.files import GROUP_BYTES, FileKind, write_batches
 from walogs.cli import whole_file
+
+OPENED_BY: Final = {"arrow": pa.ipc.open_file, "arrow-stream": pa.ipc.open_stream}
 
 
 @pytest.fixture
@@ -145,6 +151,31 @@ def test_of_a_damaged_log_there_is_no_file(log: Path, tmp_path: Path, command: W
     assert command("export", log, "--parquet", tmp_path / "out.parquet", "--stop", "51").status == 0
     assert [lsn for lsn, _, _ in rows_in(tmp_path / "out.parquet")] == list(range(1, 51))
     assert bytes_of(log) == before
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow-stream", "arrow"])
+@pytest.mark.parametrize("error", [walogs.Corrupt("damaged"), KeyboardInterrupt()])
+def test_what_ends_in_the_middle_is_no_whole_stream(log: Path, kind: FileKind, error: BaseException) -> None:
+    """A program behind a pipe does not see the exit status of the export."""
+    out = io.BytesIO()
+    with walogs.open(log) as wal:
+        batches = list(wal.arrow_batches())
+
+    def ends_in_the_middle() -> Iterator[pa.RecordBatch]:
+        yield from batches * (2 * GROUP_BYTES // sum(batch.nbytes for batch in batches))
+        raise error
+
+    with pytest.raises(type(error)):
+        write_batches(ends_in_the_middle(), out, kind)
+    gc.collect()
+    assert len(out.getvalue()) > 100
+    read = {
+        "parquet": pq.read_table,
+        "arrow": pa.ipc.open_file,
+        "arrow-stream": lambda f: pa.ipc.open_stream(f).read_all(),
+    }
+    with pytest.raises(pa.ArrowInvalid):
+        read[kind](io.BytesIO(out.getvalue()))
 
 
 def test_wrong_usage_and_no_log(log: Path, tmp_path: Path, command: Walogs) -> None:

@@ -44,7 +44,7 @@ from walogs.testing import MemoryCloud, MemoryDisk, MemoryImmutableStore, Memory
         ({"sync": None}, ["sync=None"]),
         ({"codec": None}, ["codec=None"]),
         ({"codec": DeflateCodec}, ["codec="]),
-        ({"sync": walogs.SyncPolicy}, ["sync="]),
+        ({"sync": walogs.plugins.SyncPolicy}, ["sync="]),
         ({"sync": walogs.IntervalPolicy}, ["sync=", "did you mean IntervalPolicy()?"]),
         ({"codec": DeflateCodec}, ["did you mean DeflateCodec()?"]),
         ({"observers": [DeflateCodec]}, ["observers=", "names, or objects that are called"]),

@@ -13,13 +13,13 @@ import pytest
 
 import walogs
 from tests.cli.commands import (
-    COMMAND,
     ENVIRONMENT,
     Walogs,
     bytes_of,
     ended_on,
     entries_of,
     everything_in,
+    forked_on,
     made,
     on_a_terminal,
 )
@@ -56,11 +56,10 @@ def lsns_of(log: Path) -> tuple[int, int]:
 def answered(log: Path, answer: bytes, *options: str) -> tuple[int, str]:
     """Repair on a terminal, and type that. Return (exit status, everything that is shown)."""
     ours, theirs = pty.openpty()
-    command = [*COMMAND, "repair", os.fspath(log), *options]
-    ran = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**ENVIRONMENT, "COLUMNS": "300"})
+    process = forked_on(theirs, "repair", log, *options, environment={**ENVIRONMENT, "COLUMNS": "300"})
     os.close(theirs)
     os.write(ours, answer)
-    return ended_on(ours, ran)
+    return ended_on(ours, process)
 
 
 @pytest.mark.parametrize(

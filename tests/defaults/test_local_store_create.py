@@ -95,7 +95,7 @@ def test_a_create_without_space_changes_nothing_and_says_so(
 def test_a_number_is_created_once(store: LocalStore) -> None:
     store.create(1, HEADER)
     before = os.stat(os.path.join(store.path, FIRST))
-    with pytest.raises(walogs.SegmentExists):
+    with pytest.raises(walogs.plugins.SegmentExists):
         store.create(1, b"another")
     after = os.stat(os.path.join(store.path, FIRST))
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
@@ -104,7 +104,7 @@ def test_a_number_is_created_once(store: LocalStore) -> None:
 
 def test_a_dangling_symlink_is_a_segment_that_exists(store: LocalStore, tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", os.path.join(store.path, FIRST))
-    with pytest.raises(walogs.SegmentExists):
+    with pytest.raises(walogs.plugins.SegmentExists):
         store.create(1, HEADER)
     assert not (tmp_path / "elsewhere").exists()
 

@@ -11,9 +11,9 @@ from zlib import crc32
 import pytest
 
 from tests.defaults.local_stores import Calls, descriptors
-from walogs.cursor_store import CursorLock, CursorStore
 from walogs.defaults.local_store import LocalStore
 from walogs.errors import Locked
+from walogs.protocols.cursor_store import CursorLock, CursorStore
 
 ONE, TWO, THREE = (bytes([number]) * 64 for number in (1, 2, 3))
 

@@ -102,9 +102,9 @@ def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made_by_looking(
     store = LocalStore(tmp_path / "a" / "b")
     assert store.segments() == []
     assert store.read_durable_mark() is None
-    with pytest.raises(walogs.SegmentNotFound):
+    with pytest.raises(walogs.plugins.SegmentNotFound):
         store.read(1)
-    with pytest.raises(walogs.SegmentNotFound):
+    with pytest.raises(walogs.plugins.SegmentNotFound):
         store.size(1)
     assert os.listdir(tmp_path) == []
 

@@ -26,7 +26,7 @@ from walogs.formats.segment_format import StopReason
 from walogs.inspection.before_damage import entries_before
 from walogs.testing import MemoryStore
 
-LOGS: Final = 150
+LOGS: Final = 75
 LOGS_IN_THE_LABORATORY: Final = 6000
 
 REFUSED: Final = (walogs.Corrupt,)

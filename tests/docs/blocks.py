@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -13,7 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.house.source import ROOT
+from walogs.cli.app import run
 
 FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *([^`]*)")
 FILE: Final = re.compile(r"# (\w+\.(?:toml|py))\n")
@@ -22,6 +26,8 @@ SHELL: Final = frozenset({"bash", "console"})
 NOT_RUN: Final = frozenset({"py", "pycon", "python3", "sh", "shell", "zsh"})
 """Other names of the same languages. A block with one of these names would not be run."""
 
+SHELL_SIGNS: Final = frozenset("|&;<>$`*?")
+"""A command with one of these needs a shell."""
 OURS: Final = re.compile(r"(?:uv run )?(walogs(?: .*)?)")
 
 
@@ -86,6 +92,8 @@ class Page:
     """The directory in which its code runs."""
     blocks: list[Block]
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
+    is_in_process: bool = False
+    """Whether its plain commands run in this process. To start one takes longer than what most commands do."""
 
     def run(self) -> None:
         """Run all blocks in order, also after one that has failed. Then raise all errors together."""
@@ -121,6 +129,10 @@ class Page:
             os.chdir(before)
 
     def run_command(self, command: Command) -> None:
+        if self.is_in_process and not SHELL_SIGNS.intersection(command.shell):
+            status = self.run_here(shlex.split(command.shell)[1:])
+            assert status == command.status, self.told(command, status)
+            return
         scripts = self.directory / ".scripts"
         if not scripts.exists():
             write_walogs(scripts)
@@ -133,8 +145,16 @@ class Page:
             text=True,
             check=False,
         )
-        told = f"{self.path.name}:{command.line}: `{command.shell}` gave {ran.returncode}, not {command.status}"
-        assert ran.returncode == command.status, f"{told}\n{ran.stdout}{ran.stderr}"
+        assert ran.returncode == command.status, f"{self.told(command, ran.returncode)}\n{ran.stdout}{ran.stderr}"
+
+    def run_here(self, tokens: list[str]) -> int:
+        """Run a command in this process, in the directory of the page and without any input. Return its status."""
+        with contextlib.chdir(self.directory), open(os.devnull) as nothing, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", nothing)
+            return run(tokens)
+
+    def told(self, command: Command, status: int) -> str:
+        return f"{self.path.name}:{command.line}: `{command.shell}` gave {status}, not {command.status}"
 
 
 def write_walogs(scripts: Path) -> None:

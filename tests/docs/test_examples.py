@@ -40,10 +40,13 @@ EXAMPLES: Final = [
 
 @pytest.mark.parametrize("path", EXAMPLES)
 def test_every_block_of_the_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page has one directory and one set of names, so that a block can use the results of those above it."""
+    """A page has one directory and one set of names, so that a block can use the results of those above it.
+
+    The commands of the README, and those of the page that installs a plugin, are processes of their own.
+    """
     if path.name == PLUGIN_PAGE:  # the page uses the plugin that it writes
         monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
-    Page(path, tmp_path, PAGES[path]).run()
+    Page(path, tmp_path, PAGES[path], is_in_process=path.name not in (README.name, PLUGIN_PAGE)).run()
 
 
 @pytest.mark.parametrize(

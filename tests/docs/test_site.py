@@ -39,7 +39,7 @@ def test_every_public_name_is_in_the_api_reference_once() -> None:
         "plugins": walogs.plugins,
         "types": walogs.types,
     }
-    public = {name for name in walogs.__all__ if name not in modules}
+    public = set(walogs.__all__)
     for module, owner in modules.items():
         public |= {f"{module}.{name}" for name in owner.__all__ if module in ("aio", "arrow") or name not in public}
     assert sorted(named) == sorted(public)

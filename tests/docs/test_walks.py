@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -109,6 +110,24 @@ def test_a_walk_of_the_page_is_the_walk_of_the_code(
     assert len(steps) > 10
     assert list(steps_not_taken(steps, calls)) == []
     assert engine_files(calls) - engine_files(steps) == set(), "the engine does this in a file that the page leaves out"
+
+
+def names_in(file: str) -> set[str]:
+    """The functions, classes and constants that a file of walogs defines."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+            case _:
+                pass
+    return found
+
+
+def test_each_place_that_the_page_names_is_there() -> None:
+    places = [(place[1], name) for place in PLACE.finditer(PAGE) for name in NAME.findall(place[2])]
+    assert len(places) > 80
+    assert [(file, name) for file, name in places if name not in names_in(file)] == []
 
 
 def test_the_constructors_of_a_writer_call_nothing_but_each_other(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import itertools
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +131,9 @@ def test_an_interrupt_while_the_state_advances_leaves_what_was_acknowledged_read
                 assert entries == [(1, b"kept")], f"point {at}"
                 assert "may not be durable" not in str(refused), f"point {at}: {refused}"  # noqa: PT017  # not at every point
     assert poisoned > 5
+
+
+def test_a_writer_has_few_attributes(tmp_path: Path) -> None:
+    """CPython finds the attributes of an object with more than 30 in a slower way, and each append reads twenty."""
+    with walogs.open(tmp_path / "log") as wal:
+        assert len(vars(wal._writer)) <= 30

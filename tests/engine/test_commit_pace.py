@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import Any
 
 import pytest
@@ -50,6 +52,33 @@ def test_a_full_frame_ends_the_wait() -> None:
         future = wal.submit(bytes(5000))
         step(wal)
         assert future.result(0) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_commits_begin_no_sooner_after_each_other_than_the_interval_says(seed: int) -> None:
+    """That is what a bill is computed from (docs/beyond-one-machine.md). Only the bounds of bytes and entries, and
+    verbs that wait for the entries, make more commits."""
+    rng, clock, began = random.Random(seed), Clock(), list[int]()
+
+    class Distant(MemoryImmutableStore):
+        def create(self, number: int, data: bytes) -> None:  # type: ignore[override]
+            began.append(clock.now_ns)
+            super().create(number, data)
+            clock.now_ns += rng.randrange(300_000_000)
+
+    policy = walogs.IntervalPolicy(time=0.2, bytes=None)
+    with made(Distant(MemoryCloud()), stepped_by_hand, clock, sync=policy) as wal:
+        began.clear()
+        asked = []
+        for _ in range(300):
+            clock.now_ns += rng.choice((0, 1, 1_000_000, 50_000_000, 400_000_000))
+            asked.append((wal.submit(b"x"), clock.now_ns))
+            wal._commits.step()
+        clock.now_ns += 10**9
+        step(wal)
+        assert all(future.done() for future, _ in asked)
+        assert all(later - earlier >= 200_000_000 for earlier, later in itertools.pairwise(began))
+        assert 5 < len(began) <= clock.now_ns / 200_000_000
 
 
 class Never:

@@ -26,14 +26,14 @@ u32, u64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
     entries=st.lists(st.binary(max_size=40), min_size=1, max_size=4),
 )
 def test_a_frame_by_its_crc_is_the_frame_by_its_codec(fields: tuple[Any, ...], entries: list[bytes]) -> None:
-    """The writer makes frames by `encode_by_crc` if it can. Any bytes and numbers give what `encode_entries` gives."""
+    """The writer names no codec if its check is the CRC-32. Any bytes and numbers give the same frame."""
 
     def stored() -> Any:
         return entries[0] if len(entries) == 1 else FORMAT.draft(entries, CODEC.check_bytes)
 
-    assert FORMAT.encode_by_crc(*fields, stored(), CODEC) == FORMAT.encode_entries(*fields, stored(), CODEC)
+    assert FORMAT.encode_entries(*fields, stored(), None) == FORMAT.encode_entries(*fields, stored(), CODEC)
     body = FORMAT.body(entries)
-    assert FORMAT.encode_by_crc(*fields, body, CODEC) == FORMAT.encode_entries(*fields, body, CODEC)
+    assert FORMAT.encode_entries(*fields, body, None) == FORMAT.encode_entries(*fields, body, CODEC)
 
 
 class Inverted(Crc32Codec):
@@ -43,6 +43,50 @@ class Inverted(Crc32Codec):
 
     def check(self, header: bytes, stored: Any) -> bytes:  # type: ignore[override]
         return bytes(byte ^ 0xFF for byte in super().check(header, stored))
+
+
+class OwnCheck(Crc32Codec):
+    """A codec whose objects have a check of their own."""
+
+    name = "own-check"
+
+    def __init__(self) -> None:
+        self.check = self._inverted  # type: ignore[method-assign]
+
+    def _inverted(self, header: bytes, stored: Any) -> bytes:
+        return bytes(byte ^ 0xFF for byte in super().check(header, stored))
+
+
+def test_an_object_with_a_check_of_its_own_makes_its_own_checks() -> None:
+    disk = MemoryDisk()
+    with walogs.open(store=MemoryStore(disk), codec=OwnCheck()) as wal:
+        for _ in range(3):
+            wal.append(b"entry")
+        assert [data for _, data in wal] == [b"entry"] * 3
+    with walogs.open(store=MemoryStore(disk), codec=OwnCheck()) as wal:
+        assert [data for _, data in wal] == [b"entry"] * 3
+
+
+class Strict(Crc32Codec):
+    """A codec that makes the checks of ours, and accepts fewer of them."""
+
+    name = "strict"
+
+    def is_check(self, header: bytes, stored: Any, check: bytes) -> bool:
+        return self.check(header, stored) == check and bytes(stored) != b"forbidden"
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_codec_that_judges_checks_itself_is_asked_wherever_a_frame_lies(at: int) -> None:
+    disk = MemoryDisk()
+    entries = [b"a", b"b", b"c"]
+    entries.insert(at, b"forbidden")
+    with walogs.open(store=MemoryStore(disk), codec=Strict()) as wal:
+        for entry in entries:
+            wal.append(entry)
+    with pytest.raises(walogs.Corrupt) as refused:
+        walogs.open(store=MemoryStore(disk), codec=Strict())
+    assert refused.value.lsn == at + 1
 
 
 def test_a_codec_that_inherits_from_ours_makes_its_own_checks() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ CALLS: Final = 48
 """A reader that is made and reads a small log makes no more; later calls move nothing."""
 LOOK_CALLS: Final = 21
 """So does one look."""
+EVERY: Final = 13
+"""Of the steps that may come into a look, every so many-th is tried. From whichever one on, these show planted bugs."""
 UPTOS: Final[tuple[Visibility, ...]] = ("durable", "written")
 
 
@@ -261,26 +263,31 @@ def test_readers_that_stay_through_thousands_of_interleavings(visibility: Visibi
 # The laws of a look
 
 
-def suspicions(film: Film, look: Callable[..., ReadableEnd], every: int = 1, seed: int = 0) -> list[str]:
+def suspicions(film: Film, look: Callable[..., ReadableEnd], every: int = 1, seed: int = 0) -> Iterator[str]:
     """What looks that a writer comes into take for damage."""
-    said: list[str] = []
     for at, call, by in list(jumps(film, LOOK_CALLS))[seed % every :: every]:
         for is_doubted in (False, True):
             source = source_on(Viewer(film, at, moved_once(call, by)))
             try:
                 look(source, "durable", None, from_start=is_doubted)
             except walogs.Corrupt as suspicion:
-                said.append(f"{at}, {call}, {by}: {suspicion}")
-            except walogs.SegmentNotFound:  # a checkpoint or a rotation: look again
+                yield f"{at}, {call}, {by}: {suspicion}"
+            except walogs.plugins.SegmentNotFound:  # a checkpoint or a rotation: look again
                 pass
-    return said
 
 
 @pytest.mark.guarantee("G14")
 @pytest.mark.parametrize("name", HONEST)
 def test_no_single_look_takes_an_honest_writer_for_damage(name: str) -> None:
     """A testimony is read before the bytes that it is of: that alone is enough. Looking again is for what is cut."""
-    assert suspicions(film_of(name), observation.observe_once, 5, seed_of(name)) == []
+    assert list(suspicions(film_of(name), observation.observe_once, EVERY, seed_of(name))) == []
+
+
+@pytest.mark.laboratory
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("name", HONEST)
+def test_no_single_look_that_any_step_comes_into_takes_an_honest_writer_for_damage(name: str) -> None:
+    assert list(suspicions(film_of(name), observation.observe_once, amount(5, 1), seed_of(name))) == []
 
 
 def test_a_list_before_the_durable_mark_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +301,7 @@ def test_a_list_before_the_durable_mark_is_seen_when_planted(monkeypatch: pytest
             patch.setattr(source.store, "segments", lambda: numbers)
             return observation.observe_once(source, *args, **options)
 
-    assert any("is gone" in why for why in suspicions(film_of("fdatasync"), listed_first, 5))
+    assert any("is gone" in why for why in suspicions(film_of("fdatasync"), listed_first, EVERY))
 
 
 def test_bytes_before_their_testimony_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +323,7 @@ def test_bytes_before_their_testimony_are_seen_when_planted(monkeypatch: pytest.
         return observation.observe_once(*args, **options)
 
     monkeypatch.setattr(observation, "TailScan", searched_and_not_read_again)
-    assert suspicions(film_of("fdatasync"), look, 5) != []
+    assert any(suspicions(film_of("fdatasync"), look, EVERY))
 
 
 @pytest.mark.guarantee("G14")
@@ -387,7 +394,7 @@ def is_seen(check: Callable[[], object]) -> bool:
 def both() -> None:
     for visibility in UPTOS:
         for name in ("fdatasync", *CUT):
-            follow_many(film_of(name), visibility, 1, 150)
+            follow_many(film_of(name), visibility, 1, 60)
 
 
 def test_nothing_is_seen_where_nothing_is_planted() -> None:

@@ -106,22 +106,21 @@ def test_a_reader_fetches_each_segment_once_and_ahead(cloud: MemoryCloud) -> Non
 
 
 @pytest.mark.parametrize(
-    "read",
+    ("read", "lists", "readings"),
     [
-        lambda store, _: walogs.verify(store=store),
-        lambda store, _: list(walogs.salvage(store=store)),
-        lambda store, path: walogs.backup(None, path / "copy", store=store),
+        pytest.param(lambda store, _: walogs.verify(store=store), 1, 1, id="verify"),
+        pytest.param(lambda store, _: list(walogs.salvage(store=store)), 2, 3, id="salvage"),
+        pytest.param(lambda store, path: walogs.backup(None, path / "copy", store=store), 2, 2, id="backup"),
     ],
-    ids=["verify", "salvage", "backup"],
 )
 def test_whoever_reads_the_whole_log_reads_ahead(
-    cloud: MemoryCloud, tmp_path: Path, read: Callable[[Counted, Path], object]
+    cloud: MemoryCloud, tmp_path: Path, read: Callable[[Counted, Path], object], lists: int, readings: int
 ) -> None:
     store = Counted(cloud)
     calls = store.counted(lambda: read(store, tmp_path))
-    assert COUNT <= calls["ahead"] <= 3 * COUNT + 10
+    assert COUNT <= calls["ahead"] <= readings * COUNT + 10
     assert calls["alone"] + calls["sizes"] <= STEPS
-    assert calls["lists"] <= 6
+    assert calls["lists"] <= lists
 
 
 def test_the_next_open_after_an_interrupted_checkpoint_reads_no_leftover(cloud: MemoryCloud) -> None:

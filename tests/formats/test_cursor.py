@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walogs.cursor_store import CURSOR_BYTES
 from walogs.errors import UnsupportedFormat
 from walogs.formats import cursor
 from walogs.formats.cursor import CursorValue
 from walogs.formats.segment_format import Malformed
+from walogs.protocols.cursor_store import CURSOR_BYTES
 
 LOG_ID = bytes(range(16))
 u64 = st.integers(0, 2**64 - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -240,10 +241,12 @@ def test_a_checkpoint_lies_as_the_table_says() -> None:
     assert data[52:] == bytes(4)
 
 
+def runs_without_lengths(offsets: list[int], first_lsns: list[int], crcs: list[int]) -> RunIndex:
+    return RunIndex.of(offsets, first_lsns, array("I", crcs), [None] * len(crcs))
+
+
 def sealed(offset: int = 2048) -> tuple[SegmentHeader, Seal]:
-    runs = RunIndex()
-    runs.add_run(512, 1207, 11)
-    runs.add_run(1024, 1210, 22)
+    runs = runs_without_lengths([512, 1024], [1207, 1210], [11, 22])
     times = {"first_commit_ns": 100, "last_commit_ns": 200}
     return HEADER, Seal(offset=offset, end=0, frames=5, entries=8, last_lsn=1214, link=LINK, runs=runs, **times)
 
@@ -478,10 +481,9 @@ def test_any_table_of_offsets_is_ascending_or_malformed(offsets: list[int], data
 
 
 def seal_of(gaps: list[int], lsns: list[int], crcs: list[int], frames: int, times: tuple[int, int], extra: int) -> Seal:
-    runs = RunIndex()
     offsets = list(accumulate((8 * gap for gap in gaps), initial=512))
-    for offset, lsn, crc in zip(offsets[:-1], accumulate(lsns, initial=HEADER.first_lsn), crcs, strict=False):
-        runs.add_run(offset, lsn, crc)
+    found = list(zip(offsets[:-1], accumulate(lsns, initial=HEADER.first_lsn), crcs, strict=False))
+    runs = runs_without_lengths(*([run[part] for run in found] for part in range(3)))
     last_lsn = HEADER.first_lsn - 1 + extra
     return Seal(
         offset=offsets[-1],
@@ -565,9 +567,8 @@ def test_any_bytes_are_a_seal_or_none(
 )
 def test_a_seal_whose_runs_are_not_in_order_is_none(offsets: list[int]) -> None:
     """Its CRC holds: a writer with a bug made it, and it is only a cache."""
-    runs = RunIndex()
-    for at, offset in enumerate(offsets):
-        runs.add_run(offset, 1207 + at, at)
+    count = len(offsets)
+    runs = runs_without_lengths(offsets, list(range(1207, 1207 + count)), list(range(count)))
     seal = sealed()[1]._replace(runs=runs)
     data = FORMAT.encode_seal(HEADER, 512, seal, CODEC)
     header = FORMAT.header_at(data, 0, seal.offset, SALT)

@@ -94,6 +94,29 @@ def test_both_stop_at_the_same_change(frame: int, is_mended: tuple[bool, bool]) 
             assert found.frames == frame, "the header has another CRC"
 
 
+@given(
+    st.integers(0, 20).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=5, max_size=9)),
+    st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=2),
+    st.integers(0, 8),
+    st.booleans(),
+    st.integers(0, 700),
+    st.sampled_from((START, START, 2**32 - 64)),
+)
+def test_frames_of_one_length_are_found_as_others_are(
+    entries: list[bytes], changes: list[tuple[int, int]], frame: int, is_mended: bool, full: int, start: int
+) -> None:
+    run, begins = run_of([[entry] for entry in entries])
+    changed = bytearray(run)
+    for at, byte in changes:
+        changed[at % len(run)] = byte
+    data = mended(changed, begins[frame % len(begins)], header=True, check=True) if is_mended else bytes(changed)
+    alike = native_checks.singles_alike(data, 0, start, SALT, 7, LINK, full)
+    plain = native_checks.singles_by_crc32(data, 0, start, SALT, 7, LINK, full)
+    assert alike is None or alike._replace(lengths=[*alike.lengths]) == plain
+    if not changes and start == START:
+        assert (alike is not None) == (plain.frames >= native_checks.ALIKE_MIN)
+
+
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_both_find_the_same_in_any_bytes(run: bytes, index: int) -> None:
     if index + 32 <= len(run):

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import example, given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.formats import native_runs
 from walogs.formats.native import NativeFormat
+from walogs.formats.native_checks import frames_by_codec
 from walogs.formats.segment_format import Malformed
 from walogs.types import Commit
 
@@ -51,9 +53,13 @@ def plainly(run: bytes) -> list[bytes]:
     found: list[bytes] = []
     at = 0
     while at < len(run):
+        if at + 48 > len(run):
+            raise Malformed("the header goes on after the run")
         size, count = struct.unpack_from("<4xI24xI", run, at)
         body = run[at + 48 : at + 44 + size]
         at += (size + 55) & -8
+        if at > len(run):
+            raise Malformed("the frame goes on after the run")
         found += [body] if count == 1 else split_plainly(body, count) if count else []
     return found
 
@@ -69,11 +75,11 @@ def split_plainly(body: bytes, count: int) -> list[bytes]:
 
 
 def outcome(work: Callable[[], Any]) -> Any:
-    """What it returns, or the kind of error that it raises."""
+    """What it returns, or that it raises `Malformed`."""
     try:
         return work()
-    except (Malformed, struct.error) as error:
-        return type(error)
+    except Malformed:
+        return Malformed
 
 
 @given(commits)
@@ -101,8 +107,56 @@ def test_lengths_give_the_same_entries(groups: list[list[bytes]]) -> None:
     if lengths:
         assert native_runs.payloads_by_lengths(run, 4, lengths) == written
     for position, entry in enumerate(written):
-        assert native_runs.entry(run, 4, position, lengths) == entry
-    assert native_runs.entry(run, 4, len(written), lengths) is None
+        start, end = native_runs.single_at(lengths, position, 4)
+        assert FORMAT.single(run[start:end], 512 + start, SALT, 7 + position, CODEC) == entry
+
+
+@given(commits, st.lists(st.integers(0, 60), max_size=6), st.booleans())
+def test_only_lengths_that_the_entries_have_are_theirs(
+    groups: list[list[bytes]], others: list[int], is_cut: bool
+) -> None:
+    run, _ = run_of(groups)
+    theirs = [len(entries[0]) for entries in groups if len(entries) == 1]
+    for lengths in (theirs, others, [*theirs, 3], theirs[1:], theirs[::-1]):
+        is_so = len(theirs) == len(groups) and lengths == theirs
+        assert native_runs.has_lengths(run, 4, array("H", lengths)) == is_so
+    if run and is_cut:
+        assert not native_runs.has_lengths(run[:-8], 4, array("H", theirs))
+
+
+def one_by_codec(frame: bytes, offset: int, lsn: int) -> bytes | None:
+    """What `single` returns, by the way in which every frame is checked."""
+    found = frames_by_codec(frame, 0, offset, SALT, lsn, frame[24:32], len(frame), CODEC, is_begun=True)
+    is_all = found.frames == found.entries == 1 and found.end == len(frame)
+    return frame[48 : 48 + found.lengths[0]] if is_all else None
+
+
+@given(
+    st.lists(st.binary(max_size=40), min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2),
+    st.sampled_from((0, 0, 1, 8, -1, -8)),
+    st.sampled_from((0, 0, 8)),
+    st.sampled_from((0, 0, 1)),
+    st.booleans(),
+)
+def test_a_frame_that_is_read_alone_passes_the_checks_that_each_frame_passes(
+    entries: list[bytes], changes: list[tuple[int, int]], more: int, moved: int, later: int, has_crcs: bool
+) -> None:
+    """Also if somebody has computed its CRCs again, who can compute one."""
+    written, _ = run_of([entries])
+    frame = bytearray(written + bytes(max(more, 0)))
+    for at, byte in changes:
+        frame[at % len(frame)] = byte
+    if has_crcs:
+        frame[44:48] = struct.pack("<I", crc32(frame[:44], SALT))
+        (size,) = struct.unpack_from("<I", frame, 4)
+        if 4 <= size <= len(frame) - 48:
+            frame[44 + size : 48 + size] = CODEC.check(bytes(frame[:48]), bytes(frame[48 : 44 + size]))
+    data = bytes(frame)[: len(frame) + min(more, 0)]
+    found = FORMAT.single(data, 512 + moved, SALT, 7 + later, CODEC)
+    assert found == one_by_codec(data, 512 + moved, 7 + later)
+    if not (changes or more or moved or later):
+        assert found == (entries[0] if len(entries) == 1 else None)
 
 
 @given(commits, st.lists(st.integers(0, 300) | st.integers(0, 65535), min_size=1, max_size=12))
@@ -116,6 +170,7 @@ def test_lengths_that_do_not_fill_the_run_are_not_used(groups: list[list[bytes]]
 
 
 @given(commits, st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4))
+@example([[bytes(256)]], [(33, 1), (5, 9)])  # a batch whose table goes on after the run
 def test_of_hostile_runs_they_give_the_same_too(groups: list[list[bytes]], changes: list[tuple[int, int]]) -> None:
     """The CRC of a run proves nothing against somebody who can compute one."""
     changed = bytearray(run_of(groups)[0])
@@ -163,6 +218,23 @@ def test_of_hostile_tables_they_give_the_same_too(count: int, data: st.DataObjec
         assert outcome(lambda at=position: native_runs.entry_between(buffer, 6, end, count, at)) == wanted  # type: ignore[misc]
 
 
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 50) | st.integers(2**31 - 9, 2**31 + 9)), max_size=3),
+    st.integers(-1, 1),
+)
+def test_offsets_subtracted_at_once_give_the_same_lengths(
+    lengths: list[int], changes: list[tuple[int, int]], more: int
+) -> None:
+    count, offsets = len(lengths), list(accumulate(lengths, initial=0))
+    for at, offset in changes:
+        offsets[at % (count + 1)] = offset
+    body = struct.pack(f"<{count + 1}I", *offsets) + bytes(max(sum(lengths) + more, 0))
+    found = outcome(lambda: list(native_runs.lengths_between(body, 0, len(body), count)))
+    assert found == outcome(lambda: list(native_runs.lengths_by_offsets(body, 0, len(body), count)))
+    assert (native_runs.steps_between(body, 0, len(body), count) is not None) == isinstance(found, list)
+
+
 @given(alike.filter(bool) | mixed.filter(bool))
 def test_a_table_says_where_each_entry_begins(entries: list[bytes]) -> None:
     table = native_runs.offset_table(entries)
@@ -173,7 +245,7 @@ def test_a_table_says_where_each_entry_begins(entries: list[bytes]) -> None:
 @pytest.mark.parametrize("count", [native_runs.ALIKE_MAX, native_runs.ALIKE_MAX + 1])
 def test_of_many_entries_of_one_length_no_layout_is_remembered(count: int) -> None:
     """What is remembered is bounded, whatever a log holds."""
-    for remembered in (native_runs.pieces_alike, native_runs.even_table):
+    for remembered in (native_runs.pieces_alike, native_runs.even_table, native_runs.top_bits):
         remembered.cache_clear()
     entries = [b"%06d" % number for number in range(count)]
     run, _ = run_of([entries])
@@ -183,3 +255,7 @@ def test_of_many_entries_of_one_length_no_layout_is_remembered(count: int) -> No
     is_remembered = count <= native_runs.ALIKE_MAX
     assert (native_runs.even_table.cache_info().currsize > 0) == is_remembered
     assert (native_runs.pieces_alike.cache_info().currsize > 0) == is_remembered
+    entries[0] = b""
+    run, _ = run_of([entries])
+    assert native_runs.payloads(run, 4) == entries
+    assert (native_runs.top_bits.cache_info().currsize > 0) == is_remembered

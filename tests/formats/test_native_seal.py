@@ -19,11 +19,10 @@ lengths_of_runs = st.lists(st.tuples(st.lists(st.integers(0, 65535), max_size=9)
 
 def index_of(runs: list[tuple[list[int], bool]], first_lsn: int) -> tuple[RunIndex, int, int]:
     """An index of runs with these entries, some of them with lengths; the LSN and the offset after the last run."""
-    index = RunIndex()
-    lsns = list(accumulate((len(entries) for entries, _ in runs), initial=first_lsn))
-    for number, ((entries, has_lengths), lsn) in enumerate(zip(runs, lsns, strict=False)):
-        index.add_run(512 + 64 * number, lsn, number, array("H", entries) if has_lengths else None)
-    return index, lsns[-1], 512 + 64 * len(runs)
+    *first_lsns, next_lsn = accumulate((len(entries) for entries, _ in runs), initial=first_lsn)
+    *offsets, end = range(512, 512 + 64 * len(runs) + 1, 64)
+    lengths = [array("H", entries) if has_lengths else None for entries, has_lengths in runs]
+    return RunIndex.of(offsets, first_lsns, array("I", range(len(runs))), lengths), next_lsn, end
 
 
 @given(lengths_of_runs, st.integers(1, 2**40))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import accumulate, pairwise
+from types import FrameType
 from zlib import crc32
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.callers import profiled
+from tests.kit.signals import looks_for_signals
 from walogs.formats.crc32 import crc32 as ours
-from walogs.formats.segment_format import RUN_BYTES, RunIndex
+from walogs.formats.segment_format import NO_LENGTH, RUN_BYTES, RunIndex
 
 frames = st.lists(st.tuples(st.integers(1, 12_000).map(lambda n: 8 * n), st.integers(0, 5)), min_size=1, max_size=40)
 
@@ -66,6 +70,60 @@ def test_a_copy_grows_by_itself(sizes: list[tuple[int, int]]) -> None:
     assert (runs.offsets, runs.first_lsns, runs.crcs) == (twin.offsets, twin.first_lsns, twin.crcs)
 
 
+@given(frames, st.integers(0, 40), st.data())
+def test_frames_that_are_kept_give_what_frames_give_that_are_added_at_once(
+    sizes: list[tuple[int, int]], looked_at: int, data: st.DataObject
+) -> None:
+    """In the middle somebody may read, which needs all that was added so far."""
+    runs, kept, offset = RunIndex(), RunIndex(), 512
+    for number, (size, _) in enumerate(sizes):
+        length = data.draw(st.sampled_from((7, 65535, 65536, NO_LENGTH)))
+        frame = bytes([number % 256]) * size
+        runs.add(frame, size, offset, number + 1, () if length == NO_LENGTH else (length,))
+        kept.add_frame(frame, size, offset, number + 1, length)
+        offset += size
+        assert kept.room == runs.room
+        if number == looked_at:
+            assert kept.copy().crcs == runs.crcs
+    found = kept.updated()
+    assert found is kept
+    for part in ("offsets", "first_lsns", "crcs", "lengths"):
+        assert getattr(found, part) == getattr(runs, part) == getattr(kept.copy(), part)
+
+
 @given(st.binary(max_size=5000), st.integers(0, 2**32 - 1))
 def test_the_crc_is_zlib_s_whichever_library_computes_it(data: bytes, seed: int) -> None:
     assert ours(data, seed) == ours(memoryview(data), seed) == ours(bytearray(data), seed) == crc32(data, seed)
+
+
+def test_a_copy_does_not_grow_with_its_index() -> None:
+    index = RunIndex()
+    index.add_frame(bytes(56), 56, 512, 1, 4)
+    copied = index.copy()
+    index.add_frame(bytes(56), 56, 568, 2, 4)
+    assert [found and found.tolist() for found in copied.lengths] == [[4]]
+    assert [found and found.tolist() for found in index.updated().lengths] == [[4, 4]]
+
+
+def test_an_interrupt_leaves_an_index_that_counts_whole_runs_only() -> None:
+    """G7: the entries before can still be read."""
+
+    def begin_a_run(at: int) -> bool:
+        """Interrupt this at the point *at*. Return whether there is one."""
+        index, points, was_delivered = RunIndex(), iter(range(at)), False
+        index.add_frame(bytes(RUN_BYTES), RUN_BYTES, 512, 1)
+
+        def interrupt(frame: FrameType, event: str, arg: object) -> None:
+            nonlocal was_delivered
+            if frame.f_code.co_filename != __file__ and looks_for_signals(frame, event) and next(points, None) is None:
+                was_delivered = True
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            profiled(lambda: index.add_frame(bytes(56), 56, 512 + RUN_BYTES, 2, 4), interrupt)
+        of_copy = index.copy()
+        assert len(of_copy) <= min(map(len, (of_copy.first_lsns, of_copy.crcs, of_copy.lengths)))
+        return was_delivered
+
+    tried = next(at for at in range(1000) if not begin_a_run(at))
+    assert tried >= 5

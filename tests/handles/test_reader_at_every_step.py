@@ -240,7 +240,7 @@ def test_no_second_look_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch, tm
                 wal.append(entry(lsn))
             wal.checkpoint(50)
             with pytest.raises(
-                walogs.SegmentNotFound
+                walogs.plugins.SegmentNotFound
             ):  # as if a segment were lost: only a look tells that it was checkpointed
                 list(reader._view.read_with_retry(ExtentReader.entries, 1, 30, cuts=0, to_end=True))
     finally:

@@ -29,10 +29,10 @@ LAYERS: Final = (  # from the top down
     {"walogs.arrow"},
     {"walogs.engine"},
     {"walogs.formats"},
-    {"walogs.protocols", "walogs.cursor_store", "walogs.events"},
+    {"walogs.protocols", "walogs.events"},
+    {"walogs.types"},
     {"walogs.foundation"},
-    APART,
-    {"walogs.records"},
+    {"walogs.errors"},
 )
 DEPTH: Final = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 
@@ -50,7 +50,6 @@ TESTING_MAY_IMPORT: Final = frozenset(
         "walogs.testing",
         "walogs.formats",
         "walogs.protocols",
-        "walogs.cursor_store",
         "walogs.errors",
         "walogs.foundation",
         "walogs.types",
@@ -66,7 +65,7 @@ SUITES: Final[frozenset[str]] = frozenset(
 )
 """The modules of walogs.testing that run whole logs, and therefore may import walogs.assembly.opening."""
 
-KNOW_NO_SYSCALL: Final = frozenset({"walogs.cursor_store", "walogs.engine", "walogs.formats", "walogs.protocols"})
+KNOW_NO_SYSCALL: Final = frozenset({"walogs.engine", "walogs.formats", "walogs.protocols"})
 SYSCALLS: Final = frozenset(
     {"fcntl", "filelock", "glob", "mmap", "os", "pathlib", "posix", "shutil", "signal", "subprocess", "tempfile"}
 )

@@ -18,8 +18,8 @@ NOT_CALLED_AGAIN = frozenset(
     {
         ("walogs.assembly.config", "difflib"),
         ("walogs.__init__", "importlib"),
-        ("walogs.records", "dataclasses"),
-        ("walogs.records", "inspect"),
+        ("walogs.foundation.records", "dataclasses"),
+        ("walogs.foundation.records", "inspect"),
     }
 )
 """Imports of modules that are loaded before walogs (importlib), that only improve a message, or that ask walogs for

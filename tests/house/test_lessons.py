@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,13 @@ def sequence(text: str) -> list[str]:
 
 def exists(file: str, name: str, root: Path) -> bool:
     path = root / file
-    return path.is_file() and name in collected_names(ast.parse(path.read_text(encoding="utf-8")))
+    return path.is_file() and name in names_in(path)
+
+
+@functools.cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return what pytest collects in this file. Many lessons name tests of the same one."""
+    return frozenset(collected_names(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def complaints(text: str, root: Path = ROOT, expected: list[str] = NUMBERS) -> list[str]:

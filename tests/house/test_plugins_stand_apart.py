@@ -17,6 +17,8 @@ EXPORTED: Final = {
     module.__name__: set(module.__all__)
     for module in (walogs, walogs.events, walogs.plugins, walogs.testing, walogs.types)
 }
+ATTRIBUTES: Final = EXPORTED["walogs"] | walogs.MODULES
+"""What `import walogs` alone gives."""
 PACKAGES: Final = sorted(
     path.parent for kind in ("plugins", "backends") for path in ROOT.glob(f"{kind}/walogs-*/walogs_*/__init__.py")
 )
@@ -33,7 +35,7 @@ def unexported(text: str) -> Iterator[str]:
             case ast.ImportFrom(module=str(module), names=names) if module.partition(".")[0] == "walogs":
                 given = EXPORTED.get(module, set())
                 yield from (f"{module}.{one.name}" for one in names if one.name not in given)
-            case ast.Attribute(value=ast.Name(id="walogs"), attr=name) if name not in EXPORTED["walogs"]:
+            case ast.Attribute(value=ast.Name(id="walogs"), attr=name) if name not in ATTRIBUTES:
                 yield f"walogs.{name}"
 
 

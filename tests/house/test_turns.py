@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -32,19 +32,24 @@ def last_name(node: ast.expr) -> str:
     return dotted(node).rpartition(".")[2]
 
 
-def makers(tree: ast.Module) -> frozenset[str]:
+def nodes_of(texts: Mapping[str, str]) -> dict[str, list[ast.AST]]:
+    """Return the nodes of each file. They are looked at several times, and to walk a tree is what takes long."""
+    return {path: [*ast.walk(ast.parse(text))] for path, text in texts.items()}
+
+
+def makers(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """Return the names of LEAKING in this file: `threading.Lock`, and `Lock` if it is imported."""
     given = {f"{module}.{name}" for module in ("threading", "_thread") for name in LEAKING}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module in ("threading", "_thread"):
             given |= {alias.asname or alias.name for alias in node.names if alias.name in LEAKING}
     return frozenset(given)
 
 
-def names_made_by(maker: str, trees: Mapping[str, ast.Module]) -> frozenset[str]:
+def names_made_by(maker: str, nodes: Iterable[ast.AST]) -> frozenset[str]:
     """Return the names that hold a result of *maker*: `_gate` for `self._gate = TurnLock()`."""
     found = set()
-    for node in chain.from_iterable(map(ast.walk, trees.values())):
+    for node in nodes:
         match node:
             case ast.Assign(targets=targets, value=ast.Call(func=func)) if last_name(func) == maker:
                 found.update(last_name(target) for target in targets)
@@ -56,12 +61,12 @@ def names_made_by(maker: str, trees: Mapping[str, ast.Module]) -> frozenset[str]
 
 
 def complaints(texts: Mapping[str, str]) -> Iterator[str]:
-    trees = {path: ast.parse(text) for path, text in texts.items()}
-    turns = names_made_by("TurnLock", trees)
-    for path, tree in trees.items():
-        allowed, leaking = ALLOWED.get(path, frozenset()), makers(tree)
-        woken, own = (names_made_by(maker, {path: tree}) for maker in ("held_lock", "TurnLock"))
-        for node in ast.walk(tree):
+    files = nodes_of(texts)
+    turns = names_made_by("TurnLock", chain.from_iterable(files.values()))
+    for path, nodes in files.items():
+        allowed, leaking = ALLOWED.get(path, frozenset()), makers(nodes)
+        woken, own = (names_made_by(maker, nodes) for maker in ("held_lock", "TurnLock"))
+        for node in nodes:
             match node:
                 case ast.Call(func=func) if dotted(func) in leaking and last_name(func) not in allowed:
                     yield f"{path}:{node.lineno} makes a {last_name(func)}: an interrupt can leave it locked"
@@ -103,9 +108,9 @@ def test_every_lock_is_one_that_no_interrupt_leaves_locked() -> None:
 
 
 def test_the_locks_that_there_are_are_found() -> None:
-    trees = {path: ast.parse(text) for path, text in product().items()}
-    assert {"_mutex", "gate", "MAKING", "FORK"} <= names_made_by("TurnLock", trees)
-    assert "_wake" in names_made_by("held_lock", trees)
+    nodes = [*chain.from_iterable(nodes_of(product()).values())]
+    assert {"_mutex", "gate", "MAKING", "FORK"} <= names_made_by("TurnLock", nodes)
+    assert "_wake" in names_made_by("held_lock", nodes)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from tests.kit.stores import CODECS, LogFactory
 from tests.system.children import seed_of
 from walogs.assembly import opening
 from walogs.engine import recovery
+from walogs.formats import native_seal
+from walogs.formats.segment_format import RunIndex
 from walogs.inspection import backup as backup_module
 from walogs.inspection import scan as scan_module
 from walogs.inspection import verify as verify_module
@@ -343,6 +345,53 @@ def test_the_advice_to_cut_is_given_where_cutting_helps_and_nowhere_else(tmp_pat
         assert is_advised == helps, what
     print(f"advised {advised} times")
     assert advised > 10
+
+
+def test_a_seal_with_lengths_that_its_entries_do_not_have_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its CRC is right, because the writer has a bug. By these lengths, entries would be cut wrongly."""
+    encode_runs, entries = native_seal.encode_runs, [b"one", b"the second", b"a third one"]
+
+    def turned_round(runs: RunIndex, first_lsn: int) -> bytes:
+        lengths = [found if found is None else found[::-1] for found in runs.lengths]
+        return encode_runs(RunIndex.of(runs.offsets, runs.first_lsns, runs.crcs, lengths), first_lsn)
+
+    with walogs.open(tmp_path / "log") as wal:
+        for entry in entries:
+            wal.append(entry)
+        wal.rotate()
+        assert walogs.verify(tmp_path / "log").ok
+        for entry in entries:
+            wal.append(entry)
+        with monkeypatch.context() as planted:
+            planted.setattr(native_seal, "encode_runs", turned_round)
+            wal.rotate()
+    report = walogs.verify(tmp_path / "log")
+    assert [(finding.segment, finding.offset, finding.lsn) for finding in report.findings] == [(2, 512, 4)]
+    assert not report.ok
+    assert "its SEAL says other places, LSNs or lengths than its entries have" in report.findings[0].message
+    found = list(walogs.salvage(tmp_path / "log"))
+    assert [item.data for item in found if isinstance(item, walogs.Entry)] == entries * 2
+
+
+def test_a_seal_with_other_lsns_than_its_entries_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode_runs = native_seal.encode_runs
+
+    def moved(runs: RunIndex, first_lsn: int) -> bytes:
+        lsns = [lsn + bool(at) for at, lsn in enumerate(runs.first_lsns)]
+        return encode_runs(RunIndex.of(runs.offsets, lsns, runs.crcs, runs.lengths), first_lsn)
+
+    with walogs.open(tmp_path / "log", sync="none") as wal, monkeypatch.context() as planted:
+        for _ in range(3):
+            wal.append_batch([b"x" * 40_000] * 2)
+        planted.setattr(native_seal, "encode_runs", moved)
+        wal.rotate()
+    report = walogs.verify(tmp_path / "log")
+    assert [(finding.kind, finding.segment, finding.lsn) for finding in report.findings] == [("corrupt", 1, 1)]
+    assert "its SEAL says other places, LSNs or lengths than its entries have" in report.findings[0].message
+    found = list(walogs.salvage(tmp_path / "log"))
+    assert [item.lsn for item in found if isinstance(item, walogs.Entry)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_verify_that_trusts_seals_is_seen_when_planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from walogs.inspection.scan import Frame, frames_of
 
 CHUNK: Final = 4096
 """A small chunk, so that segments of many chunks are small too."""
-SIZES: Final = (1 << 16, 1 << 18)
+SIZES: Final = (1 << 15, 1 << 17)
 READ_MAX: Final = 100
 CHECKED_MAX: Final = 60
 """At most this many times the bytes of the segment, at any size. A verb reads them a few times in several passes."""

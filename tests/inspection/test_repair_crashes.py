@@ -72,6 +72,8 @@ def damaged() -> Iterator[tuple[str, SmallLog, Files]]:
 DAMAGED: Final = {what: (log, files) for what, log, files in damaged()}
 SIDES: Final = [(what, side) for what, (_, files) in DAMAGED.items() for side in ModelPlace(files).repair(None).sides]
 """Each kind of damage, with each side on which intact entries are."""
+ERRORS: Final = (errno.EIO, errno.ENOSPC)
+"""How a step can fail."""
 
 
 Checked = set[frozenset[tuple[str, bytes]]]
@@ -124,44 +126,30 @@ def expected_of(log: SmallLog, files: Files, keep: str) -> tuple[Entries, int]:
     return kept_of(report, log.entries), place.disk.schedule.count(CHANGES) - before
 
 
-def dies_at_every_step(what: str, keep: str, ends: list[str]) -> None:
+def dies_at_every_step(what: str, keep: str, checked: Checked, ends: list[str], ends_of_a_step: int) -> None:
+    """Die at every step, and then end in so many of *ends*. From step to step the next ones have their turn."""
     log, files = DAMAGED[what]
     expected, steps = expected_of(log, files, keep)
     assert steps >= 1
-    checked: Checked = set()
     for step in range(1, steps + 1):
         crashed = ModelPlace(files).disk
         crashed.arm(step, Fault("crash", only=CHANGES), rng=random.Random(step))
         with pytest.raises(SimulatedCrash):
             repair_on(crashed, keep)
-        for end in ends:
+        turn = step + SIDES.index((what, keep))
+        for end in [ends[(turn + n) % len(ends)] for n in range(ends_of_a_step)]:
             disk = crashed.clone()
             ENDS[end](disk)
             is_as_it_may_be(disk, files, expected, keep, f"{what}, {keep}, step {step} of {steps}, {end}", checked)
 
 
-@pytest.mark.guarantee("G6", "G15")
-@pytest.mark.parametrize(("what", "keep"), SIDES)
-def test_a_repair_dies_at_any_step(what: str, keep: str) -> None:
-    dies_at_every_step(what, keep, ["power cut, everything kept", "power cut 11"])
-
-
-@pytest.mark.laboratory
-@pytest.mark.timeout(1800)
-@pytest.mark.guarantee("G6", "G15")
-@pytest.mark.parametrize(("what", "keep"), SIDES)
-def test_a_repair_dies_at_any_step_in_every_way(what: str, keep: str) -> None:
-    dies_at_every_step(what, keep, list(ENDS))
-
-
-@pytest.mark.guarantee("G6", "G9")
-@pytest.mark.parametrize(("what", "keep"), SIDES)
-def test_a_step_of_a_repair_fails(what: str, keep: str) -> None:
+def fails_at_every_step(what: str, keep: str, checked: Checked, errors_of_a_step: int) -> None:
+    """Fail at every step with so many of ERRORS. From step to step the next ones have their turn."""
     log, files = DAMAGED[what]
     expected, steps = expected_of(log, files, keep)
-    checked: Checked = set()
-    for number in (errno.EIO, errno.ENOSPC):
-        for step in range(1, steps + 1):
+    for step in range(1, steps + 1):
+        turn = step + SIDES.index((what, keep))
+        for number in [ERRORS[(turn + n) % len(ERRORS)] for n in range(errors_of_a_step)]:
             disk = ModelPlace(files).disk
             disk.arm(step, Fault(number, only=CHANGES), rng=random.Random(step))
             with contextlib.suppress(OSError):
@@ -170,6 +158,25 @@ def test_a_step_of_a_repair_fails(what: str, keep: str) -> None:
             disk.kill()
             case = f"{what}, {keep}, step {step} of {steps} fails with {errno.errorcode[number]}"
             is_as_it_may_be(disk, files, expected, keep, case, checked)
+
+
+@pytest.mark.guarantee("G6", "G9", "G15")
+@pytest.mark.parametrize(("what", "keep"), SIDES)
+def test_a_repair_dies_or_fails_at_any_step(what: str, keep: str) -> None:
+    """These are one test, because a step that fails leaves the files of one that dies, most of the time."""
+    checked: Checked = set()
+    dies_at_every_step(what, keep, checked, ["power cut, everything kept", "power cut 11"], ends_of_a_step=1)
+    fails_at_every_step(what, keep, checked, errors_of_a_step=1)
+
+
+@pytest.mark.laboratory
+@pytest.mark.timeout(1800)
+@pytest.mark.guarantee("G6", "G9", "G15")
+@pytest.mark.parametrize(("what", "keep"), SIDES)
+def test_a_repair_dies_or_fails_at_any_step_in_every_way(what: str, keep: str) -> None:
+    checked: Checked = set()
+    dies_at_every_step(what, keep, checked, list(ENDS), ends_of_a_step=len(ENDS))
+    fails_at_every_step(what, keep, checked, errors_of_a_step=len(ERRORS))
 
 
 @pytest.mark.guarantee("G9")
@@ -284,12 +291,12 @@ def test_a_durable_mark_dropped_first_is_seen_when_planted(monkeypatch: pytest.M
         return first
 
     planted(monkeypatch, change)
-    seen(test_a_repair_dies_at_any_step)
+    seen(test_a_repair_dies_or_fails_at_any_step)
 
 
 def test_a_durable_mark_that_stays_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walogs.testing.MemoryStore, "drop_durable_mark", lambda self: None)
-    seen(test_a_repair_dies_at_any_step)
+    seen(test_a_repair_dies_or_fails_at_any_step)
 
 
 def test_segments_that_stay_are_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,12 +304,12 @@ def test_segments_that_stay_are_seen_when_planted(monkeypatch: pytest.MonkeyPatc
         monkeypatch,
         lambda carry: lambda source, store, plan, names: carry(source, store, plan._replace(removed=()), names),
     )
-    seen(test_a_repair_dies_at_any_step)
+    seen(test_a_repair_dies_or_fails_at_any_step)
 
 
 def test_a_copy_that_is_not_made_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repair_module, "set_aside", lambda store, number, name: name)
-    seen(test_a_repair_dies_at_any_step)
+    seen(test_a_repair_dies_or_fails_at_any_step)
 
 
 def _fields(header: Any) -> dict[str, Any]:

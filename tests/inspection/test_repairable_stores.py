@@ -68,11 +68,11 @@ def test_pieces_may_be_read_from_the_segment_itself(store: Any) -> None:
 
 def test_what_is_refused_changes_nothing(store: Any) -> None:
     store.set_aside(1, ASIDE)
-    with pytest.raises(walogs.SegmentExists):
+    with pytest.raises(walogs.plugins.SegmentExists):
         store.set_aside(1, ASIDE)
-    with pytest.raises(walogs.SegmentNotFound):
+    with pytest.raises(walogs.plugins.SegmentNotFound):
         store.set_aside(2, "damaged-000002-x")
-    with pytest.raises(walogs.SegmentNotFound):
+    with pytest.raises(walogs.plugins.SegmentNotFound):
         store.replace(2, NEW)
 
     def failing() -> Iterator[bytes]:

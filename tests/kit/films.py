@@ -414,7 +414,7 @@ class Viewer:
     def _segment(self, number: int) -> bytes:
         segments = self._now().segments
         if number not in segments:
-            raise walogs.SegmentNotFound(f"segment {number} is not there")
+            raise walogs.plugins.SegmentNotFound(f"segment {number} is not there")
         return segments[number]
 
     def acquire(self) -> None:

@@ -9,7 +9,7 @@ import walogs
 from tests.kit.stores import LogFactory
 from tests.system.children import seed_of
 
-MakeCodec = Callable[[], "str | walogs.Codec"]
+MakeCodec = Callable[[], "str | walogs.plugins.Codec"]
 
 
 def some_data(rng: random.Random) -> bytes:

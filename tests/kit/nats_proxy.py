@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
-What = Literal["lost after", "lost before", "conflict", "full", "unavailable", "late"]
+What = Literal["lost after", "lost before", "conflict", "full", "unavailable", "late", "unanswered"]
 
 ERRORS: Final = {
     "conflict": {"code": 400, "err_code": 10071, "description": "wrong last sequence: 0"},
@@ -188,6 +188,8 @@ class Way:
         what = self._proxy._take(message.subject)
         if what is None:
             self._server.sendall(raw)
+            return True
+        if what == "unanswered":  # the connection stays as it is
             return True
         if what in ERRORS:
             self._answer(message.reply, json.dumps({"error": ERRORS[what]}).encode())

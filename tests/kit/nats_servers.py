@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -90,8 +91,12 @@ http: "127.0.0.1:{self.monitoring_port}"
 
     def asked(self, path: str) -> Any:
         """Return what its monitoring address says."""
-        with urllib.request.urlopen(f"{self.monitoring}{path}", timeout=10) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"{self.monitoring}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
 
     def wait(self) -> None:
         """Wait until it answers and can store something."""

@@ -74,7 +74,7 @@ class Server:
         until = time.monotonic() + SECONDS
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).close()
+                send(f"http://127.0.0.1:{self.port}/")
             except urllib.error.HTTPError as answer:
                 if answer.code < 500:
                     return
@@ -129,16 +129,24 @@ def seaweedfs(directory: Path) -> Server:
     return server
 
 
+def send(request: str | urllib.request.Request) -> None:
+    """Send a request, and leave no connection open, whatever the server answers."""
+    try:
+        urllib.request.urlopen(request, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+
+
 def make_bucket(server: Server, bucket: str) -> None:
     """Make a bucket in SeaweedFS, and wait until it keeps an object."""
     until = time.monotonic() + SECONDS
     place = f"http://127.0.0.1:{server.filer_port}/buckets/{bucket}/"
     while True:
         with suppress(OSError):
-            urllib.request.urlopen(urllib.request.Request(place, method="POST"), timeout=5).close()
-            body = urllib.request.Request(f"{place}there", data=b"yes", method="PUT")
-            urllib.request.urlopen(body, timeout=5).close()
-            urllib.request.urlopen(urllib.request.Request(f"{place}there", method="DELETE"), timeout=5).close()
+            send(urllib.request.Request(place, method="POST"))
+            send(urllib.request.Request(f"{place}there", data=b"yes", method="PUT"))
+            send(urllib.request.Request(f"{place}there", method="DELETE"))
             return
         assert time.monotonic() < until, "the server keeps nothing"
         time.sleep(0.2)

@@ -23,7 +23,7 @@ STARTS_WITHIN_SECONDS: Final = 120
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers, body."""
-What = Literal["lost after", "lost before", "late", "403", "409", "503", "expired", "skewed"]
+What = Literal["lost after", "lost before", "late", "403", "409", "503", "expired", "skewed", "hang", "hang after"]
 ERRORS: Final = {
     "403": (403, "AccessDenied"),
     "409": (409, "ConditionalRequestConflict"),
@@ -164,10 +164,14 @@ class Passing(BaseHTTPRequestHandler):
             self.close_connection = True
         elif what == "lost before":
             self.close_connection = True
+        elif what == "hang":
+            self.hang()
         else:
             status, found, content = self.server.forward(self.command, self.path, headers, body)
             if what == "lost after":
                 self.close_connection = True
+            elif what == "hang after":
+                self.hang()
             else:
                 self.reply(status, found, content)
 
@@ -183,6 +187,12 @@ class Passing(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def hang(self) -> None:
+        """Answer nothing until the client has gone."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.recv(1)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

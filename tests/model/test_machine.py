@@ -80,7 +80,7 @@ def run(machine: Any, examples: int, steps: int) -> Counter[str]:
 @pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G14", "G15")
 @pytest.mark.parametrize("world", sorted(REACHED))
 def test_nothing_acknowledged_is_lost_and_nothing_comes_back(world: str) -> None:
-    run(machine_of(world), examples={"disk": 60, "local": 40, "cloud": 30, "directory": 10}[world], steps=40)
+    run(machine_of(world), examples={"disk": 30, "local": 20, "cloud": 15, "directory": 6}[world], steps=40)
 
 
 @pytest.mark.laboratory

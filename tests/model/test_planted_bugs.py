@@ -89,7 +89,6 @@ def watermark_too_high(plant: Plant) -> None:
         return whole(self, salt, offset, offset, *rest)
 
     plant.setattr(NativeFormat, "encode_entries", encode)
-    plant.setattr(NativeFormat, "encode_by_crc", encode)
 
 
 def first_lsn_not_durable(plant: Plant) -> None:

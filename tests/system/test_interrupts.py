@@ -177,8 +177,8 @@ def interrupt_everywhere(verb: str, step: int) -> None:
 
 @pytest.mark.guarantee("G1", "G7", "G18")
 @pytest.mark.parametrize("verb", ["append", "batch"])
-def test_an_append_interrupted_anywhere_leaves_the_handle_usable_or_poisoned(verb: str) -> None:
-    interrupt_everywhere(verb, 1)
+def test_an_append_interrupted_at_a_third_of_all_points_leaves_the_handle_usable_or_poisoned(verb: str) -> None:
+    interrupt_everywhere(verb, 3)
 
 
 @pytest.mark.guarantee("G7", "G18")
@@ -191,7 +191,7 @@ def test_a_verb_interrupted_at_some_points_leaves_the_handle_usable_or_poisoned(
 @pytest.mark.guarantee("G1", "G7", "G18")
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_interrupted_anywhere_leaves_the_handle_usable_or_poisoned(verb: str) -> None:
-    interrupt_everywhere(verb, amount(3, 1))
+    interrupt_everywhere(verb, 1 if verb in ("append", "batch") else amount(3, 1))
 
 
 # Opening and closing. In a fork: what the lock's library remembers of interrupts is not for the other tests

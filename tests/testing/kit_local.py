@@ -10,9 +10,9 @@ import pytest
 
 from tests.shims.memory_os import ROOT, MemoryOS, run_as
 from tests.testing.kit_places import OnADisk
-from walogs.cursor_store import CursorLock, CursorStore
 from walogs.defaults.local_store import LocalStore
 from walogs.protocols import RepairableStore, SegmentStore
+from walogs.protocols.cursor_store import CursorLock, CursorStore
 from walogs.testing import StoreContract
 
 MEMBERS: Final = sorted(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from walogs.cursor_store import CursorLock
 from walogs.errors import Locked, NoSpace
+from walogs.protocols.cursor_store import CursorLock
 from walogs.testing import MemoryStore
 from walogs.testing.memory_cursors import CURSORS, MemoryCursorLock, MemoryCursors
 

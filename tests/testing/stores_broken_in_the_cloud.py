@@ -59,6 +59,13 @@ class ChainThatSwallows(MemoryImmutableStore):
             super().create(number, data)
 
 
+class ChainThatWritesWhenClosed(MemoryImmutableStore):
+    """It connects again for whoever calls it."""
+
+    def close(self) -> None:
+        pass
+
+
 class ChainCreateThatOverwrites(MemoryImmutableStore):
     def create(self, number: int, data: Buffer) -> None:
         self.cloud.objects.pop(number, None)

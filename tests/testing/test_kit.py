@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.house.source import ROOT
+from tests.house.source import ROOT, sources
 from tests.testing.kit_places import OnADisk
 from walogs.testing import (
     CodecContract,
@@ -34,9 +34,13 @@ CHECKS = [
 ]
 
 
-def said(name: str) -> str:
-    """A source file's words, without regard to where its lines end."""
-    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+def in_one_line(text: str) -> str:
+    """Return a file's words, without regard to where its lines end."""
+    return " ".join(text.split())
+
+
+PROTOCOLS = [in_one_line(text) for text in sources("walogs/protocols").values()]
+GUARANTEES = in_one_line((ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("contract", "check"), CHECKS)
@@ -46,14 +50,13 @@ def test_each_check_quotes_the_sentence_that_it_holds_a_component_to(contract: t
     assert found is not None, f"{check}: {rule!r} names no member and quotes no sentence"
     owner, member, promise, sentence = found.groups()
     if promise is not None:
-        section = re.search(rf"\*\*{promise} — .+?(?=\*\*G\d+ — |## )", said("docs/guarantees.md"))
+        section = re.search(rf"\*\*{promise} — .+?(?=\*\*G\d+ — |## )", GUARANTEES)
         assert section is not None
         assert sentence in section[0]
         return
-    protocols = said("walogs/cursor_store.py" if "Cursor" in owner else "walogs/protocols.py")
-    assert sentence in protocols, f"the protocol does not say {sentence!r}"
-    assert re.search(rf"class {owner}\b|^{owner}: |\b{owner}: TypeAlias", protocols)
-    assert member is None or re.search(rf"def {member}\(|\b{member}: ", protocols)
+    [protocol] = [text for text in PROTOCOLS if re.search(rf"class {owner}\b|\b{owner}: TypeAlias", text)]
+    assert sentence in protocol, f"the protocol does not say {sentence!r}"
+    assert member is None or re.search(rf"def {member}\(|\b{member}: ", protocol)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)

@@ -117,7 +117,7 @@ def test_the_durable_prefix_is_no_shorter_than_it_must_be(unwritten_extents: boo
     rng = random.Random(5)
     disk = MemoryDisk(unwritten_extents=unwritten_extents)
     _, handle = durable_file(disk, b"")
-    for _ in range(200):
+    for _ in range(100):
         change_at_random(rng, disk, handle, Reference(b""))
         shown, prefix = disk.cached("x"), disk.durable_prefix("x")
         images = [settled(disk, seed).durable("x") or b"" for seed in range(150)]

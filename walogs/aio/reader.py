@@ -86,7 +86,7 @@ class AsyncWalReader:
         return AsyncStream(self._calls, Reading(lambda: self._reader.commits(begin, limit), no_bytes).read)
 
     async def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
-        """Return the entries of [start, stop) as columns. Whoever reads them waits for the disk, so do it on a thread.
+        """Return the entries of [start, stop) as columns. Reading them waits for the disk, so read them on a thread.
 
         Raise what `WalReader.to_arrow` raises.
         """
@@ -250,7 +250,7 @@ class _Following:
         return True
 
     def end(self) -> None:
-        """Have nothing told any more."""
+        """End the looks: nothing wakes this wait any more."""
         if self._looks is not None:
             self._looks.end()
 
@@ -291,7 +291,7 @@ class _Alarm:
         """What the task waits for. None while it does not wait."""
 
     def set(self) -> None:
-        """Wake the task, or have it not wait the next time."""
+        """Wake the task. If it does not wait now, its next wait ends at once."""
         self._is_set = True
         lock = self._lock
         if lock is not None:

@@ -197,7 +197,7 @@ class AsyncWal:
         return AsyncStream(self._calls, Reading(lambda: self._wal.commits(begin, limit), no_bytes).read)
 
     async def to_arrow(self, start: SupportsIndex | None = None, stop: SupportsIndex | None = None) -> LogColumns:
-        """Return the entries of [start, stop) as columns. Whoever reads them waits for the disk, so do it on a thread.
+        """Return the entries of [start, stop) as columns. Reading them waits for the disk, so read them on a thread.
 
         Raise what `Wal.to_arrow` raises.
         """

@@ -1,12 +1,12 @@
-"""From the bodies of checked frames to Arrow's record batches.
+"""Turn the bodies of checked frames into Arrow's record batches.
 
 The offset table and the data of a batch have the layout of an Arrow array of type `binary`, so the array of a large
 frame refers to the bytes that were read. Smaller frames of one run are gathered into one record batch, because a record
-batch costs some fourteen microseconds here, and as much again in whoever reads it (decision 22).
+batch costs some fourteen microseconds here, and as much again in the library that reads it (decision 22).
 
 Arrow's own code trusts offsets. So every array is checked before anything reads data through it: its offsets ascend,
-and the data ends where the last of them says. What does not pass is split by `SegmentFormat.split`, as `iter` does it,
-and that raises what `iter` raises.
+and the data ends where the last of them says. A body that does not pass is split by `SegmentFormat.split`, as `iter`
+does it. So it raises what `iter` raises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from pyarrow.compute import SliceOptions, call_function
+from pyarrow.compute import call_function
 
 from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies, Singles
 
@@ -37,7 +37,6 @@ SCHEMA: Final = pa.schema(
 """The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
 OFFSET_BYTES: Final = 4
 TIME_BYTES: Final = 8
-OFFSET_MAX: Final = (1 << 31) - 1
 LSNS_AHEAD: Final = 1 << 16
 ALONE_BYTES: Final = RUN_BYTES
 """A body with more bytes is a record batch of its own, and its data is not copied."""
@@ -127,7 +126,7 @@ def time_column(bodies: Bodies, count: int) -> pa.Array:
 def columns_of_singles(singles: Singles) -> tuple[pa.Array, pa.Array]:
     """Return the times and the data of frames with one entry each, without a Python object for each.
 
-    What lies in the buffer is seen as twice as many pieces, and every second one is what lies between two entries.
+    The buffer is seen as twice as many pieces: each entry, and the bytes between it and the next one.
     """
     count = singles.entries
     steps = pa.Array.from_buffers(pa.uint16(), 2 * count + 1, [None, pa.py_buffer(singles.steps)])
@@ -156,8 +155,6 @@ def data_column(form: SegmentFormat, bodies: Bodies) -> pa.Array:
             raise Invalid
         if len(bodies.counts) == 1:
             return data_of_one(form, bodies)
-        if isinstance(bodies.starts, range) and bodies.ends[0] > bodies.starts[0]:
-            return data_of_even_singles(bodies, bodies.starts)
         if max(bodies.counts) == 1:
             return data_of_singles(bodies)
         return data_of_several(form, bodies)
@@ -183,25 +180,10 @@ def data_of_one(form: SegmentFormat, bodies: Bodies) -> pa.Array:
     return checked_array(count, offsets, buffer.slice(begin, end - begin))
 
 
-def data_of_even_singles(bodies: Bodies, starts: range) -> pa.Array:
-    """Return the data of bodies that have one entry each, are equally long and equally far from one another.
-
-    The frames are seen as rows of a table, and the data are one slice of each row.
-    """
-    count, step, begin, size = len(starts), starts.step, starts[0], bodies.ends[0] - starts[0]
-    buffer = pa.py_buffer(bodies.buffer)
-    if not 0 < size <= step - begin or buffer.size < count * step or size * count > OFFSET_MAX:
-        raise Invalid
-    rows = pa.Array.from_buffers(pa.binary(step), count, [None, buffer])
-    data = call_function("binary_slice", [rows], SliceOptions(begin, begin + size))
-    offsets = pa.arange(0, size * count + 1, size).cast(pa.int32())
-    return checked_array(count, offsets.buffers()[1], data.buffers()[1])
-
-
 def data_of_singles(bodies: Bodies) -> pa.Array:
     """Return the data of bodies that have one entry each.
 
-    What lies in the buffer is seen as twice as many entries: every second one is what lies between two bodies.
+    The buffer is seen as twice as many entries: each body, and the bytes between it and the next one.
     """
     bounds = array("i", bytes(2 * OFFSET_BYTES * len(bodies.starts)))
     bounds[::2], bounds[1::2] = array("i", bodies.starts), array("i", bodies.ends)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict, TypeGuard
 from walogs.errors import ConfigError
 from walogs.foundation.foreign import describe
 from walogs.foundation.quantities import Duration, Size
+from walogs.foundation.records import Record, replace
 from walogs.foundation.suggestions import did_you_mean
-from walogs.records import Record, replace
 from walogs.types import MAX_ENTRY_SIZE
 
 if TYPE_CHECKING:

@@ -244,7 +244,7 @@ def name_exchanged_files(source: LogSource) -> Iterator[None]:
         yield
     except Corrupt as error:
         with lazy_import:
-            from walogs.defaults.exchanged import tell_names
+            from walogs.defaults.renaming import tell_names
 
         tell_names(source, error)
         raise

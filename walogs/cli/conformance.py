@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["store", "codec", "sync"]
 KINDS: Final[tuple[Kind, ...]] = ("store", "codec", "sync")
+Shown: TypeAlias = Literal["all", "failed", "none"]
+"""Which outcomes are printed as soon as they are there."""
 
 
 def conformance(
@@ -73,23 +75,15 @@ def conformance(
         local_path(directory, "--directory")
     found = factories(name, kind)
     refuse_without_the_extra(found)
+    shown: Shown = "none" if as_json else "failed" if failed_only else "all"
     facts: list[dict[str, Any]] = []
     with quietly():
         for which, factory in found:
             contract = contract_of(which, name, factory, keywords_of(which, name, option), directory, examples)
-            outcomes: list[Outcome] = []
-            for outcome in run_checks(contract):
-                outcomes.append(outcome)
-                if not as_json and (outcome.result == "failed" or not failed_only):
-                    print("\n".join(lines_of(outcome)), flush=True)
-            counts = Counter(outcome.result for outcome in outcomes)
-            summary = {result: counts[result] for result in ("passed", "failed", "skipped")}
-            labels = Counter(label_of(outcome) for outcome in outcomes)
-            facts.append({"kind": which, "name": name, **summary, "checks": [o._asdict() for o in outcomes]})
+            outcomes = run_checks(contract, shown)
+            facts.append(facts_of(which, name, outcomes))
             if not as_json:
-                failed = [outcome for outcome in outcomes if outcome.result == "failed"]
-                print("\n".join(("", *map(line_of, failed), "") if failed and not failed_only else ()), end="")
-                print(f"{which} {printable(name)}: {', '.join(f'{labels[label]} {label}' for label in LABELS)}")
+                print("\n".join(summary_of(which, name, outcomes, with_failures=not failed_only)))
     ok = not any(component["failed"] for component in facts)
     if as_json:
         print(json.dumps({"ok": ok, "components": facts}, indent=2))
@@ -182,15 +176,37 @@ def contract_of(
     return contract()
 
 
-def run_checks(contract: Contract) -> Iterator[Outcome]:
+def run_checks(contract: Contract, shown: Shown) -> list[Outcome]:
+    """Run the checks, and print the *shown* outcomes as they come."""
     from walogs.testing import conform
 
-    return conform(contract)
+    outcomes: list[Outcome] = []
+    for outcome in conform(contract):
+        outcomes.append(outcome)
+        if shown == "all" or (shown == "failed" and outcome.result == "failed"):
+            print("\n".join(lines_of(outcome)), flush=True)
+    return outcomes
 
 
 def line_of(outcome: Outcome) -> str:
     """Return one line with the outcome, the check, and the first line of the reason."""
     return f"{label_of(outcome):<14}  {title(outcome)}: {printable(outcome.why.partition(chr(10))[0])}"
+
+
+def facts_of(kind: Kind, name: str, outcomes: list[Outcome]) -> dict[str, Any]:
+    """Return what `--json` prints about one component."""
+    counts = Counter(outcome.result for outcome in outcomes)
+    summary = {result: counts[result] for result in ("passed", "failed", "skipped")}
+    return {"kind": kind, "name": name, **summary, "checks": [outcome._asdict() for outcome in outcomes]}
+
+
+def summary_of(kind: Kind, name: str, outcomes: list[Outcome], *, with_failures: bool) -> Iterator[str]:
+    """Yield the failures again, in one line each, and how many checks have each label."""
+    failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+    if failed and with_failures:
+        yield from ("", *map(line_of, failed))
+    labels = Counter(label_of(outcome) for outcome in outcomes)
+    yield f"{kind} {printable(name)}: {', '.join(f'{labels[label]} {label}' for label in LABELS)}"
 
 
 LABELS: Final = ("passed", "failed", "not run", "not applicable")

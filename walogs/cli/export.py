@@ -64,9 +64,9 @@ def export(
 ) -> int:
     """Write the entries as columns: lsn, time (of the commit, in UTC) and data. Name --parquet FILE or --arrow FILE.
 
-    Takes no lock and changes nothing in the log: it may be open in another process, and be written to. The file appears
-    when it is complete and synced. Of a damaged log there is no file, and the exit status is 4: `--stop` exports what
-    is before the damage. This needs pyarrow, which the extra walogs[arrow] installs.
+    The command takes no lock and changes nothing in the log, which may be open in another process, and be written to.
+    The file appears when it is complete and synced. If the log is damaged, no file appears, and the exit status is 4:
+    `--stop` exports what is before the damage. This needs pyarrow, which the extra walogs[arrow] installs.
     """
     target, kind = chosen(parquet, arrow)
     try:

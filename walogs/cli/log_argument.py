@@ -21,7 +21,7 @@ from walogs.cli.absence import explain_absence
 from walogs.cli.next_moves import command_line
 from walogs.cli.paths import typed_path
 from walogs.cli.status import WrongUsage
-from walogs.defaults.exchanged import tell_names
+from walogs.defaults.renaming import tell_names
 from walogs.errors import Corrupt
 from walogs.foundation.foreign import error_text
 from walogs.foundation.local_paths import with_both_slashes

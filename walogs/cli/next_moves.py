@@ -6,7 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.defaults.exchanged import find_exchange, rename_command
+from walogs.defaults.renaming import rename_command
+from walogs.engine.exchanged_names import find_exchange
 from walogs.protocols import RepairableStore
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from walogs.cursor_store import CURSOR_BYTES
 from walogs.defaults.directory import Directory
 from walogs.defaults.lock_file import LockFile
 from walogs.defaults.posix import DIRECTORY_MODE, OURS, sync_full, write_all
 from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
 from walogs.formats.crc32 import crc32
+from walogs.protocols.cursor_store import CURSOR_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

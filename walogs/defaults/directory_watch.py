@@ -53,10 +53,10 @@ class Watches:
 
     def __init__(self) -> None:
         self.gate = TurnLock()
-        """A thread holds it while it changes what follows."""
+        """A thread holds it while it changes the two attributes below."""
         self.inotify: Any = None
         self.followers: dict[int, weakref.WeakSet[DirectoryWatch]] = {}
-        """Who is told of each directory, by inotify's number of it."""
+        """The followers of each directory, by inotify's number of it."""
         self.service = Service(start_thread, self._serve, lambda: bool(self.followers))
 
     def begin(self, path: str, changed: Callable[[], object]) -> DirectoryWatch | None:
@@ -92,7 +92,7 @@ class Watches:
             self._stop_unused()
 
     def _stop_unused(self) -> None:
-        """Stop to watch what nobody follows. inotify confirms that by an event, which wakes the thread."""
+        """Stop watching what nobody follows. inotify confirms that by an event, which wakes the thread."""
         for number in [number for number, followers in self.followers.items() if not followers]:
             del self.followers[number]
             with suppress(OSError):  # the directory was removed
@@ -113,13 +113,13 @@ class Watches:
                     inotify.close()
 
     def _tell(self, events: Iterable[Any]) -> None:
-        """Call who is to be told of these events. Afterwards nothing here refers to a watch, so that it can become
-        garbage."""
+        """Call each follower that these events concern. Afterwards nothing here refers to a watch, so that it can
+        become garbage."""
         for watch in self._told(events):
             watch.changed()
 
     def _told(self, events: Iterable[Any]) -> list[DirectoryWatch]:
-        """Return who is to be told of these events. A directory that was moved, removed or unmounted has no followers
+        """Return the followers that these events concern. A directory that was moved, removed or unmounted has none
         after that: its path may lead to another one."""
         with lazy_import:
             from inotify_simple import flags
@@ -140,9 +140,9 @@ class Watches:
         return list(told)
 
     def leave_to_parent(self) -> None:
-        """Forget everything, in a forked child. It has no thread, and what it reads of the instance the parent misses.
+        """Forget everything, in a forked child. It has no thread, and the parent would miss events that it reads.
 
-        Closing its descriptor ends nothing in the parent.
+        The child closes its descriptor of the instance, which ends nothing in the parent.
         """
         self.gate.free_in_child()
         followers, self.followers = self.followers, {}

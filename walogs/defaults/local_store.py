@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.cursor_store import CursorLock
     from walogs.defaults.cursor_files import CursorFiles
     from walogs.defaults.directory_watch import DirectoryWatch
+    from walogs.protocols.cursor_store import CursorLock
 
 __all__ = ["DURABLE_MARK", "FILE_MODE", "OURS", "LocalStore", "is_ours", "segment_name"]
 

@@ -15,6 +15,12 @@ MAPPABLE: Final = frozenset({"ext2", "ext3", "ext4", "tmpfs"})
 """File systems on which writing to a mapped, preallocated block needs no space. On a file system that copies on write
 (btrfs, XFS with reflinks) such a write raises SIGBUS when the disk is full."""
 
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
+    | {"fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "smb3", "smbfs"}
+)
+"""The types of file systems that several hosts can have mounted at the same time."""
+
 GET_FLAGS: Final = 0x80086601
 SET_FLAGS: Final = 0x40086602
 NOCOW: Final = 0x00800000

@@ -18,9 +18,9 @@ from walogs.engine.segments import completed_by_rotation, count_superseded
 from walogs.engine.takeover import write_durable_mark
 from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
-from walogs.formats.crc32 import check_by_crc
+from walogs.formats.crc32 import is_checked_by_crc
 from walogs.formats.durable_mark import encode as encode_mark
-from walogs.formats.segment_format import LARGEST, Seal
+from walogs.formats.segment_format import LARGEST, NO_LENGTH, Seal
 from walogs.foundation.foreign import describe
 from walogs.protocols import SyncDeadline, Unsynced, always_sync
 from walogs.types import WalStats
@@ -59,14 +59,11 @@ class AppendableWriter(WriterState):
         self._codec = source.codec
         self._stores_bodies = source.codec.identity
         """Whether the codec stores a body as it is."""
-        is_crc = getattr(type(source.codec), "check", None) is check_by_crc
-        self._encode_entries = source.format.encode_by_crc if is_crc else source.format.encode_entries
+        self._asked_codec = None if is_checked_by_crc(source.codec) else source.codec
+        """What computes the check of a frame. None if it is known to be the CRC-32."""
         self._policy = policy
         self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync
-        self._check_bytes = source.codec.check_bytes
-        self._overhead_max = limits.frame_overhead_max
-        self._segment_bytes_max = limits.segment_bytes_max
-        self._rotate_at = limits.rotate_at
+        self._limits = limits
         self._leftover: tuple[int, ...] = ()
         self._pending = NOTHING_PENDING
         self._frames_before = -self.active.frames
@@ -84,34 +81,32 @@ class AppendableWriter(WriterState):
         """
         if self._in_flight or self._poison is not None:
             self.refuse_if_poisoned()
-        count, form, codec, active = len(entries), self._format, self._codec, self.active
-        body = entries[0] if count == 1 else encode_body(form, codec, entries)
-        stored_max = len(body) if self._stores_bodies else codec.encoded_bytes_max(len(body))
-        end_max = active.end + stored_max + self._overhead_max
-        may_be_full = end_max > self._rotate_at or end_max + RESERVE > active.size
-        if may_be_full or not active.is_continuable or self.next_lsn + count > LARGEST:
-            active = self._make_room(form.frame_bytes(stored_max, self._check_bytes), count)
-        header, offset, first_lsn = active.header, active.end, self.next_lsn
-        if not active.last_commit_ns <= (time_ns := self._now_ns()) <= LARGEST:
-            time_ns = self._clock.correct(active.last_commit_ns, time_ns)
+        active, count = self.active, len(entries)
+        body = entries[0] if count == 1 else encode_body(self._format, self._codec, entries)
+        stored_max = len(body) if self._stores_bodies else self._codec.encoded_bytes_max(len(body))
+        if active.end + stored_max > active.ready_end:
+            active = self._make_room(stored_max, count)
+        number, salt, offset, first_lsn, now_ns = active.number, active.salt, active.end, self.next_lsn, self._now_ns
+        if not active.last_commit_ns <= (time_ns := now_ns()) <= LARGEST:
+            time_ns = self._headers.clock.correct(active.last_commit_ns, time_ns)
         stored = body if self._stores_bodies else self._store_body(active, body, stored_max, count, time_ns)
-        frame, link = self._encode_entries(
-            header.salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, codec
+        frame, link = self._format.encode_entries(
+            salt, offset, active.synced, active.link, first_lsn, count, time_ns, stored, self._asked_codec
         )
         frame_bytes, next_lsn = len(frame), first_lsn + count
         end, last_lsn = offset + frame_bytes, next_lsn - 1
         pending = None if self._always_syncs else self._pending_with(count, frame_bytes)
         self._in_flight = True
         try:
-            self._store.write(header.number, offset, frame)
+            self._store.write(number, offset, frame)
             decision = "sync" if pending is None else self._policy.decide(pending)
             if decision == "sync":
-                self._store.sync(header.number, self._policy.sync_kind)
-                mark = encode_mark(header.log_id, header.number, end, last_lsn, header.salt, link)
+                self._store.sync(number, self._policy.sync_kind)
+                mark = encode_mark(active.log_id, number, end, last_lsn, salt, link)
                 self._store.write_durable_mark(mark, durable=False)
         except BaseException as error:
             self._raise_outcome_unknown(error, "this append", first_lsn, last_lsn)
-        active.runs.add(frame, frame_bytes, offset, first_lsn, (len(stored),) if count == 1 else ())
+        active.runs.add_frame(frame, frame_bytes, offset, first_lsn, len(stored) if count == 1 else NO_LENGTH)
         if pending is not None:
             self._keep_pending(pending, decision)
         # No function is called from here on, so no interrupt can fall between: the end, its link and the LSNs agree.
@@ -160,25 +155,30 @@ class AppendableWriter(WriterState):
             by_ns = self.sync_by_ns
             self.sync_by_ns = decision.deadline_ns if by_ns is None else min(by_ns, decision.deadline_ns)
 
-    def _make_room(self, needed: int, count: int) -> ActiveSegment:
-        """Rotate or grow the active segment until a frame of *needed* bytes fits, and return the active segment.
+    def _make_room(self, stored_max: int, count: int) -> ActiveSegment:
+        """Rotate or grow the active segment until a frame with a stored body of so many bytes fits. Return the active
+        segment.
 
         A segment that recovery has cut is never written into again, even if it holds no frame any more. Its blocks may
         lose what is written to them (measured on ext4), and a reader could take its old frames, which have the same
         salt, for new ones.
         """
         self._refuse_beyond_lsns(self.next_lsn, count)
-        active, largest = self.active, self._segment_bytes_max - self._format.traits.header_bytes
+        form, active, limits = self._format, self.active, self._limits
+        needed = form.frame_bytes(stored_max, self._codec.check_bytes)
+        largest = limits.segment_bytes_max - form.traits.header_bytes
         if needed > largest:
             message = f"a frame of {needed} bytes is more than a segment of {self._store.name} can hold ({largest})"
             raise EntryTooLarge(f"{message}. Nothing was written.", size=needed, max=largest)
-        if not active.is_continuable or (active.frames and active.end + needed > self._rotate_at):
+        if not active.is_continuable or (active.frames and active.end + needed > limits.rotate_at):
             try:
                 self._rotate(active)
             except OutcomeUnknown:  # it concerns earlier entries; nothing of these was written
                 self.refuse_if_poisoned()
             active = self.active
         self._grow(active, active.end + needed + RESERVE)
+        if self.next_lsn + limits.segment_bytes_max <= LARGEST:  # no segment holds more entries than bytes
+            active.ready_end = min(limits.rotate_at, active.size - RESERVE) - limits.frame_overhead_max
         return active
 
     def _grow(self, active: ActiveSegment, size: int) -> None:
@@ -188,7 +188,7 @@ class AppendableWriter(WriterState):
         """
         if size <= active.size:
             return
-        wished = max(size, min(active.end + active.window, self._rotate_at + RESERVE))
+        wished = max(size, min(active.end + active.window, self._limits.rotate_at + RESERVE))
         for target in (wished, size) if wished > size else (size,):
             try:
                 self._in_flight = True
@@ -282,7 +282,7 @@ class AppendableWriter(WriterState):
         encoded = self._format.encode_header(header, self._codec)
         self._in_flight = True
         try:
-            successor = create_with_window(self._store, header, encoded, self._rotate_at)
+            successor = create_with_window(self._store, header, encoded, self._limits.rotate_at)
         except NoSpace as error:
             self._in_flight = False
             complete_no_space(error, self._store, header.number)
@@ -325,7 +325,7 @@ class AppendableWriter(WriterState):
             first_commit_ns=old.first_commit_ns if old.first_commit_ns is not None else 0,
             last_commit_ns=old.last_commit_ns,
             link=old.link,
-            runs=old.runs,
+            runs=old.runs.updated(),
         )
         try:
             frame = self._format.encode_seal(old.header, old.synced, seal, self._source.codec_of(old.header))
@@ -380,7 +380,7 @@ class AppendableWriter(WriterState):
                 if isinstance(error, Poisoned):  # the successor may be there, with the new first LSN
                     self._raise_outcome_unknown(error, "this checkpoint", None, None)
                 raise
-        time_ns = self._clock.time_after(active.last_commit_ns)
+        time_ns = self._headers.clock.time_after(active.last_commit_ns)
         codec = self._source.codec_of(active.header)
         frame = self._format.encode_checkpoint(
             active.header.salt, active.end, active.synced, active.link, log_first_lsn, time_ns, codec
@@ -397,7 +397,7 @@ class AppendableWriter(WriterState):
             self._store.sync(active.header.number, "data")
         except BaseException as error:
             self._raise_outcome_unknown(error, "this checkpoint", None, None)
-        active.runs.add(frame, len(frame), active.end, self.next_lsn)
+        active.runs.add_frame(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
         active.frames += 1
         self._frames_before -= 1
@@ -440,15 +440,21 @@ class AppendableWriter(WriterState):
             return
         self._write_durable_mark(durable=True, is_clean=True)
 
-    def active_extent(self) -> Extent | None:
+    def active_extent(self, stop: int | None = None) -> Extent | None:
         """Return the part of the active segment that can be read now, with a copy of its index, which goes on growing.
 
-        Returns None if an interrupted rotation has completed this segment, and the next one is not active yet.
+        Return None if it holds no entry before *stop*, or if an interrupted rotation has completed this segment, and
+        the next one is not active yet.
         """
-        active = self.active
-        if self.completed and self.completed[-1].header.number == active.header.number:
+        active, completed = self.active, self.completed
+        is_after = stop is not None and stop <= active.header.first_lsn
+        if is_after or (completed and completed[-1].header.number == active.number):
             return None
-        runs = active.runs.copy() if len(active.runs) > 1 else None
         return Extent(
-            header=active.header, last_lsn=self.next_lsn - 1, end=active.end, seal_end=0, places=runs, link=active.link
+            header=active.header,
+            last_lsn=self.next_lsn - 1,
+            end=active.end,
+            seal_end=0,
+            places=active.runs.copy(),
+            link=active.link,
         )

@@ -33,6 +33,13 @@ THREAD_CHECK_SECONDS: Final = 1.0
 """A thread that has waited this long for the commit thread checks that the commit thread is alive."""
 
 
+SLOW_COMMIT_NS: Final = 10_000_000
+"""A commit that takes so long, in nanoseconds, is worth waiting for the callers that may share it."""
+SLOW_COMMIT_MAX_NS: Final = 100_000_000
+MOMENTS_MAX: Final = 8
+"""So many times a queue is looked at that does not grow, before a commit that follows a slow one."""
+
+
 class CommitThread:
     """Do the work of one log that no caller does, on a thread of its own."""
 
@@ -156,11 +163,22 @@ class CommitThread:
 
         Without this, each commit holds half of the callers, and the other half needs a sync of its own. The wait ends
         when the queue stops growing, or after as long as the last commit took: a longer wait costs more than a sync.
+
+        After a slow commit, such as a put over a network, the queue may stop growing for a moment. On a busy machine, a
+        caller that was released may not run for milliseconds, and its append would need a put of its own. All such
+        moments together are an eighth of the commit at most, and 12.5 ms: a commit may have waited for its server.
         """
-        before, until = 0, self._monotonic() + self._shared.last_ns
-        while before < len(self._queue) < self._shared.last_count and self._monotonic() < until:
-            before = len(self._queue)
-            time.sleep(0)
+        queue, last_ns, before = self._queue, self._shared.last_ns, 0
+        until, is_slow = self._monotonic() + last_ns, last_ns >= SLOW_COMMIT_NS
+        seconds = min(last_ns, SLOW_COMMIT_MAX_NS) / 1e9 / 8 / MOMENTS_MAX if is_slow else 0.0
+        moments = MOMENTS_MAX if is_slow else 0
+        while len(queue) < self._shared.last_count and self._monotonic() < until:
+            if len(queue) == before:
+                if not moments:
+                    break
+                moments -= 1
+            before = len(queue)
+            time.sleep(seconds)
 
     def _sleep(self) -> None:
         """Sleep until there is work. The deadline is published first, so that an append in another thread sees whether

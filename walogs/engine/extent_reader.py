@@ -8,6 +8,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
 from walogs.engine.frame_reader import FrameReader, link_said_at
@@ -24,6 +25,7 @@ from walogs.formats.segment_format import (
     SegmentHeader,
     Singles,
     StopReason,
+    lengths_in_two_bytes,
 )
 from walogs.protocols import FrameContext, authenticates
 from walogs.types import Commit
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+    from walogs.protocols import Codec
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -81,7 +84,7 @@ class IntactFrames(NamedTuple):
     offset: int
     """Offset in the segment."""
     lengths: array[int] | None = None
-    """The stored lengths of the entries, if a `RunIndex` has them."""
+    """The stored lengths of the entries, if they are known as a `RunIndex` has them."""
 
 
 class BuildColumns(Protocol[T_co]):
@@ -129,7 +132,10 @@ class ExtentReader:
     def commits(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, int, list[Commit]]]:
         """Yield (first LSN, LSN after the last, commits), in order, for commits that hold an entry of [start, stop)."""
         for frames in self._frames(extent, start, stop):
-            found = self._source.format.commits(frames.data)
+            try:
+                found = self._source.format.commits(frames.data)
+            except Malformed as error:
+                raise self._corrupt(extent, frames, error) from None
             if found and (found[0].first_lsn < start or found[-1].last_lsn >= stop):  # a run can hold others too
                 found = [commit for commit in found if commit.first_lsn < stop and commit.last_lsn >= start]
             if found:
@@ -142,22 +148,25 @@ class ExtentReader:
         *build* gets frames that were checked together, the LSN of their first entry, and [start, stop). It raises
         `Malformed` for an offset table that no writer makes.
         """
+        codec = self._source.codec_of(extent.header)
+
+        def built(frames: IntactFrames) -> list[tuple[int, int, T]]:
+            found = []
+            for first_lsn, bodies in self._bodies(extent, frames, start, stop):
+                next_lsn = first_lsn + bodies.entries
+                if first_lsn < stop and next_lsn > start:
+                    found.append((max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)))
+            return found
+
         for frames in self._frames(extent, start, stop, lends=True):
-            if self._closings:
-                raise Closed(f"{self._source.store.name} was closed while it was being read")
-            try:
-                for first_lsn, bodies in self._bodies(extent, frames, start, stop):
-                    next_lsn = first_lsn + bodies.entries
-                    if first_lsn < stop and next_lsn > start:
-                        yield max(start, first_lsn), min(stop, next_lsn), build(bodies, first_lsn, start, stop)
-            except Malformed as error:
-                raise self._corrupt(extent, frames, error) from None
+            for part in (frames,) if codec.identity else self._apart(extent, frames):
+                yield from chain.from_iterable(self._up_to_bad_frame(extent, part, built))
 
     def _bodies(
         self, extent: Extent, frames: IntactFrames, start: int, stop: int
     ) -> Iterable[tuple[int, Bodies | Singles]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
-        Otherwise each is decoded that holds entries of [start, stop)."""
+        Otherwise, each body that holds entries of [start, stop) is decoded."""
         codec = self._source.codec_of(extent.header)
         if codec.identity:
             return ((frames.first_lsn, self._source.format.bodies(frames.data, codec.check_bytes, frames.lengths)),)
@@ -191,18 +200,53 @@ class ExtentReader:
         return extent.end, None
 
     def entry(self, extent: Extent, lsn: int) -> bytes | None:
-        """Return the data of one entry, or None. The rest of its run is not split into entries."""
-        codec = self._source.codec_of(extent.header)
+        """Return the data of one entry. The rest of its run is not split into entries.
+
+        Return None if the extent does not reach so far. Raise `Corrupt` if it does, and no frame holds the entry.
+        """
+        codec, header = self._source.codec_of(extent.header), extent.header
+        data = self._single(extent, lsn, codec) if codec.identity else None
+        if data is None:
+            data = self._entry_in_runs(extent, lsn, codec)
+        if data is None and header.first_lsn <= lsn <= extent.last_lsn:
+            what = "no frame holds this entry at the place that its SEAL says"
+            raise self._source.corrupt(what, header.number, self._source.format.traits.header_bytes, lsn)
+        return data
+
+    def _entry_in_runs(self, extent: Extent, lsn: int, codec: Codec) -> bytes | None:
+        """Return the data of one entry, or None if no run holds it."""
         if not codec.identity:
             return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
         for frames in self._frames(extent, lsn, lsn + 1):
             try:
-                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn, frames.lengths)
+                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
             if data is not None:
                 return data
         return None
+
+    def _single(self, extent: Extent, lsn: int, codec: Codec) -> bytes | None:
+        """Return the data of an entry that has a frame to itself, if the lengths of its run say where that is.
+
+        Only this frame is read, and checked as the codec checks it. Return None for any other entry, and if anything is
+        not as it should be: `_frames` finds out what that is.
+        """
+        form, header = self._source.format, extent.header
+        try:
+            runs = self._places(extent)
+            if not isinstance(runs, RunIndex) or not runs.offsets or authenticates(codec):
+                return None
+            at = runs.position_with(lsn)
+            lengths, position = runs.lengths[at], lsn - runs.first_lsns[at]
+            if lengths is None or not 0 <= position < len(lengths):
+                return None
+            start, end = form.single_at(lengths, position, codec.check_bytes)
+            offset = runs.offsets[at] + start
+            frame = self._source.store.read(header.number, offset, min(runs.offsets[at] + end, extent.end))
+        except SegmentNotFound:
+            return None
+        return form.single(frame, offset, header.salt, lsn, codec)
 
     def absent(self, lsn: int, number: int | None, last_lsn: int) -> Checkpointed | Corrupt:
         """Return the error for entries whose segment is not there. *number* is None if that is unknown.
@@ -223,17 +267,49 @@ class ExtentReader:
 
     def _runs(self, extent: Extent, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
         """Yield (first LSN, entries) of whatever was checked together and holds entries of [start, stop)."""
-        codec = self._source.codec_of(extent.header)
+        form, codec = self._source.format, self._source.codec_of(extent.header)
+
+        def found(frames: IntactFrames) -> tuple[int, list[bytes]]:
+            return frames.first_lsn, form.payloads(frames.data, codec.check_bytes, frames.lengths)
+
         for frames in self._frames(extent, start, stop):
+            if codec.identity:
+                yield from self._up_to_bad_frame(extent, frames, found)
+                continue
             if self._closings:
                 raise Closed(f"{self._source.store.name} was closed while it was being read")
             try:
-                if codec.identity:
-                    yield frames.first_lsn, self._source.format.payloads(frames.data, codec.check_bytes, frames.lengths)
-                else:
-                    yield from self._decode(extent, frames.data, start, stop)
+                yield from self._decode(extent, frames.data, start, stop)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
+
+    def _up_to_bad_frame(self, extent: Extent, frames: IntactFrames, work: Callable[[IntactFrames], T]) -> Iterator[T]:
+        """Yield what *work* makes of these frames. If it raises `Malformed`, yield what it makes of each frame before
+        the bad one, and raise `Corrupt`."""
+        if self._closings:
+            raise Closed(f"{self._source.store.name} was closed while it was being read")
+        try:
+            made = work(frames)
+        except Malformed as error:
+            try:
+                for part in self._apart(extent, frames):
+                    frames = part
+                    yield work(part)
+            except Malformed:
+                pass
+            raise self._corrupt(extent, frames, error) from None
+        yield made
+
+    def _apart(self, extent: Extent, frames: IntactFrames) -> Iterator[IntactFrames]:
+        """Yield each of these frames that holds entries. Raise `Corrupt` if they do not end where the run ends."""
+        form = self._source.format
+        try:
+            for header, index in form.headers(frames.data):
+                if header.entries:
+                    data = bytes(frames.data[index : index + form.frame_end(header) - header.offset])
+                    yield IntactFrames(data=data, first_lsn=header.first_lsn, offset=header.offset)
+        except Malformed as error:
+            raise self._corrupt(extent, frames, error) from None
 
     def _decode(self, extent: Extent, data: bytes, start: int, stop: int) -> Iterator[tuple[int, list[bytes]]]:
         """Yield (first LSN, entries) of each frame that holds entries of [start, stop)."""
@@ -345,7 +421,12 @@ class ExtentReader:
                     return
                 if run.intact.entries:
                     self._refuse_unlinked(extent, run)
-                    yield IntactFrames(data=bytes(run.frames()), first_lsn=run.first_lsn, offset=run.offset)
+                    yield IntactFrames(
+                        data=bytes(run.frames()),
+                        first_lsn=run.first_lsn,
+                        offset=run.offset,
+                        lengths=lengths_in_two_bytes(run.intact.lengths),
+                    )
         except SegmentNotFound:
             raise self.absent(max(start, reader.expected_lsn), extent.header.number, extent.last_lsn) from None
         if reader.expected_lsn < until or (extent.is_walked_out and reader.offset < extent.end):

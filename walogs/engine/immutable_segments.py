@@ -205,6 +205,6 @@ class ImmutableSegmentWriter(WriterState):
     def close(self) -> None:
         """Do nothing: no entry is ever pending."""
 
-    def active_extent(self) -> Extent | None:
+    def active_extent(self, _: int | None = None) -> Extent | None:
         """Return None: no segment is still being written."""
         return None

@@ -7,6 +7,7 @@ reads and checks everything, and returns a `RecoveredLog`. All changes are made 
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from walogs.engine.ending import Mode, ending_of, judge, read_durable_mark, synced_by
@@ -24,15 +25,18 @@ from walogs.engine.verdict import durable_mark_problem, end_problem, link_proble
 from walogs.engine.whole_segments import read_ahead, read_small_at_once
 from walogs.errors import SegmentNotFound, WalError
 from walogs.formats.crc32 import crc32
+from walogs.formats.segment_format import Malformed
 from walogs.protocols import SizeListingStore, authenticates, is_appendable, sizes_of
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.errors import Corrupt
     from walogs.formats.durable_mark import DurableMark
     from walogs.formats.segment_format import Seal, SegmentHeader
+    from walogs.protocols import SegmentStore
 
 Verify = Literal["full", "last"]
 
@@ -60,6 +64,8 @@ class RecoveredLog(NamedTuple):
 
     That must be taken back, durably, before anything is written (G8).
     """
+    sizes: Mapping[int, int] | None
+    """What `list_sizes` returned: the segments that were examined."""
 
 
 def peek_header(source: LogSource) -> SegmentHeader | None:
@@ -76,15 +82,28 @@ def peek_header(source: LogSource) -> SegmentHeader | None:
     return None
 
 
-def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog | None = None) -> RecoveredLog | None:
+def list_sizes(store: SegmentStore) -> Mapping[int, int] | None:
+    """Return the size in bytes of each segment by its number, with one call. None: the store lists no sizes, or its
+    segments grow."""
+    return store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+
+
+def examine(
+    source: LogSource,
+    verify: Verify,
+    mode: Mode,
+    before: RecoveredLog | None = None,
+    sizes: Mapping[int, int] | None = None,
+) -> RecoveredLog | None:
     """Read and judge all segments down to the first LSN. Return None if there is no segment.
 
-    *before* is what this open has found already. Of that, only the newest segment is read again. Raises `Corrupt` and
-    `UnsupportedFormat`. Raises `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if
-    another writer removes a segment meanwhile, in a store that fences: then call this again.
+    *before* is what this open has found already. Of that, only the newest segment is read again. *sizes* is what
+    `list_sizes` has just returned, if the caller has asked for it. Raises `Corrupt` and `UnsupportedFormat`. Raises
+    `OSError` if reading fails, which is never taken for damage. Raises `SegmentNotFound` if another writer removes a
+    segment meanwhile, in a store that fences: then call this again.
     """
     store = source.store
-    sizes = store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+    sizes = list_sizes(store) if sizes is None else sizes
     numbers = store.segments() if sizes is None else sorted(sizes)
     durable_mark = read_durable_mark(source)
     if not numbers:
@@ -114,6 +133,7 @@ def examine(source: LogSource, verify: Verify, mode: Mode, before: RecoveredLog 
         verdict=verdict,
         is_clean_close=is_clean_close(durable_mark, newest, rest, verdict),
         claims_clean_close=durable_mark is not None and durable_mark.is_clean,
+        sizes=sizes,
     )
 
 
@@ -264,7 +284,8 @@ def examine_completed(
 
 
 def check_completed(source: LogSource, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
-    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does.
+    """Check the bytes of a segment whose header and SEAL were accepted, as `verify="full"` does. Check also whether
+    the SEAL describes the runs as they are.
 
     Returns the offsets of runs that differ from what was written, although all entries in them are intact.
     """
@@ -273,12 +294,12 @@ def check_completed(source: LogSource, segment: CompletedSegment, successor: Seg
     seal = read_seal(source, segment.header, segment.end, segment.seal_end)
     if seal is None:
         raise source.corrupt("its SEAL is no longer what it was", segment.header.number, segment.end)
-    loose = check_runs(source, segment.header, seal)
+    loose = check_runs(source, segment.header, seal, checks_index=True)
     check_last_frame(source, segment.header, seal, successor)
     return loose
 
 
-def check_runs(source: LogSource, header: SegmentHeader, seal: Seal) -> list[int]:
+def check_runs(source: LogSource, header: SegmentHeader, seal: Seal, *, checks_index: bool = False) -> list[int]:
     """Check every run of a sealed segment by its CRC.
 
     If a CRC fails, the frames of that run decide. If the codec authenticates, the frames always decide, because a CRC
@@ -290,11 +311,59 @@ def check_runs(source: LogSource, header: SegmentHeader, seal: Seal) -> list[int
         whole = source.format.traits.header_bytes, seal.offset
         frames_end(source, header, seal, whole, (header.first_lsn, seal.last_lsn + 1))
         return loose
-    for _, _, failed in read_checked_chunks(source, header, seal):
+    for chunk, start, failed in read_checked_chunks(source, header, seal):
         for run in failed:
             intact_end(source, header, seal, run)
             loose.append(runs.offsets[run])
+        if checks_index:
+            refuse_other_index(source, header, seal, chunk, start)
     return loose
+
+
+def refuse_other_index(source: LogSource, header: SegmentHeader, seal: Seal, chunk: bytes, start: int) -> None:
+    """Raise `Corrupt` if intact runs are not what the SEAL says. *chunk* has the runs from the offset *start* on.
+
+    Only a bug of a writer makes such a SEAL. Who reads by it would get other entries, or parts of them.
+    """
+    runs, end = seal.runs, start + len(chunk)
+    first_lsns = (*runs.first_lsns, seal.last_lsn + 1)
+    for at in range(runs.position_at(start), len(runs)):
+        offset = runs.offsets[at]
+        if offset >= end:
+            return
+        run_end = runs.offsets[at + 1] if at + 1 < len(runs) else end
+        place = RunPlace(offset, first_lsns[at], first_lsns[at + 1], runs.lengths[at])
+        if not is_described(source, header, chunk[offset - start : run_end - start], place):
+            what = "its SEAL says other places, LSNs or lengths than its entries have"
+            raise source.corrupt(what, header.number, offset, first_lsns[at])
+
+
+class RunPlace(NamedTuple):
+    """What a SEAL says about one run: its offset, its first LSN and that of the next run, and perhaps lengths."""
+
+    offset: int
+    first_lsn: int
+    next_lsn: int
+    lengths: array[int] | None
+
+
+def is_described(source: LogSource, header: SegmentHeader, run: bytes, place: RunPlace) -> bool:
+    """Return whether an intact run is what a SEAL says about it."""
+    form, check_bytes = source.format, source.codec_of(header).check_bytes
+    lengths = place.lengths
+    try:
+        # If the lengths are right, the first frame says where the others are.
+        frames = [frame for frame, _ in islice(form.headers(run), None if lengths is None else 1)]
+    except Malformed:
+        return False
+    lsn = place.first_lsn
+    for frame in frames:
+        if frame.entries and frame.first_lsn != lsn:
+            return False
+        lsn += frame.entries
+    if lengths is not None:
+        return len(lengths) == place.next_lsn - place.first_lsn and form.has_lengths(run, check_bytes, lengths)
+    return lsn == place.next_lsn and [frame.offset for frame in frames[:1]] == [place.offset]
 
 
 def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) -> Iterator[tuple[bytes, int, list[int]]]:

@@ -42,7 +42,6 @@ class WriterState:
         """Size in bytes of the largest segment that is made, unless one entry needs a larger one."""
         self._now_ns = environment.clock
         self._headers = takeover.headers
-        self._clock = takeover.headers.clock
         self._poison: BaseException | None = None
         self._in_flight = False
         self._monotonic = environment.monotonic

@@ -11,10 +11,10 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final, NamedTuple
 
-from walogs.cursor_store import CURSOR_BYTES
 from walogs.errors import UnsupportedFormat
 from walogs.formats.crc32 import crc32
 from walogs.formats.segment_format import Malformed
+from walogs.protocols.cursor_store import CURSOR_BYTES
 
 MAGIC: Final = b"WALCUR\r\n"
 VERSION: Final = 1

@@ -1,32 +1,27 @@
-"""Where the entries of an intact run lie, for who takes them as columns, and how columns become a body. Format 1.
+"""Find where the entries of an intact run lie, to take them as columns, and turn columns into a body. Format 1.
 
-`bodies_by_headers` is the plain way. Beside it stand faster ones: for single entries whose lengths are known, and for
-frames that are all of one length.
+`bodies_by_headers` is the plain way. Beside it stands a faster one, for single entries whose lengths are known.
 """
 
 from __future__ import annotations
 
-import sys
 from array import array
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Final
 
-from walogs.formats.native_runs import FRAME_HEADER_BYTES, bytes_after_each, frames_alike, offset_table
+from walogs.formats.native_runs import CUT_OFF, FRAME_HEADER_BYTES, bytes_after_each, offset_table
 from walogs.formats.segment_format import Bodies, Malformed, PackedEntries, Singles
 
 BODY_TIME_COUNT: Final = Struct("<4xI8xq8xI")
 """The length of the body, the time of the commit, and the number of entries."""
 TIME_AT: Final = 16
-TIME_BYTES: Final = 8
-ALIKE_MIN: Final = 8
-"""Fewer frames are looked at one by one."""
 
 
 def bodies(run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
     """Return where the bodies of a run lie in it. Raises `Malformed` if its frames do not end where it ends."""
     singles = singles_by_lengths(run, check_bytes, lengths) if lengths else None
-    return singles or bodies_alike(run, check_bytes) or bodies_by_headers(run, check_bytes)
+    return singles or bodies_by_headers(run, check_bytes)
 
 
 def singles_by_lengths(run: bytes | memoryview, check_bytes: int, lengths: array[int]) -> Singles | None:
@@ -57,33 +52,10 @@ def bodies_by_headers(run: bytes | memoryview, check_bytes: int) -> Bodies:
                 add_time(time_ns)
             at += (size + 55) & -8
     except StructError:
-        raise Malformed("its last frame ends in the middle of another") from None
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return Bodies(buffer=run, counts=counts, starts=starts, ends=ends, times_ns=times_ns)
-
-
-def bodies_alike(run: bytes | memoryview, check_bytes: int) -> Bodies | None:
-    """Return what `bodies` does if all frames hold one entry of one length, or None if these are others, or few."""
-    if len(run) < ALIKE_MIN * FRAME_HEADER_BYTES or BODY_TIME_COUNT.unpack_from(run)[2] != 1:
-        return None
-    run = bytes(run)
-    alike = frames_alike(run, check_bytes)
-    if alike is None or alike[0] < ALIKE_MIN:
-        return None
-    count, length, after = alike
-    frame_bytes = FRAME_HEADER_BYTES + length + after
-    packed = bytearray(TIME_BYTES * count)
-    for at in range(TIME_BYTES):
-        packed[at::TIME_BYTES] = run[TIME_AT + at :: frame_bytes]
-    times_ns = array("q", packed)
-    if sys.byteorder == "big":
-        times_ns.byteswap()
-    return Bodies(
-        buffer=run,
-        counts=[1] * count,
-        starts=range(FRAME_HEADER_BYTES, len(run), frame_bytes),
-        ends=range(FRAME_HEADER_BYTES + length, len(run), frame_bytes),
-        times_ns=times_ns,
-    )
 
 
 def table_and_data(entries: list[bytes] | PackedEntries) -> tuple[bytes | memoryview, ...]:

@@ -14,6 +14,7 @@ from io import BytesIO
 from itertools import accumulate
 from operator import countOf, sub
 from struct import Struct, unpack_from
+from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Final
 
 from walogs.formats.segment_format import Malformed
@@ -27,17 +28,22 @@ BODY_AND_COUNT: Final = Struct("<4xI24xI")
 """The length of the body, and the number of entries."""
 COMMIT: Final = Struct("<4xIQQ8xI")
 """The length of the body, the first LSN, the time, and the number of entries."""
+U32: Final = Struct("<I")
+NO_OFFSET: Final = bytes(4)
 BYTES_OF_BODY_AND_COUNT: Final = (*range(4, 8), *range(32, 36))
 """Where the bytes of BODY_AND_COUNT lie in a frame."""
 ALIKE_MAX: Final = 4096
 """More pieces of one length are taken the plain way. This bounds what is remembered of their layout, to about 2 MB."""
+
+CUT_OFF: Final = "its last frame ends in the middle of another"
 
 
 # Frames
 
 
 def payloads(run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
-    """Return the entries of a run. Raises `Malformed` if a batch has an invalid table.
+    """Return the entries of a run. Raises `Malformed` if a batch has an invalid table, or a frame ends elsewhere than
+    the next begins.
 
     *lengths* are those that a `RunIndex` has of this run: each frame holds one entry, of this stored length.
     """
@@ -55,13 +61,18 @@ def payloads_by_headers(run: bytes, check_bytes: int) -> list[bytes]:
     add = found.append
     unpack = BODY_AND_COUNT.unpack_from
     at, end, less = 0, len(run), FRAME_HEADER_BYTES - check_bytes
-    while at < end:
-        size, count = unpack(run, at)
-        if count == 1:
-            add(run[at + 48 : at + less + size])
-        elif count:
-            found += entries_between(run, at + 48, at + less + size, count)
-        at += (size + 55) & -8
+    try:
+        while at < end:
+            size, count = unpack(run, at)
+            if count == 1:
+                add(run[at + 48 : at + less + size])
+            elif count:
+                found += entries_between(run, at + 48, at + less + size, count)
+            at += (size + 55) & -8
+    except StructError:
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return found
 
 
@@ -73,6 +84,16 @@ def payloads_by_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> li
     before = bytes((FRAME_HEADER_BYTES,)) + after
     found = [read(length) for gap, length in zip(before, lengths, strict=False) if read(gap)]
     return found if whole.tell() + after[-1] - FRAME_HEADER_BYTES == len(run) else None
+
+
+def has_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+    """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
+    at, unpack = 0, BODY_AND_COUNT.unpack_from
+    for length in lengths:
+        if at + FRAME_HEADER_BYTES > len(run) or unpack(run, at) != (length + check_bytes, 1):
+            return False
+        at += (FRAME_HEADER_BYTES + length + check_bytes + 7) & -8
+    return at == len(run)
 
 
 def bytes_after_each(lengths: array[int], check_bytes: int) -> bytes:
@@ -92,7 +113,7 @@ def frames_alike(run: bytes, check_bytes: int) -> tuple[int, int, int] | None:
 
     Each byte of the two fields is compared in all frames at once. The first frame says where the others must begin.
     """
-    if not run:
+    if len(run) < FRAME_HEADER_BYTES:
         return None
     size, count = BODY_AND_COUNT.unpack_from(run)
     frame_bytes, length = (size + 55) & -8, size - check_bytes
@@ -105,13 +126,15 @@ def frames_alike(run: bytes, check_bytes: int) -> tuple[int, int, int] | None:
     return frames, length, frame_bytes - FRAME_HEADER_BYTES - length
 
 
-def entry(run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
+def single_at(lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
+    """Return where the frame at *position* of a run begins in it and ends, if these are the lengths of its entries."""
+    before = lengths[:position]
+    start = sum(before) + sum(bytes_after_each(before, check_bytes))
+    return start, start + ((FRAME_HEADER_BYTES + lengths[position] + check_bytes + 7) & -8)
+
+
+def entry(run: bytes, check_bytes: int, position: int) -> bytes | None:
     """Return the entry at *position* of a run, or None if it has fewer. Raises what `payloads` raises for its batch."""
-    if lengths and position < len(lengths):
-        before, length = lengths[:position], lengths[position]
-        at = sum(before) + sum(bytes_after_each(before, check_bytes))
-        if BODY_AND_COUNT.unpack_from(run, at) == (length + check_bytes, 1):
-            return run[at + FRAME_HEADER_BYTES : at + FRAME_HEADER_BYTES + length]
     alike = frames_alike(run, check_bytes)
     if alike is not None:
         count, length, after = alike
@@ -119,9 +142,13 @@ def entry(run: bytes, check_bytes: int, position: int, lengths: array[int] | Non
         return run[start : start + length] if position < count else None
     at, less, unpack = 0, FRAME_HEADER_BYTES - check_bytes, BODY_AND_COUNT.unpack_from
     while at < len(run):
+        if at + FRAME_HEADER_BYTES > len(run):
+            raise Malformed(CUT_OFF)
         size, count = unpack(run, at)
         if position < count:
             start, end = at + FRAME_HEADER_BYTES, at + less + size
+            if end > len(run):
+                raise Malformed(CUT_OFF)
             return run[start:end] if count == 1 else entry_between(run, start, end, count, position)
         position -= count
         at += (size + 55) & -8
@@ -129,14 +156,19 @@ def entry(run: bytes, check_bytes: int, position: int, lengths: array[int] | Non
 
 
 def commits(run: bytes) -> list[Commit]:
-    """Return the commit of each frame with entries."""
+    """Return the commit of each frame with entries. Raises `Malformed` if they do not end where the run ends."""
     found: list[Commit] = []
     add, make, unpack, at, end = found.append, Commit._make, COMMIT.unpack_from, 0, len(run)
-    while at < end:
-        size, first_lsn, time_ns, count = unpack(run, at)
-        if count:
-            add(make((first_lsn, first_lsn + count - 1, time_ns)))
-        at += (size + 55) & -8
+    try:
+        while at < end:
+            size, first_lsn, time_ns, count = unpack(run, at)
+            if count:
+                add(make((first_lsn, first_lsn + count - 1, time_ns)))
+            at += (size + 55) & -8
+    except StructError:
+        raise Malformed(CUT_OFF) from None
+    if at != end:
+        raise Malformed(CUT_OFF)
     return found
 
 
@@ -151,10 +183,9 @@ def entries_between(buffer: bytes, start: int, end: int, count: int) -> list[byt
     length = length_of_all(buffer, start, end, count)
     if length is not None:
         return list(pieces_alike(count, length).unpack_from(buffer, data))
-    offsets = offsets_between(buffer, start, end, count)
     rest = BytesIO(buffer)  # this is no copy, and its reads take two thirds of the time of as many slices
     rest.seek(data)
-    return list(map(rest.read, map(sub, offsets[1:], offsets)))
+    return list(map(rest.read, lengths_between(buffer, start, end, count)))
 
 
 def entry_between(buffer: bytes, start: int, end: int, count: int, position: int) -> bytes:
@@ -163,8 +194,10 @@ def entry_between(buffer: bytes, start: int, end: int, count: int, position: int
     length = length_of_all(buffer, start, end, count)
     if length is not None:
         return buffer[data + position * length : data + (position + 1) * length]
-    offsets = offsets_between(buffer, start, end, count)
-    return buffer[data + offsets[position] : data + offsets[position + 1]]
+    if steps_between(buffer, start, end, count) is None:
+        lengths_by_offsets(buffer, start, end, count)  # raises if the table is invalid
+    first, after = unpack_from("<2I", buffer, start + 4 * position)
+    return buffer[data + first : data + after]
 
 
 def length_of_all(buffer: bytes, start: int, end: int, count: int) -> int | None:
@@ -174,16 +207,51 @@ def length_of_all(buffer: bytes, start: int, end: int, count: int) -> int | None
     return length if can_be and buffer.startswith(even_table(count, length), start) else None
 
 
-def offsets_between(buffer: bytes, start: int, end: int, count: int) -> tuple[int, ...]:
-    """Return the offset table of the batch in buffer[start:end]. Raise `Malformed` if these bytes cannot be one."""
+def lengths_between(buffer: bytes, start: int, end: int, count: int) -> Iterable[int]:
+    """Return the length of each entry of the batch in buffer[start:end]. Raise `Malformed` if its table is invalid."""
+    steps = steps_between(buffer, start, end, count)
+    if steps is None:
+        return lengths_by_offsets(buffer, start, end, count)
+    lengths = array("I", steps.to_bytes(4 * count, "little"))
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    return lengths
+
+
+def lengths_by_offsets(buffer: bytes, start: int, end: int, count: int) -> Iterable[int]:
+    """Return what `lengths_between` does, offset by offset."""
     data_bytes = end - start - 4 * (count + 1)
-    if data_bytes < 0:
+    if data_bytes < 0 or end > len(buffer):
         raise Malformed(f"a body of {end - start} bytes cannot hold {count} entries")
     offsets = unpack_from(f"<{count + 1}I", buffer, start)
     # Sorting what is in order takes half the time of comparing each offset with the next.
     if offsets[0] != 0 or offsets[-1] != data_bytes or sorted(offsets) != list(offsets):
         raise Malformed("its table of entry offsets does not ascend from 0 to the end of the body")
-    return offsets
+    return map(sub, offsets[1:], offsets)
+
+
+def steps_between(buffer: bytes, start: int, end: int, count: int) -> int | None:
+    """Return the lengths of the entries of a batch as one number, 32 bits for each.
+
+    Return None if the table is invalid, has an offset of 2 GiB or more, or has more than ALIKE_MAX entries. Each offset
+    is subtracted from the one after it, all at once. The highest bit of each is free. It is set before, so that none
+    borrows from the next one. It is still set afterwards if the offset after is not smaller.
+    """
+    last, bits = start + 4 * count, 32 * count
+    is_short = last + 4 > min(end, len(buffer)) or count > ALIKE_MAX
+    if is_short or buffer[start : start + 4] != NO_OFFSET or U32.unpack_from(buffer, last)[0] != end - last - 4:
+        return None
+    tops, after = top_bits(count), int.from_bytes(buffer[start + 4 : last + 4], "little")
+    if after & tops:
+        return None
+    steps = (after | tops) - ((after << 32) ^ ((end - last - 4) << bits))  # without the last one, all move up by one
+    return steps ^ tops if steps & tops == tops else None
+
+
+@lru_cache(16)
+def top_bits(count: int) -> int:
+    """Return a number of *count* times 32 bits, of which the highest are set."""
+    return int.from_bytes(b"\0\0\0\x80" * count, "little")
 
 
 def offset_table(entries: list[bytes]) -> bytes:

@@ -26,7 +26,10 @@ RUN_BYTES: Final = 64 * 1024
 """A run holds whole frames, and at least this many bytes. The last run of a segment may be shorter."""
 
 LENGTHS_MAX: Final = 1_500_000
-"""A segment of 64 MiB with frames of 48 bytes has fewer entries."""
+"""The most lengths that a segment has. A segment of 64 MiB has fewer entries, even if all of them are empty."""
+
+NO_LENGTH: Final = -1
+"""Stands for the length of an entry in a frame that does not hold one entry."""
 
 LARGEST: Final = (1 << 63) - 1
 """The largest LSN, epoch and time that a writer makes. As a time, in Unix nanoseconds, it lies in the year 2262."""
@@ -119,18 +122,30 @@ class FrameBuffer:
     system and ask for it again each time.
     """
 
-    __slots__ = ("_body_bytes", "frame")
+    __slots__ = ("_body_at", "_body_bytes", "_frame")
 
-    def __init__(self, frame: bytearray, body_bytes: int) -> None:
-        self.frame = frame
+    def __init__(self, frame: bytearray, body_at: int, body_bytes: int) -> None:
+        self._frame = frame
+        self._body_at = body_at
         self._body_bytes = body_bytes
 
     def __len__(self) -> int:
         return self._body_bytes
 
+    @property
+    def body(self) -> memoryview:
+        return memoryview(self._frame)[self._body_at : self._body_at + self._body_bytes]
+
+    def completed(self, header: bytes, check: bytes) -> bytearray:
+        """Return the frame with its header and check in place."""
+        frame, end = self._frame, self._body_at + self._body_bytes
+        frame[: self._body_at] = header
+        frame[end : end + len(check)] = check
+        return frame
+
 
 class PackedEntries(Sequence[bytes]):
-    """The entries of a batch that lie one after another in a buffer. Only who iterates over them makes `bytes` of each.
+    """The entries of a batch that lie one after another in a buffer. Only iterating over them makes `bytes` of each.
 
     They are committed as a list of `bytes` is, and their body is made with one copy of the data.
     """
@@ -139,9 +154,11 @@ class PackedEntries(Sequence[bytes]):
 
     def __init__(self, offsets: bytes, data: Buffer) -> None:
         """*offsets* are little-endian numbers of 4 bytes, which ascend from 0 to the length of *data*: where each entry
-        begins, and where the last one ends."""
+        begins, and where the last one ends. Raise `ValueError` if the last of them is another number."""
         self.offsets = offsets
         self.data = memoryview(data)
+        if int.from_bytes(offsets[-4:], "little") != self.data.nbytes:
+            raise ValueError(f"the last offset of a batch is not the {self.data.nbytes} bytes of its data")
 
     def __len__(self) -> int:
         return len(self.offsets) // 4 - 1
@@ -235,15 +252,30 @@ class Places:
         return max(bisect_right(self.offsets, offset) - 1, 0)
 
 
+def lengths_in_two_bytes(lengths: Sequence[int]) -> array[int] | None:
+    """Return these lengths as a `RunIndex` has them. Return None if one does not fit into two bytes, or there is none.
+
+    NO_LENGTH does not fit.
+    """
+    try:
+        return array("H", lengths) if lengths else None
+    except OverflowError:
+        return None
+
+
 class RunIndex(Places):
     """Where each run of a segment begins, its CRC, and perhaps the lengths of its entries. A writer builds it while it
     writes, and a SEAL holds it.
 
     The lengths of a run say where its entries are, so that a reader need not look at each frame header. They are there
     if each frame of the run holds one entry of less than 64 KiB. A segment has at most LENGTHS_MAX of them.
+
+    A writer adds each frame by `add_frame`, which only keeps it. `updated` computes what `crcs` and `lengths` say of
+    the frames that were kept. A run that an interrupt has left without some of its frames has a CRC that does not
+    match, so it is read frame by frame.
     """
 
-    __slots__ = ("_lengths_left", "_open_bytes", "crcs", "lengths")
+    __slots__ = ("_kept_frames", "_kept_lengths", "_lengths_left", "_open_bytes", "crcs", "lengths")
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,6 +283,9 @@ class RunIndex(Places):
         self.lengths: list[array[int] | None] = []
         self._lengths_left = LENGTHS_MAX
         self._open_bytes = RUN_BYTES
+        self._kept_frames: list[Buffer] = []
+        """The frames of the open run that its CRC does not cover yet. They have about RUN_BYTES at most."""
+        self._kept_lengths: list[int] = []
 
     @classmethod
     def of(
@@ -271,39 +306,64 @@ class RunIndex(Places):
         """Bytes that the open run still takes. It is complete with the frame that reaches or passes them."""
         return RUN_BYTES - self._open_bytes if self._open_bytes < RUN_BYTES else RUN_BYTES
 
-    def add(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int, lengths: Sequence[int] = ()) -> None:
-        """Add the next whole frames with their padding. Only the last of them may pass `room`.
+    def add_frame(self, frame: Buffer, frame_bytes: int, offset: int, first_lsn: int, length: int = NO_LENGTH) -> None:
+        """Add the next whole frame with its padding. Nobody changes it afterwards.
+
+        *length* is the stored length of its entry, if it holds one.
+        """
+        open_bytes = self._open_bytes
+        if open_bytes >= RUN_BYTES:
+            self._begin_run(offset, first_lsn)
+            open_bytes = 0
+        self._kept_frames.append(frame)
+        self._kept_lengths.append(length)
+        self._open_bytes = open_bytes = open_bytes + frame_bytes
+        if open_bytes >= RUN_BYTES:
+            self.updated()
+
+    def add(self, frames: Buffer, frames_bytes: int, offset: int, first_lsn: int, lengths: Sequence[int] = ()) -> None:
+        """Add the next whole frames with their padding, and keep none of them. Only the last of them may pass `room`.
 
         *lengths* are the stored lengths of their entries, if each of them holds one entry.
         """
         if self._open_bytes >= RUN_BYTES:
-            self.add_run(offset, first_lsn, crc32(frame, 0), array("H"))
-            self._open_bytes = frame_bytes
-        else:
-            self.crcs[-1] = crc32(frame, self.crcs[-1])
-            self._open_bytes += frame_bytes
-        known = self.lengths[-1]
-        if known is not None:
-            self._lengths_left -= len(lengths)
-            try:
-                known.extend(lengths)
-            except OverflowError:  # one of them does not fit into two bytes
-                lengths = ()
-            if not lengths or self._lengths_left < 0:
-                self.lengths[-1] = None
+            self._begin_run(offset, first_lsn)
+            self._open_bytes = 0
+        self._open_bytes += frames_bytes
+        self._kept_frames.append(frames)
+        self._kept_lengths += lengths or (NO_LENGTH,)
+        self.updated()
 
-    def add_run(self, offset: int, first_lsn: int, crc: int, lengths: array[int] | None = None) -> None:
-        """Add a complete run, as a SEAL describes it."""
-        self.add_place(offset, first_lsn)
-        self.crcs.append(crc)
-        self.lengths.append(lengths)
+    def _begin_run(self, offset: int, first_lsn: int) -> None:
+        self.crcs.append(0)
+        self.lengths.append(array("H"))
+        self.first_lsns.append(first_lsn)
+        self.offsets.append(offset)  # at last, because it counts the runs
+
+    def updated(self) -> RunIndex:
+        """Compute what the index says of the frames that were kept, and return the index.
+
+        Between the first and the last of the new values no function is called, so no interrupt can fall between.
+        """
+        frames, known, left = self._kept_frames, self.lengths[-1] if self.lengths else None, self._lengths_left
+        if not frames:
+            return self
+        if known is not None:
+            left -= len(self._kept_lengths)
+            kept = lengths_in_two_bytes(self._kept_lengths)
+            known = known + kept if kept is not None and left >= 0 else None
+        crc = crc32(frames[0] if len(frames) == 1 else b"".join(frames), self.crcs[-1])
+        self.crcs[-1], self.lengths[-1], self._lengths_left = crc, known, left
+        self._kept_frames, self._kept_lengths = [], []
+        return self
 
     def copy(self) -> RunIndex:
-        copied = RunIndex()
-        copied.offsets, copied.first_lsns, copied.crcs = self.offsets[:], self.first_lsns[:], self.crcs[:]
-        copied.lengths = self.lengths[:]
-        copied._lengths_left = self._lengths_left
-        copied._open_bytes = self._open_bytes
+        """Return an index that grows by itself. Of this one it has what was added so far."""
+        copied, known = RunIndex(), self.updated()
+        copied.offsets, copied.first_lsns, copied.crcs = known.offsets[:], known.first_lsns[:], known.crcs[:]
+        copied.lengths = known.lengths[:]
+        copied._lengths_left = known._lengths_left
+        copied._open_bytes = known._open_bytes
         return copied
 
 
@@ -380,24 +440,12 @@ class SegmentFormat(Protocol):
         count: int,
         time_ns: int,
         stored: bytes | FrameBuffer,
-        codec: Codec,
+        codec: Codec | None,
     ) -> tuple[bytes | bytearray, bytes]:
-        """Return a whole frame with entries, and its link."""
-        ...
+        """Return a whole frame with entries, and its link.
 
-    def encode_by_crc(
-        self,
-        salt: int,
-        offset: int,
-        synced: int,
-        link: bytes,
-        first_lsn: int,
-        count: int,
-        time_ns: int,
-        stored: bytes | FrameBuffer,
-        codec: Codec,
-    ) -> tuple[bytes | bytearray, bytes]:
-        """Do what `encode_entries` does, at less cost, for a codec whose check is `check_by_crc`."""
+        *codec* is None for one whose check is `check_by_crc`. The frame is the same, and costs less.
+        """
         ...
 
     def encode_checkpoint(
@@ -461,8 +509,26 @@ class SegmentFormat(Protocol):
         """
         ...
 
-    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
+    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
         """Return the entry at *position* of an intact run, or None if it has fewer. The codec stores it as it is."""
+        ...
+
+    def single_at(self, lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
+        """Return where the frame at *position* of a run begins in it, and where it ends with its padding.
+
+        *lengths* are those that a `RunIndex` has of this run.
+        """
+        ...
+
+    def has_lengths(self, run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+        """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
+        ...
+
+    def single(self, frame: bytes, offset: int, salt: int, lsn: int, codec: Codec) -> bytes | None:
+        """Return the one entry of the frame at *offset* of the segment, whose bytes these are, with its padding.
+
+        Return None unless it is intact and holds only the entry with that LSN. The codec stores it as it is.
+        """
         ...
 
     def commits(self, run: bytes) -> list[Commit]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
 from walogs.foundation.lazy import lazy_import
-from walogs.records import Record
+from walogs.foundation.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,13 +13,13 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.cursor_store import CursorStore
 from walogs.errors import Checkpointed, Closed, ConfigError, Corrupt, LogRewound, Reentered, UnsupportedFormat
 from walogs.formats import cursor as cursor_bytes
 from walogs.formats.segment_format import Malformed
 from walogs.foundation.foreign import error_text
 from walogs.foundation.turns import TurnLock
 from walogs.handles.arguments import check_number, shorten
+from walogs.protocols.cursor_store import CursorStore
 from walogs.types import CursorLag
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
 
-    from walogs.cursor_store import CursorLock
     from walogs.engine.log_source import LogSource
     from walogs.handles.reader import WalReader
     from walogs.handles.wal import Wal
+    from walogs.protocols.cursor_store import CursorLock
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 NO_NAMES: Final = (".lock", ".tmp")

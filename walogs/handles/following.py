@@ -26,22 +26,22 @@ PULSE_BYTES: Final = 64
 SOON_SECONDS: Final = 0.0002
 """How soon a follower looks for the first time whether a commit is durable."""
 SHARE: Final = 8
-"""It looks again after this share of the time that the commit has taken already."""
+"""Then it waits for the time since the commit was first seen, divided by this, and looks again."""
 WATCHED_SECONDS: Final = 1.0
-"""A follower that is told of changes looks so seldom without one."""
+"""How often a follower that is told of changes looks without having been told of one."""
 MISSED_MAX: Final = 3
-"""After so many changes that were not told, one after the other, the store is not relied on. It may be on a network
-file system."""
+"""After this many changes in a row that the store did not tell of, a follower no longer relies on it. The log may be on
+a network file system."""
 
 
 class ChangeWatch(Protocol):
-    """What `WatchedStore.watch` returns. One that is garbage has ended."""
+    """What `WatchedStore.watch` returns. A watch that has become garbage has ended."""
 
     is_live: bool
     """False: no change is told any more."""
 
     def end(self) -> None:
-        """Have no change told any more. A second call does nothing."""
+        """Tell of no further change. A second call does nothing."""
         ...
 
 
@@ -186,7 +186,7 @@ class Looks:
         self._changed()
 
     def end(self) -> None:
-        """Have nothing told any more. Any thread may call this, also in the middle of `begin`."""
+        """End the watch. Any thread may call this, also in the middle of `begin`."""
         self._has_begun = self._has_ended = True
         watch, self._watch = self._watch, None
         if watch is not None:

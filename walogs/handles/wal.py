@@ -19,6 +19,7 @@ from walogs.engine.snapshot import Snapshot
 from walogs.errors import Checkpointed, Closed, Poisoned
 from walogs.foundation.lazy import lazy_import, log_warning
 from walogs.foundation.processes import PROCESS, own_pid
+from walogs.foundation.records import replace
 from walogs.handles.arguments import (
     check_lsn,
     check_number,
@@ -32,7 +33,6 @@ from walogs.handles.arguments import (
 )
 from walogs.handles.limits import refuse_size
 from walogs.handles.summaries import active_summary, summary
-from walogs.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -405,7 +405,7 @@ class Wal:
 
     def _snapshot(self, start: int | None, stop: int | None) -> tuple[Snapshot, int, int]:
         """Return a snapshot of the log, and the LSNs of [start, stop) that can be read in it."""
-        snapshot, log_first_lsn, next_lsn = self._in_turn(self._readable)
+        snapshot, log_first_lsn, next_lsn = self._in_turn(self._readable, stop)
         first = log_first_lsn if start is None else start
         self._refuse_checkpointed(first, log_first_lsn)
         return snapshot, first, next_lsn if stop is None else min(stop, next_lsn)
@@ -419,9 +419,9 @@ class Wal:
             message = f"entry {lsn} was checkpointed: {self._source.store.name} begins at {log_first_lsn}"
             raise Checkpointed(message, lsn=lsn, first_lsn=log_first_lsn)
 
-    def _readable(self) -> tuple[Snapshot, int, int]:
+    def _readable(self, stop: int | None = None) -> tuple[Snapshot, int, int]:
         writer = self._writer
-        snapshot = Snapshot(self._extent_reader, writer.completed, writer.active_extent())
+        snapshot = Snapshot(self._extent_reader, writer.completed, writer.active_extent(stop))
         return snapshot, writer.log_first_lsn, writer.next_lsn
 
     # What it is

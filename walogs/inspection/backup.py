@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.assembly.config import config_error, refuse_uncallable
 from walogs.assembly.opening import source_of
-from walogs.cursor_store import CursorStore
 from walogs.defaults.cursor_files import CURSORS, file_of
 from walogs.defaults.local_store import DURABLE_MARK, LocalStore, segment_name
 from walogs.defaults.posix import sync_full
@@ -31,6 +30,7 @@ from walogs.foundation.local_paths import local_path
 from walogs.handles.cursor import read_value
 from walogs.inspection.partial import Partial, refuse_occupied
 from walogs.protocols import authenticates, is_appendable, sizes_of
+from walogs.protocols.cursor_store import CursorStore
 from walogs.types import BackupReport
 
 if TYPE_CHECKING:

@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from walogs.cursor_store import CursorStore
-from walogs.defaults.exchanged import renumber_by_headers
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.ending import synced_by
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import look_with_retry, observe
 from walogs.engine.recovery import is_kept
 from walogs.engine.segment_scan import SegmentScan, TailScan
@@ -30,6 +29,7 @@ from walogs.inspection.lock import lock_holders
 from walogs.inspection.survey import Survey
 from walogs.inspection.verify import verify_source
 from walogs.protocols import is_appendable
+from walogs.protocols.cursor_store import CursorStore
 from walogs.types import Clean, TailState, TruncatedAt
 
 if TYPE_CHECKING:

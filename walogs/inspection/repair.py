@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from walogs.assembly.config import config_error
 from walogs.assembly.opening import ENVIRONMENT, source_of
 from walogs.assembly.waiting import acquire_within
-from walogs.defaults.exchanged import exchange_error, find_exchange
+from walogs.defaults.renaming import exchange_error
+from walogs.engine.exchanged_names import find_exchange
 from walogs.engine.extent_reader import context_of
 from walogs.engine.frame_reader import FrameReader, ReadFrame
 from walogs.engine.new_segments import RESERVE, uuid_bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from walogs.assembly.opening import source_of
-from walogs.defaults.exchanged import renumber_by_headers
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.inspection.gaps import entries_of, intact_commits
 from walogs.types import Entry, Gap
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from walogs.assembly.config import BATCH_SIZE_MAX, WalConfig
 from walogs.assembly.opening import ENVIRONMENT, source_of
 from walogs.assembly.opening import open as open_log
-from walogs.defaults.exchanged import renumber_by_headers
 from walogs.defaults.local_store import LocalStore
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.new_segments import RESERVE, salt, uuid_bytes
 from walogs.errors import Corrupt
 from walogs.formats import durable_mark as durable_mark_bytes

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from walogs.assembly.config import refuse_uncallable
 from walogs.assembly.opening import source_of
-from walogs.cursor_store import CursorStore
-from walogs.defaults.exchanged import describe_exchange, rename_command, renumber_by_headers
 from walogs.defaults.local_store import LocalStore
+from walogs.defaults.renaming import describe_exchange, rename_command
 from walogs.engine.ending import read_durable_mark
+from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import none_there, observe
-from walogs.engine.recovery import check_completed, examine
+from walogs.engine.recovery import check_completed, examine, list_sizes
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import
@@ -22,10 +22,11 @@ from walogs.handles.cursor import read_value
 from walogs.inspection.gaps import contents_of
 from walogs.inspection.survey import EXAMINATIONS_MAX, Survey
 from walogs.protocols import is_appendable, sizes_of
+from walogs.protocols.cursor_store import CursorStore
 from walogs.types import Finding, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -58,19 +59,21 @@ def verify_source(
 ) -> Verification:
     """Check every byte if *is_full*; otherwise, of a sealed segment with a good SEAL, only the header and the SEAL."""
     began = time.monotonic()
-    if not source.store.segments():
+    sizes = list_sizes(source.store)
+    if not (source.store.segments() if sizes is None else sizes):
         return verify_empty(source, began)
     refusal: Corrupt | None = None
     how: Verify = "last" if source.format.traits.has_seal and is_appendable(source.store) else "full"
     for _ in range(EXAMINATIONS_MAX):
-        before = pulse(source)
+        before = pulse(source, sizes)
         try:
-            examined = examine(source, how, "acked")
+            examined = examine(source, how, "acked", sizes=sizes)
         except SegmentNotFound:
+            sizes = list_sizes(source.store)
             continue
         except Corrupt as error:
-            refusal = error
-            if pulse(source) == before:  # no writer has caused it
+            refusal, sizes = error, list_sizes(source.store)
+            if pulse(source, sizes) == before:  # no writer has caused it
                 return list_damage(source, [error], began)
             continue
         if examined is not None:
@@ -95,19 +98,22 @@ def verify_empty(source: LogSource, began: float) -> Verification:
     )
 
 
-def pulse(source: LogSource) -> object:
-    """Return a value that changes with every commit, rotation and checkpoint."""
+def pulse(source: LogSource, sizes: Mapping[int, int] | None = None) -> object:
+    """Return a value that changes with every commit, rotation and checkpoint.
+
+    *sizes* is what `list_sizes` has just returned, if the caller has asked for it.
+    """
     store = source.store
-    numbers = tuple(store.segments())
+    numbers = tuple(store.segments() if sizes is None else sorted(sizes))
     if not numbers or not is_appendable(store):
         return numbers
     try:
-        sizes = [store.size(number) for number in numbers[-2:]]
+        ends = [store.size(number) for number in numbers[-2:]]
         newest = source.header(numbers[-1])
         bound = observe(source, "written")
     except (Corrupt, SegmentNotFound, LogNotFound):
         return numbers
-    return numbers, sizes, newest, bound.end, store.read_durable_mark()
+    return numbers, ends, newest, bound.end, store.read_durable_mark()
 
 
 def check_contents(
@@ -148,7 +154,8 @@ def check_contents(
     findings += tail_findings(source, examined)
     findings += durable_mark_findings(source, examined.newest.header.log_id)
     findings += cursor_findings(source, examined.newest.header.log_id)
-    return report_on(source, examined.log_first_lsn, examined.newest.last_lsn, findings, began)
+    last_lsn = examined.newest.last_lsn
+    return report_on(source, examined.log_first_lsn, last_lsn, findings, began, sizes=examined.sizes)
 
 
 def report_on(
@@ -160,13 +167,15 @@ def report_on(
     *,
     entries: int | None = None,
     gaps: tuple[Gap, ...] = (),
+    sizes: Mapping[int, int] | None = None,
 ) -> Verification:
-    """Return the report. *entries* None means all from *first_lsn* to *last_lsn*."""
-    numbers = source.store.segments()
+    """Return the report. *entries* None means all from *first_lsn* to *last_lsn*. *sizes* None: ask the store now."""
+    if sizes is None:
+        sizes = sizes_of(source.store, source.store.segments())
     return Verification(
-        segments=len(numbers),
+        segments=len(sizes),
         entries=last_lsn - first_lsn + 1 if entries is None else entries,
-        bytes=sum(sizes_of(source.store, numbers).values()),
+        bytes=sum(sizes.values()),
         first_lsn=first_lsn,
         last_lsn=last_lsn,
         findings=tuple(findings),

@@ -51,6 +51,19 @@ class CreationChecks(StorePlaces):
         must_raise(SegmentExists, "create() of a number of another process", again.create, 1, self.segment(900))
         must_hold(again, 1, whole, "after a create() that was refused")
 
+    @rests_on("test_create_takes_exactly_these_bytes")
+    def test_a_closed_store_changes_nothing(self) -> None:
+        """`SegmentStore.close`: "From then on `create` and `remove` raise and change nothing". The log may be another
+        writer's by then."""
+        place = self.place()
+        store, whole = self.writer(place), self.segment(SMALL)
+        store.create(1, whole)
+        store.close()
+        must_raise(Exception, "create() of a closed store", store.create, 2, whole)
+        must_raise(Exception, "remove() of a closed store", store.remove, [1])
+        beside = self.at(place)
+        must(list(beside.segments()) == [1], f"after calls of a closed store, {list(beside.segments())} are there")
+
     @rests_on("test_create_is_exclusive")
     def test_of_two_who_create_one_number_one_wins(self) -> None:
         """`StoreCapabilities.exclusion`: "create() refuses a number that is taken". If two writers create one at the

@@ -6,8 +6,8 @@ import os
 import random
 from typing import TYPE_CHECKING, Final, cast
 
-from walogs.cursor_store import CURSOR_BYTES, CursorStore
 from walogs.errors import Locked, NoSpace
+from walogs.protocols.cursor_store import CURSOR_BYTES, CursorStore
 from walogs.testing.contract import NotOffered, breaks, must, must_not_raise, must_raise, rests_on, shorten
 from walogs.testing.fork_checks import failure_in_child
 from walogs.testing.store_places import STEPS_MAX, StorePlaces
@@ -15,7 +15,7 @@ from walogs.testing.store_places import STEPS_MAX, StorePlaces
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from walogs.cursor_store import CursorLock
+    from walogs.protocols.cursor_store import CursorLock
 
 __all__ = ["CursorChecks"]
 

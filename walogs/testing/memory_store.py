@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs.cursor_store import CursorLock
     from walogs.protocols import SyncKind
+    from walogs.protocols.cursor_store import CursorLock
     from walogs.testing.memory_disk import Handle, MemoryDisk
 
 __all__ = ["DURABLE_MARK", "MemoryStore", "WriteHook"]

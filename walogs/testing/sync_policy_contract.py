@@ -17,6 +17,7 @@ from walogs.protocols import Durability, SyncDeadline, SyncKind, SyncPolicy, Uns
 from walogs.testing.contract import Contract, NotOffered, after_the_rest, is_text, must, must_not_raise, rests_on
 from walogs.testing.faults import SimulatedCrash
 from walogs.testing.memory_disk import MemoryDisk
+from walogs.testing.memory_immutable_store import MemoryCloud, MemoryImmutableStore
 from walogs.testing.memory_store import MemoryStore
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = ["SyncPolicyContract"]
 CLOCKS: Final = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
 COUNTS: Final = (1, 2, 3, 10, 999, 1000, 1_000_000)
 SIZES: Final = (48, 100, 4096, 1 << 20, 1 << 30, 1 << 40)
+HANG_SECONDS: Final = 300.0
+"""An append that `sync` has waited for, and that has no result after so long, never gets one."""
 OLDEST: Final = (0, 1, 1_000_000_007, 1 << 45, 1 << 62)
 
 
@@ -177,12 +180,28 @@ class SyncPolicyContract(Contract):
                 told = f"{durable_lsn} entries were durable; after a power cut there are {len(got)}"
                 must(len(got) >= durable_lsn, told)
                 must(got == data[: len(got)], "after a power cut, entries are not what was appended")
+        keep_promise_in_a_cloud(self.policy())
 
     def decisions(self) -> Iterator[tuple[Unsynced, Decision]]:
         """Yield each state of an unsynced log that the checks try, and the decision of a new policy object about it."""
         policy = self.policy()
         for pending in pendings():
             yield pending, policy.decide(pending)
+
+
+def keep_promise_in_a_cloud(policy: SyncPolicy) -> None:
+    """Append to a log of immutable segments, where the policy says how long commits wait for more entries.
+
+    Whatever it says: `sync` does not wait, and what is acknowledged is durable.
+    """
+    cloud = MemoryCloud()
+    with open_log(store=MemoryImmutableStore(cloud), sync=policy) as wal:
+        futures = [wal.submit(b"%d" % number) for number in range(12)]
+        wal.sync()
+        got = [future.result(HANG_SECONDS) for future in futures]
+        must(got == list(range(1, 13)), f"in a store of immutable segments, 12 appends got the LSNs {got}")
+        must(wal.durable_lsn == 12, f"12 entries are acknowledged, and {wal.durable_lsn} are durable")
+        must(len(cloud.objects) > 1, "12 entries are acknowledged, and no segment holds them")
 
 
 def refuse_in_this_thread(clock: str) -> Callable[[], object]:

@@ -11,8 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import nats
 import pytest
@@ -24,6 +26,8 @@ from tests.kit import nats_servers
 from tests.kit.nats_proxy import Proxy, Script
 from tests.kit.nats_servers import Server
 from walogs_jetstream import JetStreamStore
+from walogs_jetstream import connection as connection_module
+from walogs_jetstream.fsync import fetch
 
 Make = Callable[..., JetStreamStore]
 
@@ -117,6 +121,16 @@ def test_a_commit_survives_what_the_way_does_to_it_and_is_made_once(make: Make, 
     assert entries(make()) == [b"before", b"meanwhile", b"after"]
 
 
+def test_a_server_that_hangs_is_asked_again(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+        monkeypatch.setattr(connection_module, "ATTEMPT_SECONDS", 1.0)
+        proxy.scripts = [script := Script("unanswered")]
+        assert wal.append(b"meanwhile") == 2
+        assert not script.times
+    assert entries(make()) == [b"before", b"meanwhile"]
+
+
 def test_a_connection_that_breaks_is_made_anew(make: Make, proxy: Proxy) -> None:
     reader = None
     with walogs.open(store=make()) as wal:
@@ -137,7 +151,7 @@ def test_a_commit_without_an_answer_is_there_or_not_and_never_both(make: Make, p
     with walogs.open(store=store) as wal:
         wal.append(b"before")
         # Only now, so that no request that is answered can come too late on a slow machine.
-        store._connection._options = replace(store._connection._options, deadline=1.0)
+        store._connection.options = replace(store._connection.options, deadline=1.0)
         proxy.scripts.append(Script(what, times=1000))  # type: ignore[arg-type]
         with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append(b"perhaps")
@@ -335,6 +349,21 @@ def test_a_monitoring_address_that_does_not_answer_is_told(make: Make) -> None:
         walogs.open(store=make(monitoring=("http://127.0.0.1:1",), deadline=0.2))
 
 
+def test_a_monitoring_address_that_refuses_holds_no_connection() -> None:
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.handle_request).start()
+        with pytest.raises(HTTPError, match="503") as refused:
+            fetch(f"http://127.0.0.1:{server.server_port}", "/varz")
+    assert refused.value.closed
+
+
 def test_refused_credentials_are_not_tried_again(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = """authorization { users: [
         {user: writer, password: secret}
@@ -452,9 +481,10 @@ def test_an_open_sends_few_requests(make: Make, proxy: Proxy) -> None:
 
 
 DROPPED = """
-import gc, sys, threading, walogs
+import gc, logging, sys, threading, walogs
 from walogs_jetstream import JetStreamStore
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # on a busy machine, -X dev warns of what takes 100 ms
 address, monitoring = sys.argv[1:]
 try:
     walogs.open(store=JetStreamStore(address, replicas=3, monitoring=(monitoring,)))

@@ -122,5 +122,5 @@ def test_a_wait_that_is_longer_than_the_deadline_is_no_failure(make: Make) -> No
         wal.append(b"one")
         beside = make()
         newest = beside.segments()[-1]
-        beside._connection._options = replace(beside._connection._options, deadline=2.0)
+        beside._connection.options = replace(beside._connection.options, deadline=2.0)
         assert not beside.wait_beyond(newest, 4.0)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
     from walogs_jetstream.address import Address
-    from walogs_jetstream.connection import Connection
+    from walogs_jetstream.connection import Calls
 
 PUSHED_BYTES_MAX: Final = 48 << 20
 """Pushed messages that wait in the client have at most so many bytes. nats-py then drops some and asks again."""
@@ -39,43 +39,41 @@ async def get_message(client: Client, stream: str, number: int) -> bytes | None:
     return found.data or b""
 
 
-def read_in_order(
-    connection: Connection, address: Address, numbers: Sequence[int]
-) -> Iterator[tuple[int, bytes | None]]:
+def read_in_order(calls: Calls, address: Address, numbers: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
     """Yield (number, the bytes of the message, or None if it is not there) for each of *numbers*, in this order."""
     left = numbers
     if len(numbers) > 2 and numbers[0] < numbers[1]:
-        pushed = PushedMessages(connection, address)
+        pushed = PushedMessages(calls, address)
         try:
             for at, number in enumerate(numbers):
                 data = pushed.take(number)
                 if data is None and pushed.is_over:
                     left = numbers[at:]
                     break
-                yield number, data if data is not None else read_some(connection, address, [number])[0]
+                yield number, data if data is not None else read_some(calls, address, [number])[0]
             else:
                 return
         finally:
             pushed.close()
     for at in range(0, len(left), AT_ONCE):
         block = left[at : at + AT_ONCE]
-        yield from zip(block, read_some(connection, address, block), strict=True)
+        yield from zip(block, read_some(calls, address, block), strict=True)
 
 
-def read_some(connection: Connection, address: Address, numbers: Sequence[int]) -> list[bytes | None]:
+def read_some(calls: Calls, address: Address, numbers: Sequence[int]) -> list[bytes | None]:
     """Return the bytes of these messages, all requested at the same time. None: a message is not there."""
 
     async def read(client: Client) -> list[bytes | None]:
         return await asyncio.gather(*(get_message(client, address.stream, number) for number in numbers))
 
-    return connection.ask(read, about=f"STREAM.MSG.GET.{address.stream}")
+    return calls.ask(read, about=f"STREAM.MSG.GET.{address.stream}")
 
 
 class PushedMessages:
     """The messages of the stream in ascending order, which the server pushes (an ordered consumer)."""
 
-    def __init__(self, connection: Connection, address: Address) -> None:
-        self._connection = connection
+    def __init__(self, calls: Calls, address: Address) -> None:
+        self._calls = calls
         self._address = address
         self._client: Client | None = None
         """The connection over which the server pushes."""
@@ -94,7 +92,7 @@ class PushedMessages:
                 return data if first == number else None
             if not self.is_over:
                 with suppress(NotFoundError):  # there is no such stream
-                    more = self._connection.ask(lambda client: self._next(client, number), about="CONSUMER.")
+                    more = self._calls.ask(lambda client: self._next(client, number), about="CONSUMER.")
                     self._held.extend(more)
             if not self._held:
                 self.is_over = True
@@ -133,4 +131,4 @@ class PushedMessages:
     def close(self) -> None:
         """End the pushing. Nothing is waited for: the server notices it by itself, too."""
         if self._subscription is not None:
-            self._connection.begin(self._end())
+            self._calls.connection.begin(self._end())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from nats.errors import NoServersError
 
 from walogs import Closed, Unavailable, UnsafeStore
-from walogs.plugins import TurnLock
+from walogs.plugins import Closings, TurnLock
 from walogs_jetstream.failures import FAILURES, final_error, is_answer, shorten
 from walogs_jetstream.loop import NatsLoop
 
@@ -36,11 +36,11 @@ WAIT_SECONDS_MAX: Final = 1.0
 
 
 class Connection:
-    """Send requests, and send them again until the deadline."""
+    """The connection of one store object, which its threads share."""
 
     def __init__(self, name: str, address: Address, options: JetStreamOptions) -> None:
-        self._name = name
-        self._options = options
+        self.name = name
+        self.options = options
         first = random.randrange(len(address.servers))
         self._servers = itertools.cycle([*address.servers[first:], *address.servers[:first]])
         self._pid = os.getpid()
@@ -49,10 +49,88 @@ class Connection:
         self._loop: NatsLoop | None = None
         self._end: weakref.finalize[..., Connection] | None = None
         """Stops the event loop, also when nobody uses this object any more."""
-        self._closings = 0
-        """How often the connection was closed. A call that was under way then is not tried again."""
-        self._calls: set[Future[Any]] = set()
-        """The calls that threads wait for."""
+        self.closings = Closings(name)
+        self._waited_for: set[Future[Any]] = set()
+        """The requests that threads wait for."""
+
+    def calls(self) -> Calls:
+        """Return what sends the requests of one call, or of one writer, until the connection is closed."""
+        return Calls(self, self.closings.count)
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run *coroutine* on the event loop, and wait for nothing. If there is no event loop, drop it."""
+        loop = self._loop
+        if loop is None or os.getpid() != self._pid:
+            coroutine.close()
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(coroutine, loop.loop)
+        except RuntimeError:  # it was closed in the meantime
+            coroutine.close()
+
+    def run(self, loop: NatsLoop, coroutine: Coroutine[Any, Any, T], closings: int) -> T:
+        """Run *coroutine* on the event loop, and return what it returns. An interrupt of this thread cancels it."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop.loop)
+        except RuntimeError:  # it has ended in the meantime
+            coroutine.close()
+            self._raise_closed()
+        try:
+            self._waited_for.add(future)
+            self.closings.refuse_since(closings)  # the loop may have ended before it saw the coroutine
+            return future.result()
+        except CancelledError:
+            self._raise_closed()
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            self._waited_for.discard(future)
+
+    def started_loop(self, closings: int) -> NatsLoop:
+        """Return the event loop, and start it if there is none. Raises `Closed` if it was stopped since."""
+        if os.getpid() != self._pid:
+            raise UnsafeStore(
+                f"{self.name} was opened before the fork, by the parent of this process: make a store object here"
+            )
+        with self._gate:
+            self.closings.refuse_since(closings)
+            if self._loop is None:
+                self._loop = NatsLoop(self._servers, self.options)
+                self._loop.start()
+                self._end = weakref.finalize(self, self._loop.stop)
+            return self._loop
+
+    def _raise_closed(self) -> NoReturn:
+        raise Closed(f"{self.name} was closed by another thread during this call")
+
+    def close(self) -> None:
+        """End the connection, the event loop, and every call that was begun before. A later call makes new ones."""
+        if os.getpid() != self._pid:
+            return
+        with self._gate:
+            self.closings.end_calls()
+            loop, end = self._loop, self._end
+            if loop is None or end is None:
+                return
+            self._loop = self._end = None
+            end()
+        loop.wait_for_end()
+        for future in list(self._waited_for):
+            future.cancel()
+
+
+class Calls:
+    """The requests of one call of the store, or of one writer from `acquire` to `close`.
+
+    When the connection is closed, all of them end with `Closed`: those under way, and those that would follow. A call
+    that sends several requests must send them through one object, or the one after a close would connect again, and
+    wait for its own deadline.
+    """
+
+    def __init__(self, connection: Connection, closings: int) -> None:
+        self.connection = connection
+        self._closings = closings
 
     def ask(
         self,
@@ -69,89 +147,30 @@ class Connection:
 
         Raises what `is_answer` names. Raises `PermissionError`, `NoSpace`, `UnsafeStore` for what no later attempt
         changes, and `Unavailable` when the deadline is over, or if an earlier attempt may have changed something.
+        Raises `Closed` when the connection is closed.
         """
-        end, wait, closings = time.monotonic() + self._options.deadline + waits, WAIT_SECONDS, self._closings
-        may_have_changed = False
+        name, deadline = self.connection.name, self.connection.options.deadline
+        end, wait, may_have_changed = time.monotonic() + deadline + waits, WAIT_SECONDS, False
         while True:
-            loop = self._started_loop(closings)
+            loop = self.connection.started_loop(self._closings)
             seconds = min(ATTEMPT_SECONDS + waits, max(end - time.monotonic(), 0.1))
             try:
-                return self._run(loop, loop.attempt(request, about, seconds), closings)
+                return self.connection.run(loop, loop.attempt(request, about, seconds), self._closings)
             except FAILURES as error:
                 if is_answer(error):
                     raise
-                final = final_error(self._name, error)
+                final = final_error(name, error)
                 if final is not None and not may_have_changed:
                     raise final from error
                 why = shorten(loop.noted if isinstance(error, NoServersError) and loop.noted else error)
                 if final is not None:
-                    raise Unavailable(f"{self._name}: an earlier attempt had no answer, and now: {why}") from error
+                    raise Unavailable(f"{name}: an earlier attempt had no answer, and now: {why}") from error
                 if time.monotonic() + wait > end:
-                    deadline = f"{self._options.deadline:g} seconds"
-                    raise Unavailable(f"{self._name} did not answer within {deadline}: {why}") from error
+                    raise Unavailable(f"{name} did not answer within {deadline:g} seconds: {why}") from error
                 may_have_changed = may_change
-            time.sleep(wait * random.uniform(0.5, 1.0))
+            self.pause(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, WAIT_SECONDS_MAX)
 
-    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run *coroutine* on the event loop, and wait for nothing. If there is no event loop, drop it."""
-        loop = self._loop
-        if loop is None or os.getpid() != self._pid:
-            coroutine.close()
-            return
-        try:
-            asyncio.run_coroutine_threadsafe(coroutine, loop.loop)
-        except RuntimeError:  # it was closed in the meantime
-            coroutine.close()
-
-    def _run(self, loop: NatsLoop, coroutine: Coroutine[Any, Any, T], closings: int) -> T:
-        """Run *coroutine* on the event loop, and return what it returns. An interrupt of this thread cancels it."""
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop.loop)
-        except RuntimeError:  # it has ended in the meantime
-            coroutine.close()
-            self._raise_closed()
-        try:
-            self._calls.add(future)
-            if self._closings != closings:  # the loop may have ended before it saw the coroutine
-                self._raise_closed()
-            return future.result()
-        except CancelledError:
-            self._raise_closed()
-        except BaseException:
-            future.cancel()
-            raise
-        finally:
-            self._calls.discard(future)
-
-    def _started_loop(self, closings: int) -> NatsLoop:
-        if os.getpid() != self._pid:
-            raise UnsafeStore(
-                f"{self._name} was opened before the fork, by the parent of this process: make a store object here"
-            )
-        with self._gate:
-            if self._closings != closings:
-                self._raise_closed()
-            if self._loop is None:
-                self._loop = NatsLoop(self._servers, self._options)
-                self._loop.start()
-                self._end = weakref.finalize(self, self._loop.stop)
-            return self._loop
-
-    def _raise_closed(self) -> NoReturn:
-        raise Closed(f"{self._name} was closed by another thread during this call")
-
-    def close(self) -> None:
-        """End the connection and the event loop. The next request makes new ones."""
-        if os.getpid() != self._pid:
-            return
-        with self._gate:
-            self._closings += 1
-            loop, end = self._loop, self._end
-            if loop is None or end is None:
-                return
-            self._loop = self._end = None
-            end()
-        loop.wait_for_end()
-        for call in list(self._calls):
-            call.cancel()
+    def pause(self, seconds: float) -> None:
+        """Wait for so many seconds. Raises `Closed` as soon as the connection is closed."""
+        self.connection.closings.pause(seconds, self._closings)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
 from walogs import Unavailable, UnsafeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 REQUEST_SECONDS: Final = 5.0
 BYTES_MAX: Final = 16 << 20
@@ -28,11 +29,12 @@ ADVICE: Final = (
 )
 
 
-def refuse_lazy_servers(name: str, addresses: Sequence[str], deadline: float) -> None:
+def refuse_lazy_servers(name: str, addresses: Sequence[str], deadline: float, pause: Callable[[float], None]) -> None:
     """Return if the servers sync every message before they acknowledge it.
 
     Each server that answers must do so, and more than half of the cluster must answer. Servers that do not answer are
-    named in a warning. Raises `UnsafeStore`, or `Unavailable` if too few answer within *deadline* seconds.
+    named in a warning. *pause* waits between two attempts. Raises `UnsafeStore`, or `Unavailable` if too few answer
+    within *deadline* seconds.
     """
     if not addresses:
         raise UnsafeStore(
@@ -58,7 +60,7 @@ def refuse_lazy_servers(name: str, addresses: Sequence[str], deadline: float) ->
                 f"{name}: only {len(said)} of {len(cluster) or len(addresses)} servers told whether they sync what they"
                 f" acknowledge. No answer: {'; '.join(silent) or ', '.join(unknown)}. Nothing was written."
             )
-        time.sleep(AGAIN_SECONDS)
+        pause(AGAIN_SECONDS)
     if unknown and not silent:
         raise UnsafeStore(
             f"{name}: the option monitoring does not name the addresses of {', '.join(unknown)}, which are in the same"
@@ -93,5 +95,9 @@ def asked(addresses: Sequence[str]) -> tuple[dict[str, tuple[bool, set[str]]], l
 
 def fetch(address: str, path: str) -> Any:
     """Return the JSON that a monitoring address has at *path*."""
-    with DIRECTLY.open(f"{address.rstrip('/')}{path}", timeout=REQUEST_SECONDS) as answer:
-        return json.loads(answer.read(BYTES_MAX))
+    try:
+        with DIRECTLY.open(f"{address.rstrip('/')}{path}", timeout=REQUEST_SECONDS) as answer:
+            return json.loads(answer.read(BYTES_MAX))
+    except urllib.error.HTTPError as error:  # it holds the connection
+        error.close()
+        raise

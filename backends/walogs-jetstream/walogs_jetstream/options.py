@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
-from walogs.plugins import Duration
+from walogs.plugins import DEADLINE_SECONDS, Duration, check_deadline, is_server_address
 
-DEADLINE_SECONDS: Final = 60.0
-DEADLINE_SECONDS_MAX: Final = 3600.0
 REPLICAS: Final = 3
 REPLICAS_MAX: Final = 5
 
@@ -35,27 +32,11 @@ class JetStreamOptions:
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= REPLICAS_MAX:
             raise ValueError(f"replicas={count!r}: a whole number from 1 to {REPLICAS_MAX}")
         given: object = self.monitoring
-        if isinstance(given, str) or not isinstance(given, (tuple, list)) or not all(map(is_monitoring, given)):
+        if isinstance(given, str) or not isinstance(given, (tuple, list)) or not all(map(is_server_address, given)):
             raise ValueError(f"monitoring={given!r}: a list of addresses, such as http://127.0.0.1:8222")
         if self.fsync not in ("required", "trusted"):
             raise ValueError(f"fsync={self.fsync!r}: required or trusted")
         path: object = self.credentials
         if path is not None and not (isinstance(path, str) and path):
             raise ValueError(f"credentials={path!r}: the path of a file")
-        seconds: object = self.deadline
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not (is_number and 0 < seconds <= DEADLINE_SECONDS_MAX):  # type: ignore[operator]
-            raise ValueError(f"deadline={seconds!r}: seconds, more than 0 and up to {DEADLINE_SECONDS_MAX:.0f}")
-
-
-def is_monitoring(text: object) -> bool:
-    """Return whether *text* is the address of a server's monitoring: a scheme, a host and a port at most."""
-    if not isinstance(text, str):
-        return False
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    has_more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not has_more
+        check_deadline(self.deadline)

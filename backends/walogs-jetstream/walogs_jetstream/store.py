@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from nats.js.errors import APIError, NotFoundError
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, Unavailable, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Closed, Locked, NoSpace, Unavailable, UnsafeStore
+from walogs.plugins import DEADLINE_SECONDS, SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_jetstream.address import parse_address
 from walogs_jetstream.ahead import read_in_order, read_some
 from walogs_jetstream.connection import Connection
 from walogs_jetstream.failures import CONFLICTS, NO_SUCH_SEQUENCE
 from walogs_jetstream.fsync import refuse_lazy_servers
-from walogs_jetstream.options import DEADLINE_SECONDS, REPLICAS, JetStreamOptions
+from walogs_jetstream.options import REPLICAS, JetStreamOptions
 from walogs_jetstream.stream import Stream, request
 from walogs_jetstream.watch import Watch
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js.api import PubAck
     from typing_extensions import Buffer
+
+    from walogs_jetstream.connection import Calls
 
 EXPECTED_STREAM: Final = "Nats-Expected-Stream"
 EXPECTED_LAST: Final = "Nats-Expected-Last-Sequence"
@@ -66,11 +68,11 @@ class JetStreamStore:
         self._address = parse_address(path)
         self.name = f"{','.join(self._address.servers)}/{self._address.stream}"
         self._connection = Connection(self.name, self._address, self._options)
-        self._stream = Stream(self._connection, self._address)
+        self._writer: Calls | None = None
+        """The requests of the writer. None while there is none: before `acquire`, and after `close`."""
         self._watch: Watch | None = None
         """What the present connection was told of the end of the stream."""
         self._segment_bytes_max = PAYLOAD_BYTES - HEADER_BYTES
-        self._is_acquired = False
 
     @property
     def capabilities(self) -> StoreCapabilities:
@@ -93,11 +95,11 @@ class JetStreamStore:
 
     def segments(self) -> Sequence[int]:
         """Return the numbers of all segments, ascending."""
-        return self._stream.numbers_after(0)
+        return self.segments_after(0)
 
     def segments_after(self, number: int) -> Sequence[int]:
         """Return the numbers above *number*, ascending."""
-        return self._stream.numbers_after(number)
+        return Stream(self._connection.calls(), self._address).numbers_after(number)
 
     def wait_beyond(self, number: int, seconds: float) -> bool:
         """Wait until there may be a segment above *number*, and return whether there may be one.
@@ -111,10 +113,11 @@ class JetStreamStore:
                 self._watch = watch = Watch(self._address, client)
             return await watch.wait_beyond(number, seconds)
 
+        calls = self._connection.calls()
         try:
-            return self._connection.ask(wait, about="CONSUMER.", waits=seconds)
+            return calls.ask(wait, about="CONSUMER.", waits=seconds)
         except NotFoundError:  # no such stream
-            time.sleep(min(seconds, 1.0))
+            calls.pause(min(seconds, 1.0))
             return False
 
     def size(self, number: int) -> int:
@@ -123,14 +126,14 @@ class JetStreamStore:
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         """Return the bytes [start, end) of the segment. Raises `SegmentNotFound`. The server sends all bytes."""
-        data = read_some(self._connection, self._address, [number])[0]
+        data = read_some(self._connection.calls(), self._address, [number])[0]
         if data is None:
             raise SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}")
         return data[start:end]
 
     def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
         """Yield (number, size, the bytes [0, *end*)) of these segments in order, many of them requested at a time."""
-        for number, data in read_in_order(self._connection, self._address, numbers):
+        for number, data in read_in_order(self._connection.calls(), self._address, numbers):
             yield (number, 0, None) if data is None else (number, len(data), data[:end])
 
     # Writing
@@ -141,42 +144,44 @@ class JetStreamStore:
         Other writers are not kept out; `create` does. Raises `UnsafeStore` if the stream or a server could lose what
         was acknowledged. Raises `Locked` if this object is acquired already, `PermissionError` and `Unavailable`.
         """
-        if self._is_acquired:
+        if self._writer is not None:
             raise Locked(f"{self.name} is open for writing through this very store object. Close that handle first.")
+        calls = self._connection.calls()
         try:
-            self._prepare()
+            self._prepare(calls)
         except BaseException:
             self._connection.close()
             raise
-        self._is_acquired = True
+        self._writer = calls  # if it was closed meanwhile, the first request of the writer says so
 
-    def _prepare(self) -> None:
+    def _prepare(self, calls: Calls) -> None:
         if self._options.fsync == "required":
-            refuse_lazy_servers(self.name, self._options.monitoring, self._options.deadline)
-        found = self._stream.information()
+            refuse_lazy_servers(self.name, self._options.monitoring, self._options.deadline, calls.pause)
+        stream = Stream(calls, self._address)
+        found = stream.information()
         if found is None:
-            self._stream.make(self._options.replicas)
-            found = self._stream.information() or {}
+            stream.make(self._options.replicas)
+            found = stream.information() or {}
         state = found["state"]
         if state["last_seq"] and not state["messages"]:
             raise UnsafeStore(
                 f"{self.name}: the stream ended at message {state['last_seq']}, and all messages were removed. What was"
                 " in the log is lost. Nothing was written. Use another stream, or restore this one."
             )
-        problems = list(self._stream.problems(found["config"], self._options.replicas))
+        problems = list(stream.problems(found["config"], self._options.replicas))
         if problems:
             what = f"the stream {self._address.stream} is not configured for a log"
             raise UnsafeStore(f"{self.name}: {what}: {'; '.join(problems)}. Nothing was written.")
-        self._segment_bytes_max = self._limit(found["config"]) - HEADER_BYTES
+        self._segment_bytes_max = self._limit(calls, found["config"]) - HEADER_BYTES
 
-    def _limit(self, configuration: dict[str, int]) -> int:
+    def _limit(self, calls: Calls, configuration: dict[str, int]) -> int:
         """Return how many bytes a message can have, with its headers."""
 
         async def ask(client: Client) -> int:
             return client.max_payload
 
         of_the_stream = configuration.get("max_msg_size", -1)
-        of_the_server = self._connection.ask(ask, about=self._address.subject)
+        of_the_server = calls.ask(ask, about=self._address.subject)
         return of_the_server if of_the_stream in (-1, 0) else min(of_the_server, of_the_stream)
 
     def create(self, number: int, data: Buffer) -> None:
@@ -185,9 +190,9 @@ class JetStreamStore:
 
         Raises `SegmentExists`, perhaps because an earlier attempt of this call had arrived. Raises `Unavailable` when
         the deadline is over; the segment may be there then, or appear later. Raises `UnsafeStore` if the stream has
-        lost messages.
+        lost messages. Raises `Closed` if the store is closed, also by another thread during this call.
         """
-        content = bytes(data)
+        calls, content = self._writing(), bytes(data)
         if len(content) > self._segment_bytes_max:
             raise NoSpace(errno.EFBIG, f"{self.name} takes {self._segment_bytes_max} bytes at a time")
         headers = {EXPECTED_STREAM: self._address.stream, EXPECTED_LAST: str(number - 1)}
@@ -198,20 +203,20 @@ class JetStreamStore:
         end = time.monotonic() + self._options.deadline
         while True:
             try:
-                stored = self._connection.ask(publish, about=self._address.subject, may_change=True)
+                stored = calls.ask(publish, about=self._address.subject, may_change=True)
             except APIError as error:
                 if error.err_code not in CONFLICTS:
                     raise
-                self._refuse_conflict(number, error, is_over=time.monotonic() > end)
+                self._refuse_conflict(calls, number, error, is_over=time.monotonic() > end)
             else:
                 if stored.seq != number:
                     raise UnsafeStore(f"{self.name}: the server stored message {stored.seq}, and not {number}")
                 return
-            time.sleep(AGAIN_SECONDS)
+            calls.pause(AGAIN_SECONDS)
 
-    def _refuse_conflict(self, number: int, error: APIError, *, is_over: bool) -> None:
+    def _refuse_conflict(self, calls: Calls, number: int, error: APIError, *, is_over: bool) -> None:
         """Raise `SegmentExists` if the number is taken. Return if it is free, so that it can be tried again."""
-        newest = self._stream.newest()
+        newest = Stream(calls, self._address).newest()
         if newest >= number:
             raise SegmentExists(f"{self.segment_name(number)} is in {self.name} already") from error
         if is_over and newest < number - 1:
@@ -224,30 +229,37 @@ class JetStreamStore:
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Remove these messages. Absent ones are ignored. The messages before them go with one request."""
-        wanted = frozenset(numbers)
+        calls, wanted = self._writing(), frozenset(numbers)
         if not wanted:
             return
-        there = self._stream.numbers_after(0)
+        there = Stream(calls, self._address).numbers_after(0)
         kept = next((number for number in there if number not in wanted), 0)
         name = self._address.stream
         if kept and there[0] < kept:
             purge = f"STREAM.PURGE.{name}"
-            self._connection.ask(lambda client: request(client, purge, {"seq": kept}), about=purge)
+            calls.ask(lambda client: request(client, purge, {"seq": kept}), about=purge)
         for number in sorted(wanted):
             if number > kept and number in there:
-                self._delete(number)
+                self._delete(calls, number)
 
-    def _delete(self, number: int) -> None:
+    def _delete(self, calls: Calls, number: int) -> None:
         what = f"STREAM.MSG.DELETE.{self._address.stream}"
         try:
-            self._connection.ask(lambda client: request(client, what, {"seq": number}), about=what)
+            calls.ask(lambda client: request(client, what, {"seq": number}), about=what)
         except NotFoundError:
             pass
         except APIError as error:
             if error.err_code != NO_SUCH_SEQUENCE:
                 raise
 
+    def _writing(self) -> Calls:
+        """Return the requests of the writer. Raises `Closed` if there is none."""
+        writer = self._writer  # another thread may close the store now
+        if writer is None:
+            raise Closed(f"{self.name} is closed for writing")
+        return writer
+
     def close(self) -> None:
-        """End the connection. The next call makes a new one."""
-        self._is_acquired, self._watch = False, None
+        """End the connection, the writer, and the calls that are under way. A later call that reads connects again."""
+        self._writer = self._watch = None
         self._connection.close()

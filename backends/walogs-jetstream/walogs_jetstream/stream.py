@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
     from walogs_jetstream.address import Address
-    from walogs_jetstream.connection import Connection
+    from walogs_jetstream.connection import Calls
 
 REQUEST_SECONDS: Final = 60.0
 """More than any attempt takes: the attempt ends the request."""
@@ -66,8 +66,8 @@ async def request(client: Client, what: str, content: Mapping[str, object] | Non
 class Stream:
     """What the stream of a log says about itself."""
 
-    def __init__(self, connection: Connection, address: Address) -> None:
-        self._connection = connection
+    def __init__(self, calls: Calls, address: Address) -> None:
+        self._calls = calls
         self._address = address
 
     def information(self) -> dict[str, Any] | None:
@@ -81,7 +81,7 @@ class Stream:
             return found
 
         try:
-            return self._connection.ask(ask, about=f"STREAM.INFO.{name}")
+            return self._calls.ask(ask, about=f"STREAM.INFO.{name}")
         except NotFoundError as error:
             if not is_stream_missing(error):
                 raise
@@ -114,7 +114,7 @@ class Stream:
             "num_replicas": replicas,
         }
         what = f"STREAM.CREATE.{name}"
-        self._connection.ask(lambda client: request(client, what, wanted), about=what)
+        self._calls.ask(lambda client: request(client, what, wanted), about=what)
 
     def problems(self, configuration: Mapping[str, Any], replicas: int) -> Iterator[str]:
         """Yield everything in the configuration of the stream that could lose entries."""

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 
 import walogs
+from tests.kit.callers import Callers, queued
 from tests.kit.s3_server import Proxy, Script
 from walogs_object_store import ObjectStore
-from walogs_object_store import store as store_module
-from walogs_object_store.failures import retry
+from walogs_object_store import address as address_module
 
 Make = Callable[..., ObjectStore]
 
@@ -65,6 +66,56 @@ def test_the_environment_can_name_the_server(
     assert list(walogs.reader(address)) == [(1, b"one")], "an address needs no name of a store"
 
 
+@pytest.mark.guarantee("G1", "G19")
+def test_a_client_of_local_files_is_refused_because_it_syncs_nothing(tmp_path: Path) -> None:
+    store = ObjectStore.over(LocalStore(tmp_path), "local files")
+    with pytest.raises(
+        walogs.ConfigError, match="promises durable appends, and local files holds them in 'page-cache'"
+    ):
+        walogs.open(store=store)
+    assert list(tmp_path.iterdir()) == []
+    with walogs.open(store=store, sync="none") as wal:
+        assert wal.append(b"perhaps") == 1
+
+
+@pytest.mark.guarantee("G1")
+def test_a_server_that_hangs_is_asked_again(make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt takes a part of the deadline: here two seconds, so that a slow machine has many attempts left."""
+    monkeypatch.setattr(address_module, "ATTEMPTS", 120)
+    with walogs.open(store=make(deadline=240.0)) as wal:
+        wal.append(b"before")
+        for script in (Script("hang"), Script("hang after")):
+            proxy.scripts = [script]
+            wal.append(b"meanwhile")
+            assert not script.times
+        proxy.scripts = [Script("hang", method="GET")]
+        assert [data for _, data in wal] == [b"before", b"meanwhile", b"meanwhile"]
+    assert entries(make()) == [b"before", b"meanwhile", b"meanwhile"]
+
+
+@pytest.mark.guarantee("G1")
+def test_puts_are_made_as_seldom_as_the_file_says(
+    address: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "walogs.toml"
+    file.write_text(
+        f'[log.orders]\npath = "{address}"\nsync = {{ use = "interval", time = "1h" }}\n'
+        f'[log.orders.store]\nuse = "object-store"\nendpoint = "http://127.0.0.1:{proxy.port}"\n'
+    )
+    monkeypatch.setenv("WALOGS_DISABLED_PLUGINS", "")
+    with walogs.open_config(file, log="orders") as wal:
+        proxy.log.clear()
+        callers = Callers(*[lambda: wal.append(b"by append")] * 5)
+        queued(wal, 5)
+        futures = [wal.submit(b"by submit") for _ in range(5)]
+        assert not any(future.done() for future in futures)
+        assert proxy.log == []
+        wal.sync()
+        assert sorted([*callers.join(), *(future.result(60) for future in futures)]) == [*range(1, 11)]  # type: ignore[type-var]
+        assert [method for method, _ in proxy.log] == ["PUT"]
+        assert wal.durable_lsn == 10
+
+
 @pytest.mark.guarantee("G13")
 def test_the_writer_that_opened_last_fences_the_one_before(make: Make) -> None:
     with walogs.open(store=make()) as first:
@@ -115,12 +166,11 @@ def test_reading_survives_what_the_way_does_to_it(make: Make, proxy: Proxy, meth
 def test_a_commit_without_an_answer_is_there_or_not_and_never_both(
     make: Make, proxy: Proxy, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with walogs.open(store=make()) as wal, monkeypatch.context() as patch:
+    store = make()
+    with walogs.open(store=store) as wal:
         wal.append(b"before")
         # Only now, so that no request that is answered can come too late on a slow machine.
-        patch.setattr(
-            store_module, "retry", lambda name, _, call, may_change: retry(name, 0.2, call, may_change=may_change)
-        )
+        monkeypatch.setattr(store._writer, "_deadline", 0.2)
         proxy.scripts.append(Script(what, key="3", times=1000))  # type: ignore[arg-type]
         with pytest.raises(walogs.OutcomeUnknown) as unknown:
             wal.append(b"perhaps")

@@ -9,6 +9,7 @@ from obstore.store import MemoryStore
 
 from walogs_object_store import ObjectStore
 from walogs_object_store import store as module
+from walogs_object_store.calls import Calls
 
 
 class Watched(ObjectStore):
@@ -17,13 +18,13 @@ class Watched(ObjectStore):
     sizes_asked = 0
     lists = 0
 
-    def size(self, number: int) -> int:
+    def _size(self, calls: Calls, number: int) -> int:
         self.sizes_asked += 1
-        return super().size(number)
+        return super()._size(calls, number)
 
-    def segments_after(self, number: int) -> Sequence[int]:
+    def _numbers_after(self, calls: Calls, number: int) -> Sequence[int]:
         self.lists += 1
-        return super().segments_after(number)
+        return super()._numbers_after(calls, number)
 
 
 class Clock:
@@ -47,6 +48,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(Calls, "pause", lambda _, seconds: made.sleep(max(seconds, 0)))
     return made
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-from walogs.plugins import Duration
+from walogs.plugins import DEADLINE_SECONDS, Duration, check_deadline, is_server_address
 
-DEADLINE_SECONDS: Final = 60.0
-DEADLINE_SECONDS_MAX: Final = 3600.0
 READS_AT_ONCE: Final = 16
 READS_AT_ONCE_MAX: Final = 256
 
@@ -28,28 +25,12 @@ class ObjectStoreOptions:
     """How many objects are fetched at the same time when a log is opened or read."""
 
     def __post_init__(self) -> None:
-        if self.endpoint is not None and not is_endpoint(self.endpoint):
+        if self.endpoint is not None and not is_server_address(self.endpoint):
             raise ValueError(f"endpoint={self.endpoint!r}: http:// or https://, a host, and a port at most")
         region: object = self.region
         if region is not None and not (isinstance(region, str) and region):
             raise ValueError(f"region={self.region!r}: the name of a region")
-        seconds: object = self.deadline
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not (is_number and 0 < seconds <= DEADLINE_SECONDS_MAX):  # type: ignore[operator]
-            raise ValueError(f"deadline={seconds!r}: seconds, more than 0 and up to {DEADLINE_SECONDS_MAX:.0f}")
+        check_deadline(self.deadline)
         count: object = self.reads_at_once
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= READS_AT_ONCE_MAX:
             raise ValueError(f"reads_at_once={count!r}: a whole number from 1 to {READS_AT_ONCE_MAX}")
-
-
-def is_endpoint(text: object) -> bool:
-    """Return whether *text* is the address of a server, without a path, a query or credentials."""
-    if not isinstance(text, str):
-        return False
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    has_more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not has_more

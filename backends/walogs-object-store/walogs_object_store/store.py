@@ -15,23 +15,23 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore.store import LocalStore
 
-from walogs import Locked, NoSpace, SegmentExists, SegmentNotFound, UnsafeStore
-from walogs.plugins import StoreCapabilities
+from walogs import Closed, Locked, NoSpace, UnsafeStore
+from walogs.plugins import DEADLINE_SECONDS, Closings, SegmentExists, SegmentNotFound, StoreCapabilities
 from walogs_object_store.address import connect
 from walogs_object_store.ahead import fetch_in_order
-from walogs_object_store.failures import ABSENT, TAKEN, retry
+from walogs_object_store.calls import Calls
+from walogs_object_store.failures import ABSENT, TAKEN
 from walogs_object_store.forks import refuse_after_fork
-from walogs_object_store.options import DEADLINE_SECONDS, READS_AT_ONCE, ObjectStoreOptions
+from walogs_object_store.options import READS_AT_ONCE, ObjectStoreOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Self, TypeVar
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Self
 
     from obstore.store import ObjectStore as Client
     from typing_extensions import Buffer
-
-    T = TypeVar("T")
 
 KEY: Final = re.compile(r"\d{20}")
 ALMOST_A_KEY: Final = re.compile(r"\d+(\..*)?")
@@ -70,7 +70,8 @@ class ObjectStore:
     def over(cls, client: Client, name: str, options: ObjectStoreOptions | None = None) -> Self:
         """Return a store of the objects that *client* reaches, a store object of obstore with a prefix.
 
-        Its own attempts must be turned off (`retry_config={"max_retries": 0}`). *name* is used in messages.
+        Its own attempts must be turned off (`retry_config={"max_retries": 0}`). *name* is used in messages. A client of
+        local files (`LocalStore`) syncs nothing: `open` refuses it unless `sync` is a policy that promises nothing.
         """
         store = cls.__new__(cls)
         store._prepare(name, client, options or ObjectStoreOptions())
@@ -85,12 +86,14 @@ class ObjectStore:
             numbers_reused=True,
             exists_means_durable=True,
             segment_bytes_max=SEGMENT_BYTES_MAX,
-            persistence="replicated",
+            persistence="page-cache" if isinstance(client, LocalStore) else "replicated",
             number_gaps=True,
         )
         self._client = client
         self._options = options
-        self._is_acquired = False
+        self._closings = Closings(name)
+        self._writer: Calls | None = None
+        """The requests of the writer. None while there is none: before `acquire`, and after `close`."""
         self._between_asks = ASK_SECONDS
         """How many seconds pass between two questions for the next object."""
         self._asked_at = float("-inf")
@@ -109,7 +112,10 @@ class ObjectStore:
 
     def segments_after(self, number: int) -> Sequence[int]:
         """Return the numbers above *number*, ascending. The server lists no other keys."""
-        return sorted(found for found in self._listed(self.segment_name(number)) if found > number)
+        return self._numbers_after(self._calls(), number)
+
+    def _numbers_after(self, calls: Calls, number: int) -> Sequence[int]:
+        return sorted(found for found in self._listed(calls, self.segment_name(number)) if found > number)
 
     def wait_beyond(self, number: int, seconds: float) -> bool:
         """Wait until there may be a segment above *number*, and return whether there may be one.
@@ -117,35 +123,36 @@ class ObjectStore:
         Numbers have no gaps, so the server is asked for the next object alone. If nothing comes, it is asked less and
         less often, down to once a second.
         """
-        end = time.monotonic() + seconds
+        calls, end = self._calls(), time.monotonic() + seconds
         while True:
             now = time.monotonic()
             pause = self._asked_at + self._between_asks - now
             if pause > end - now:
-                time.sleep(max(end - now, 0))
+                calls.pause(end - now)
                 return False
-            time.sleep(max(pause, 0))
+            calls.pause(pause)
             self._asked_at = time.monotonic()
-            if self._is_there(number + 1):
+            if self._is_there(calls, number + 1):
                 self._asks, self._between_asks = 0, ASK_SECONDS
                 return True
             self._asks += 1
             self._between_asks = min(self._between_asks * 1.5, ASK_SECONDS_MAX)
-            if self._asks % LIST_EVERY == 0 and self.segments_after(number):  # a checkpoint has removed the next one
+            # A checkpoint may have removed the next one.
+            if self._asks % LIST_EVERY == 0 and self._numbers_after(calls, number):
                 return True
 
-    def _is_there(self, number: int) -> bool:
+    def _is_there(self, calls: Calls, number: int) -> bool:
         try:
-            self.size(number)
+            self._size(calls, number)
         except SegmentNotFound:
             return False
         return True
 
     def sizes(self) -> Mapping[int, int]:
         """Return the size of each segment in bytes, by its number."""
-        return self._listed(None)
+        return self._listed(self._calls(), None)
 
-    def _listed(self, after: str | None) -> dict[int, int]:
+    def _listed(self, calls: Calls, after: str | None) -> dict[int, int]:
         """Return the sizes of the segments by number: those with a key above *after*, or all.
 
         Raises `UnsafeStore` for a key that is almost that of a segment.
@@ -162,26 +169,30 @@ class ObjectStore:
                         raise UnsafeStore(f"{self.name} holds {key!r}, which is almost the key of a segment: remove it")
             return found
 
-        return self._ask(list_once)
+        return calls.ask(list_once)
 
     def size(self, number: int) -> int:
         """Return the number of bytes in the segment. Raises `SegmentNotFound`."""
+        return self._size(self._calls(), number)
+
+    def _size(self, calls: Calls, number: int) -> int:
         key = self.segment_name(number)
         try:
-            return int(self._ask(lambda: obstore.head(self._client, key))["size"])
+            return int(calls.ask(lambda: obstore.head(self._client, key))["size"])
         except ABSENT:
             raise self._missing(number) from None
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         """Return the bytes [start, end) of the segment. Raises `SegmentNotFound`."""
+        calls = self._calls()
         if start == 0 and (end is None or end > 0):
-            _, data = self._get(number, 0, end)
+            _, data = self._get(calls, number, 0, end)
             return data
-        size = self.size(number)  # a server refuses a range that begins at the end
+        size = self._size(calls, number)  # a server refuses a range that begins at the end
         stop = size if end is None else min(end, size)
-        return self._get(number, start, stop)[1] if start < stop else b""
+        return self._get(calls, number, start, stop)[1] if start < stop else b""
 
-    def _get(self, number: int, start: int, end: int | None) -> tuple[int, bytes]:
+    def _get(self, calls: Calls, number: int, start: int, end: int | None) -> tuple[int, bytes]:
         """Return (size of the whole object, its bytes [start, end)). *start* is 0 or below the size."""
         key = self.segment_name(number)
 
@@ -195,7 +206,7 @@ class ObjectStore:
             return int(result.meta["size"]), bytes(result.bytes())
 
         try:
-            size, data = self._ask(get_once)
+            size, data = calls.ask(get_once)
         except ABSENT:
             raise self._missing(number) from None
         wanted = (size if end is None else min(end, size)) - start
@@ -205,27 +216,28 @@ class ObjectStore:
 
     def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
         """Yield (number, size, the bytes [0, *end*)) of these segments in order, several of them fetched at a time."""
-        first = AHEAD_BYTES if end is None else min(end, AHEAD_BYTES)
+        calls, first = self._calls(), AHEAD_BYTES if end is None else min(end, AHEAD_BYTES)
 
         def fetch(number: int) -> tuple[int, bytes | None]:
             try:
-                return self._get(number, 0, first)
+                return self._get(calls, number, 0, first)
             except SegmentNotFound:
                 return 0, None
 
         for number, (size, data) in fetch_in_order(numbers, fetch, at_once=self._options.reads_at_once):
             stop = size if end is None else min(end, size)
             if data is not None and len(data) < stop:
-                yield number, size, data + self._get(number, len(data), stop)[1]
+                yield number, size, data + self._get(calls, number, len(data), stop)[1]
             else:
                 yield number, size, data
 
     def _missing(self, number: int) -> SegmentNotFound:
         return SegmentNotFound(f"{self.segment_name(number)} is not in {self.name}")
 
-    def _ask(self, call: Callable[[], T], *, may_change: bool = False) -> T:
+    def _calls(self) -> Calls:
+        """Return what sends the requests of one call, or of one writer, until the store is closed."""
         refuse_after_fork(self.name)
-        return retry(self.name, self._options.deadline, call, may_change=may_change)
+        return Calls(self.name, self._options.deadline, self._closings)
 
     # Writing
 
@@ -235,21 +247,22 @@ class ObjectStore:
         Raises `UnsafeStore` if it does not refuse, or if the prefix holds keys of something else. Raises `Locked` if
         this object is acquired already, `PermissionError` and `Unavailable`.
         """
-        if self._is_acquired:
+        if self._writer is not None:
             raise Locked(f"{self.name} is open for writing through this very store object. Close that handle first.")
-        self._refuse_foreign_keys()
-        is_new = self._put(PROBE, b"walogs")
-        if is_new and self._put(PROBE, b"walogs again"):
-            self._ask(lambda: obstore.delete(self._client, PROBE))
+        calls = self._calls()
+        self._refuse_foreign_keys(calls)
+        is_new = self._put(calls, PROBE, b"walogs")
+        if is_new and self._put(calls, PROBE, b"walogs again"):
+            calls.ask(lambda: obstore.delete(self._client, PROBE))
             raise UnsafeStore(
                 f"{self.name}: the server created one object twice, although it was asked to create it only if it is"
                 " absent. Two writers would both be told that they won. Use a server with conditional writes."
             )
-        self._is_acquired = True
+        self._writer = calls  # if it was closed meanwhile, the first request of the writer says so
 
-    def _refuse_foreign_keys(self) -> None:
+    def _refuse_foreign_keys(self, calls: Calls) -> None:
         """Raise `UnsafeStore` if the prefix holds keys, and none of them is of a log."""
-        page = self._ask(lambda: next(iter(obstore.list(self._client, chunk_size=100)), []))
+        page = calls.ask(lambda: next(iter(obstore.list(self._client, chunk_size=100)), []))
         keys = [meta["path"] for meta in page]
         foreign = [key for key in keys if key != PROBE and not KEY.fullmatch(key)]
         if foreign and len(foreign) == len(keys):
@@ -260,18 +273,19 @@ class ObjectStore:
         """Put the object if its key is absent. It is durable on return.
 
         Raises `SegmentExists`, perhaps because an earlier attempt of this call had arrived. Raises `Unavailable` when
-        the deadline is over; the object may be there then, or appear later.
+        the deadline is over; the object may be there then, or appear later. Raises `Closed` if the store is closed,
+        also by another thread during this call.
         """
-        content = bytes(data)
+        calls, content = self._writing(), bytes(data)
         if len(content) > self.capabilities.segment_bytes_max:
             raise NoSpace(errno.EFBIG, f"{self.name} takes {self.capabilities.segment_bytes_max} bytes at a time")
-        if not self._put(self.segment_name(number), content):
+        if not self._put(calls, self.segment_name(number), content):
             raise SegmentExists(f"{self.segment_name(number)} is in {self.name} already")
 
-    def _put(self, key: str, data: bytes) -> bool:
+    def _put(self, calls: Calls, key: str, data: bytes) -> bool:
         """Create an object with one put, and return whether it was created. False: the server says that it is there."""
         try:
-            self._ask(lambda: obstore.put(self._client, key, data, mode="create", use_multipart=False), may_change=True)
+            calls.ask(lambda: obstore.put(self._client, key, data, mode="create", use_multipart=False), may_change=True)
         except TAKEN:
             return False
         except ABSENT:
@@ -280,21 +294,33 @@ class ObjectStore:
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Delete these objects, many with one request where the server can. Absent ones are ignored."""
-        keys = [self.segment_name(number) for number in numbers]
+        calls, keys = self._writing(), [self.segment_name(number) for number in numbers]
         if not keys:
             return
         try:
-            self._ask(lambda: obstore.delete(self._client, keys))
+            calls.ask(lambda: obstore.delete(self._client, keys))
         except ABSENT:  # it may have stopped at an absent key
             for key in keys:
-                self._delete(key)
+                self._delete(calls, key)
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, calls: Calls, key: str) -> None:
         try:
-            self._ask(lambda: obstore.delete(self._client, key))
+            calls.ask(lambda: obstore.delete(self._client, key))
         except ABSENT:
             pass
 
+    def _writing(self) -> Calls:
+        """Return the requests of the writer. Raises `Closed` if there is none."""
+        refuse_after_fork(self.name)
+        writer = self._writer  # another thread may close the store now
+        if writer is None:
+            raise Closed(f"{self.name} is closed for writing")
+        return writer
+
     def close(self) -> None:
-        """Let the store object be acquired again. Nothing is held on the server."""
-        self._is_acquired = False
+        """End the writer, and the calls that are under way: each at the end of its attempt, or of its wait.
+
+        Nothing is held on the server. The store object can be used again.
+        """
+        self._writer = None
+        self._closings.end_calls()

@@ -214,8 +214,14 @@ def test_a_durable_commit_is_synced_and_one_that_need_not_be_syncs_nothing(log: 
 
 
 @pytest.mark.guarantee("G7", "G21")
-@pytest.mark.parametrize("what", ["fdatasync", "fsync", "pwrite64"])
-@pytest.mark.parametrize("when", [1, 2, 3, 5, 7, 8])
+@pytest.mark.parametrize(
+    ("what", "when"),  # five commits sync seven times, and the WAL is synced twice by `fsync`, when it is made
+    [
+        *(("fdatasync", when) for when in (1, 2, 3, 5, 7, 8)),
+        *(("fsync", when) for when in (1, 2)),
+        *(("pwrite64", when) for when in (1, 2, 3, 5, 7, 8)),
+    ],
+)
 def test_after_a_sync_or_a_write_that_failed_the_next_commit_is_durable(log: Path, what: str, when: int) -> None:
     lines = [f"commit {lsn} durable" for lsn in range(1, 6)]
     inject = ("-P", f"{log}-wal", "-e", f"trace={what}", "-e", f"inject={what}:error=EIO:when={when}")

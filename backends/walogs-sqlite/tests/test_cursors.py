@@ -145,7 +145,7 @@ def test_where_there_is_no_log_there_is_no_cursor_and_none_is_made(path: Path) -
         before = list(path.parent.iterdir())
         store = SqliteStore(path)
         assert store.cursors() == []
-        with pytest.raises(walogs.SegmentNotFound, match=r"can have no cursor\. Nothing was changed"):
+        with pytest.raises(walogs.plugins.SegmentNotFound, match=r"can have no cursor\. Nothing was changed"):
             store.write_cursor("mailer", VALUE, durable=True)
         store.close()
         assert list(path.parent.iterdir()) == before
@@ -384,7 +384,7 @@ def test_a_backup_and_sqlites_own_copy_take_them(log: Path) -> None:
 
 
 def test_the_kit_checks_its_cursors() -> None:
-    from walogs.cursor_store import CursorStore
+    from walogs.protocols.cursor_store import CursorStore
 
     assert isinstance(SqliteStore("nowhere.db"), CursorStore)
     assert any("cursor" in name for name in dir(StoreContract))

@@ -21,7 +21,7 @@ from walogs_sqlite import SqliteOptions, SqliteStore, database, places
 
 def test_it_is_a_store_that_only_fences_and_says_so() -> None:
     store = SqliteStore("nowhere.db")
-    assert isinstance(store, walogs.SegmentStore)
+    assert isinstance(store, walogs.plugins.SegmentStore)
     assert not isinstance(store, walogs.plugins.AppendableStore)
     assert store.capabilities == walogs.plugins.StoreCapabilities(
         appendable=False,
@@ -53,7 +53,7 @@ def test_rows_appear_are_read_in_pieces_and_go(store: SqliteStore) -> None:
     store.remove([])
     for call in (store.size, store.read):
         for number in (7, 8):
-            with pytest.raises(walogs.SegmentNotFound, match=f"segment {number} is not in"):
+            with pytest.raises(walogs.plugins.SegmentNotFound, match=f"segment {number} is not in"):
                 call(number)
     store.create(7, b"again")
     assert store.read(7) == b"again"
@@ -63,9 +63,9 @@ def test_a_number_is_created_once_by_whoever_is_first(store: SqliteStore, path: 
     other = SqliteStore(path)
     other.acquire()
     store.create(1, b"mine")
-    with pytest.raises(walogs.SegmentExists, match="segment 1 is in"):
+    with pytest.raises(walogs.plugins.SegmentExists, match="segment 1 is in"):
         other.create(1, b"theirs")
-    with pytest.raises(walogs.SegmentExists):
+    with pytest.raises(walogs.plugins.SegmentExists):
         store.create(1, b"mine")
     assert other.read(1) == b"mine"
     other.close()
@@ -81,7 +81,7 @@ def test_of_many_who_create_the_same_numbers_each_number_has_one(path: Path) -> 
             try:
                 stores[who].create(number, b"%d" % who)
                 won.append((number, who))
-            except walogs.SegmentExists:
+            except walogs.plugins.SegmentExists:
                 pass
 
     threads = [threading.Thread(target=race, args=(who,)) for who in range(4)]
@@ -124,7 +124,7 @@ def test_readers_are_not_in_the_writers_way_nor_it_in_theirs(store: SqliteStore)
 def test_where_nothing_is_nothing_is_made_by_looking(path: Path) -> None:
     store = SqliteStore(path)
     assert list(store.segments()) == []
-    with pytest.raises(walogs.SegmentNotFound):
+    with pytest.raises(walogs.plugins.SegmentNotFound):
         store.read(1)
     assert not path.exists()
     with pytest.raises(walogs.LogNotFound):
@@ -333,13 +333,14 @@ class TestRefusals:
         os.mkfifo(path)
         self.refused(path, OSError, "not a file")
 
-    def test_a_network_file_system(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(places, "file_system", lambda device: "nfs4")
-        with pytest.raises(walogs.UnsafeStore, match="is on nfs4"):
+    @pytest.mark.parametrize("kind", ["nfs4", "lustre", "fuse.rclone"])
+    def test_a_network_file_system(self, kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(places, "file_system", lambda device: kind)
+        with pytest.raises(walogs.UnsafeStore, match=f"is on {kind}"):
             walogs.open(path, store="sqlite")
         assert not path.exists()
         path.touch()
-        self.refused(path, walogs.UnsafeStore, "is on nfs4")
+        self.refused(path, walogs.UnsafeStore, f"is on {kind}")
 
     @pytest.mark.parametrize(
         "path", ["sqlite:///orders.db", "file:/tmp/orders.db", "~/orders.db", "$HOME/orders.db", ":memory:"]

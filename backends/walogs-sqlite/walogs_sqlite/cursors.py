@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from walogs import SegmentNotFound
+from walogs.plugins import SegmentNotFound
 from walogs_sqlite import database
 from walogs_sqlite.failures import damage_error, is_harmless, translate_errors
 

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from walogs import Corrupt, SegmentNotFound, Unavailable, UnsafeStore, UnsupportedFormat
-from walogs.plugins import TurnLock, sync_ancestors
+from walogs import Corrupt, Unavailable, UnsafeStore, UnsupportedFormat
+from walogs.plugins import SegmentNotFound, TurnLock, sync_ancestors
 from walogs_sqlite import places
 from walogs_sqlite.failures import code_of, translate_errors
 

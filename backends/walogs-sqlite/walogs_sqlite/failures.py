@@ -8,7 +8,8 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from walogs import Corrupt, NoSpace, SegmentExists, StoreError, Unavailable, UnsafeStore
+from walogs import Corrupt, NoSpace, StoreError, Unavailable, UnsafeStore
+from walogs.plugins import SegmentExists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,11 @@ import stat
 from typing import Final
 
 from walogs import UnsafeStore
-from walogs.plugins import file_system, make_directories, sync_directory, sync_full
+from walogs.plugins import NETWORK_FILE_SYSTEMS, file_system, make_directories, sync_directory, sync_full
 
 ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 """`scheme://…`, or `scheme:/…` as pathlib shortens it."""
 FILE_MODE: Final = 0o600
-NETWORK: Final = frozenset({"afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs"})
-"""In WAL mode all processes that use the file share memory, which two hosts cannot do."""
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -54,8 +52,9 @@ def is_there(path: str) -> bool:
 
 
 def refuse_network(path: str, device: int) -> None:
+    """Raise `UnsafeStore` if several hosts can use the file. SQLite's WAL needs memory that all its users share."""
     found = file_system(device)
-    if found in NETWORK:
+    if found in NETWORK_FILE_SYSTEMS:
         raise UnsafeStore(f"{path} is on {found}, over which SQLite cannot share its WAL. Use a local file system.")
 
 

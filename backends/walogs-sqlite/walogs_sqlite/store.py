@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from walogs import Locked, SegmentNotFound, StoreError, Unavailable
-from walogs.plugins import PathLock, StoreCapabilities
+from walogs import Locked, StoreError, Unavailable
+from walogs.plugins import PathLock, SegmentNotFound, StoreCapabilities
 from walogs_sqlite import database
 from walogs_sqlite.connections import Connection
 from walogs_sqlite.cursors import CursorTable

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from walogs import Codec
-    from walogs.plugins import FrameContext
+    from walogs.plugins import Codec, FrameContext
     from walogs_aead.options import Cipher, Compression
 
 AS_IT_IS: Final = b"\0"

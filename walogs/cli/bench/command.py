@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
 
 from cyclopts import Parameter
 
@@ -18,7 +18,7 @@ from walogs.assembly.choice import component
 from walogs.assembly.config import WalConfig, config_error, overridden
 from walogs.cli.bench.entries import ENTRY_SIZE_MIN, differs
 from walogs.cli.bench.report import Circumstances, facts_of, lines_of
-from walogs.cli.bench.rows import OTHER_STEPS, Request, measure
+from walogs.cli.bench.rows import OTHER_STEPS, Figures, Request, measure
 from walogs.cli.doctor.place import nearest
 from walogs.cli.lines import step_bar
 from walogs.cli.log_argument import CONFIG, LOG, Components, file_and_name, refuse_components, with_components
@@ -60,6 +60,17 @@ def numbers_of_threads(wanted: object, tokens: Sequence[Token]) -> tuple[int, ..
     return tuple(map(int, words))
 
 
+ThreadNumbers: TypeAlias = Annotated[
+    tuple[int, ...],
+    Parameter(
+        converter=numbers_of_threads,
+        negative="",
+        show_default=lambda numbers: ",".join(map(str, numbers)),
+        help="How many threads append at once: numbers with commas, or repeated. One is always measured.",
+    ),
+]
+
+
 class Place(NamedTuple):
     """The directory in which is measured, and the components that are measured."""
 
@@ -84,15 +95,7 @@ def bench(
     *,
     entry_size: Annotated[int, ENTRY_SIZE, Parameter(help="Bytes in an entry: 128, 4KiB.")] = 128,
     seconds: Annotated[float, SECONDS, Parameter(help="How long each row is measured: 1.5, 500ms.")] = 1.0,
-    threads: Annotated[
-        tuple[int, ...],
-        Parameter(
-            converter=numbers_of_threads,
-            negative="",
-            show_default=lambda numbers: ",".join(map(str, numbers)),
-            help="How many threads append at once: numbers with commas, or repeated. One is always measured.",
-        ),
-    ] = THREADS,
+    threads: ThreadNumbers = THREADS,
     batch: Annotated[
         FromOne | None,
         Parameter(
@@ -113,12 +116,28 @@ def bench(
     1 GiB of data. All entries are read back and compared before a figure is printed. If an entry differs, no figure is
     printed, and the exit status is 1.
     """
-    is_configured = log is not None or config is not None
     components = Components(store, codec)
-    if is_configured:
+    if log is not None or config is not None:
         refuse_components(components)
-    place = place_by_configuration(directory, config, log) if is_configured else plain_place(directory, components)
+        place = place_by_configuration(directory, config, log)
+    else:
+        place = plain_place(directory, components)
     refuse_what_is_a_log(place.directory)
+    about, figures = measure_at(place, entry_size=entry_size, seconds=seconds, threads=threads, batch=batch)
+    if as_json:
+        print(json.dumps(facts_of(about, figures), indent=2))
+    else:
+        print_text(map(printable, lines_of(about, figures)))
+    return DONE
+
+
+def measure_at(
+    place: Place, *, entry_size: int, seconds: float, threads: tuple[int, ...], batch: int | None
+) -> tuple[Circumstances, Figures]:
+    """Measure in a new directory in *place*, and remove the directory.
+
+    Raises `ConfigError` if the log would refuse such entries or batches, and `Differs` if an entry is read back wrong.
+    """
     many = tuple(dict.fromkeys(number for number in threads if number > 1))
     with (
         treat_signals_as_interrupts(),
@@ -144,11 +163,7 @@ def bench(
             raise differs("reading back", error.damage.rstrip(".")) from error
         except KeyboardInterrupt:  # drop the notes about a log that is removed now
             raise KeyboardInterrupt from None
-    if as_json:
-        print(json.dumps(facts_of(about, figures), indent=2))
-    else:
-        print_text(map(printable, lines_of(about, figures)))
-    return DONE
+    return about, figures
 
 
 def plain_place(directory: Path | None, components: Components) -> Place:

@@ -9,6 +9,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from walogs.cli.show import duration_words, list_words, size_words
+from walogs.defaults.mounts import NETWORK_FILE_SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,8 @@ JOURNALED: Final = frozenset(
 """Local file systems that keep the name and the size of a file across a power cut, once they are synced."""
 UNJOURNALED: Final = frozenset({"exfat", "ext2", "msdos", "vfat"})
 MEMORY: Final = frozenset({"devtmpfs", "hugetlbfs", "ramfs", "tmpfs"})
-REMOTE: Final = frozenset(
-    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"}
-    | {"orangefs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"}
-    | {"fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
-)
+REMOTE: Final = NETWORK_FILE_SYSTEMS | {"9p", "vboxsf", "virtiofs", "vmhgfs"}
+"""File systems of another host. That of a virtual machine shares its directories by the last four."""
 LAYERED: Final = frozenset({"aufs", "overlay"})
 
 DROPPING: Final = {

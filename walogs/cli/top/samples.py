@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from walogs.cursor_store import CursorStore
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.extent_finder import ExtentFinder
 from walogs.engine.extent_reader import Extent, ExtentReader
@@ -31,6 +30,7 @@ from walogs.handles.cursor import read_value
 from walogs.inspection.cursors import owner_of, shortcoming
 from walogs.inspection.owner import Owner, find_owner, signed
 from walogs.protocols import is_appendable, segments_after, sizes_of
+from walogs.protocols.cursor_store import CursorStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

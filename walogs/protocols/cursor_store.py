@@ -1,7 +1,6 @@
 """The contract of a store that keeps cursors: the named positions of the consumers of a log.
 
-The member is optional, as the others of `walogs.protocols` that not every store has. `Wal.cursor` and
-`WalReader.cursor` need it.
+Its members are optional: a store without them can do everything else. `Wal.cursor` and `WalReader.cursor` need them.
 """
 
 from __future__ import annotations

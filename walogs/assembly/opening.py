@@ -32,6 +32,7 @@ from walogs.engine.log_source import Environment, LogSource
 from walogs.engine.recovery import peek_header
 from walogs.engine.takeover import limit_segments, open_appendable, open_immutable
 from walogs.errors import Corrupt, UnsupportedFormat, WalError
+from walogs.formats.crc32 import is_checked_by_crc
 from walogs.formats.native import CHECK_BYTES_MAX, CODEC_NAME_MAX, CODEC_PARAMETERS_MAX, NativeFormat
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import, log_warning
@@ -279,6 +280,7 @@ def resolve_source(path: str | os.PathLike[str] | None, values: Mapping[str, Any
         store=store,
         format=NativeFormat(),
         codec=codec,
+        asked_codec=None if is_checked_by_crc(codec) else codec,
         codec_parameters=parameters,
         codec_named=codecs_beside(codec),
     )

@@ -18,7 +18,6 @@ from walogs.engine.segments import completed_by_rotation, count_superseded
 from walogs.engine.takeover import write_durable_mark
 from walogs.engine.writer import WriterState, refuse_more_than_promised
 from walogs.errors import EntryTooLarge, NoSpace, OutcomeUnknown, Poisoned, SegmentNotFound, UnsafeStore
-from walogs.formats.crc32 import is_checked_by_crc
 from walogs.formats.durable_mark import encode as encode_mark
 from walogs.formats.segment_format import LARGEST, NO_LENGTH, Seal
 from walogs.foundation.foreign import describe
@@ -59,8 +58,7 @@ class AppendableWriter(WriterState):
         self._codec = source.codec
         self._stores_bodies = source.codec.identity
         """Whether the codec stores a body as it is."""
-        self._asked_codec = None if is_checked_by_crc(source.codec) else source.codec
-        """What computes the check of a frame. None if it is known to be the CRC-32."""
+        self._asked_codec = source.asked_codec
         self._policy = policy
         self._always_syncs = getattr(policy.decide, "__func__", None) is always_sync
         self._limits = limits

@@ -71,6 +71,8 @@ class LogSource(NamedTuple):
     format: SegmentFormat
     codec: Codec
     """The codec of everything that is written from now on."""
+    asked_codec: Codec | None
+    """The codec, if it has to be asked for the check of a frame. None if that is known to be the CRC-32."""
     codec_parameters: bytes
     codec_named: Callable[[str, bytes], Codec]
     """Returns the codec that reads segments stamped with the given name and parameters.

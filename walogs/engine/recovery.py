@@ -332,7 +332,9 @@ def refuse_other_index(source: LogSource, header: SegmentHeader, seal: Seal, chu
         if offset >= end:
             return
         run_end = runs.offsets[at + 1] if at + 1 < len(runs) else end
-        place = RunPlace(offset, first_lsns[at], first_lsns[at + 1], runs.lengths[at])
+        place = RunPlace(
+            offset=offset, first_lsn=first_lsns[at], next_lsn=first_lsns[at + 1], lengths=runs.lengths[at]
+        )
         if not is_described(source, header, chunk[offset - start : run_end - start], place):
             what = "its SEAL says other places, LSNs or lengths than its entries have"
             raise source.corrupt(what, header.number, offset, first_lsns[at])

@@ -316,12 +316,15 @@ def check_runs(source: LogSource, header: SegmentHeader, seal: Seal, *, checks_i
             intact_end(source, header, seal, run)
             loose.append(runs.offsets[run])
         if checks_index:
-            refuse_other_index(source, header, seal, chunk, start)
+            refuse_other_index(source, header, seal, chunk, start, failed)
     return loose
 
 
-def refuse_other_index(source: LogSource, header: SegmentHeader, seal: Seal, chunk: bytes, start: int) -> None:
-    """Raise `Corrupt` if intact runs are not what the SEAL says. *chunk* has the runs from the offset *start* on.
+def refuse_other_index(
+    source: LogSource, header: SegmentHeader, seal: Seal, chunk: bytes, start: int, failed: Sequence[int]
+) -> None:
+    """Raise `Corrupt` if intact runs are not what the SEAL says. *chunk* has the runs from the offset *start* on, and
+    *failed* are the positions of those that are not as they were written.
 
     Only a bug of a writer makes such a SEAL. Who reads by it would get other entries, or parts of them.
     """
@@ -332,10 +335,8 @@ def refuse_other_index(source: LogSource, header: SegmentHeader, seal: Seal, chu
         if offset >= end:
             return
         run_end = runs.offsets[at + 1] if at + 1 < len(runs) else end
-        place = RunPlace(
-            offset=offset, first_lsn=first_lsns[at], next_lsn=first_lsns[at + 1], lengths=runs.lengths[at]
-        )
-        if not is_described(source, header, chunk[offset - start : run_end - start], place):
+        place = RunPlace(offset=offset, first_lsn=first_lsns[at], next_lsn=first_lsns[at + 1], lengths=runs.lengths[at])
+        if at not in failed and not is_described(source, header, chunk[offset - start : run_end - start], place):
             what = "its SEAL says other places, LSNs or lengths than its entries have"
             raise source.corrupt(what, header.number, offset, first_lsns[at])
 

@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
-from zlib import crc32
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.formats import native_runs
 from walogs.formats.native import NativeFormat
-from walogs.formats.native_checks import frames_by_codec
 from walogs.formats.segment_format import Malformed
 from walogs.types import Commit
 
@@ -107,8 +105,8 @@ def test_lengths_give_the_same_entries(groups: list[list[bytes]]) -> None:
     if lengths:
         assert native_runs.payloads_by_lengths(run, 4, lengths) == written
     for position, entry in enumerate(written):
-        start, end = native_runs.single_at(lengths, position, 4)
-        assert FORMAT.single(run[start:end], 512 + start, SALT, 7 + position, CODEC) == entry
+        assert native_runs.entry(run, 4, position, lengths) == entry
+    assert native_runs.entry(run, 4, len(written), lengths) is None
 
 
 @given(commits, st.lists(st.integers(0, 60), max_size=6), st.booleans())
@@ -122,41 +120,6 @@ def test_only_lengths_that_the_entries_have_are_theirs(
         assert native_runs.has_lengths(run, 4, array("H", lengths)) == is_so
     if run and is_cut:
         assert not native_runs.has_lengths(run[:-8], 4, array("H", theirs))
-
-
-def one_by_codec(frame: bytes, offset: int, lsn: int) -> bytes | None:
-    """What `single` returns, by the way in which every frame is checked."""
-    found = frames_by_codec(frame, 0, offset, SALT, lsn, frame[24:32], len(frame), CODEC, is_begun=True)
-    is_all = found.frames == found.entries == 1 and found.end == len(frame)
-    return frame[48 : 48 + found.lengths[0]] if is_all else None
-
-
-@given(
-    st.lists(st.binary(max_size=40), min_size=1, max_size=2),
-    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2),
-    st.sampled_from((0, 0, 1, 8, -1, -8)),
-    st.sampled_from((0, 0, 8)),
-    st.sampled_from((0, 0, 1)),
-    st.booleans(),
-)
-def test_a_frame_that_is_read_alone_passes_the_checks_that_each_frame_passes(
-    entries: list[bytes], changes: list[tuple[int, int]], more: int, moved: int, later: int, has_crcs: bool
-) -> None:
-    """Also if somebody has computed its CRCs again, who can compute one."""
-    written, _ = run_of([entries])
-    frame = bytearray(written + bytes(max(more, 0)))
-    for at, byte in changes:
-        frame[at % len(frame)] = byte
-    if has_crcs:
-        frame[44:48] = struct.pack("<I", crc32(frame[:44], SALT))
-        (size,) = struct.unpack_from("<I", frame, 4)
-        if 4 <= size <= len(frame) - 48:
-            frame[44 + size : 48 + size] = CODEC.check(bytes(frame[:48]), bytes(frame[48 : 44 + size]))
-    data = bytes(frame)[: len(frame) + min(more, 0)]
-    found = FORMAT.single(data, 512 + moved, SALT, 7 + later, CODEC)
-    assert found == one_by_codec(data, 512 + moved, 7 + later)
-    if not (changes or more or moved or later):
-        assert found == (entries[0] if len(entries) == 1 else None)
 
 
 @given(commits, st.lists(st.integers(0, 300) | st.integers(0, 65535), min_size=1, max_size=12))

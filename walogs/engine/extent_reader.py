@@ -205,9 +205,7 @@ class ExtentReader:
         Return None if the extent does not reach so far. Raise `Corrupt` if it does, and no frame holds the entry.
         """
         codec, header = self._source.codec_of(extent.header), extent.header
-        data = self._single(extent, lsn, codec) if codec.identity else None
-        if data is None:
-            data = self._entry_in_runs(extent, lsn, codec)
+        data = self._entry_in_runs(extent, lsn, codec)
         if data is None and header.first_lsn <= lsn <= extent.last_lsn:
             what = "no frame holds this entry at the place that its SEAL says"
             raise self._source.corrupt(what, header.number, self._source.format.traits.header_bytes, lsn)
@@ -219,34 +217,12 @@ class ExtentReader:
             return next((found[0] for _, _, found in self.entries(extent, lsn, lsn + 1)), None)
         for frames in self._frames(extent, lsn, lsn + 1):
             try:
-                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn)
+                data = self._source.format.entry(frames.data, codec.check_bytes, lsn - frames.first_lsn, frames.lengths)
             except Malformed as error:
                 raise self._corrupt(extent, frames, error) from None
             if data is not None:
                 return data
         return None
-
-    def _single(self, extent: Extent, lsn: int, codec: Codec) -> bytes | None:
-        """Return the data of an entry that has a frame to itself, if the lengths of its run say where that is.
-
-        Only this frame is read, and checked as the codec checks it. Return None for any other entry, and if anything is
-        not as it should be: `_frames` finds out what that is.
-        """
-        form, header = self._source.format, extent.header
-        try:
-            runs = self._places(extent)
-            if not isinstance(runs, RunIndex) or not runs.offsets or authenticates(codec):
-                return None
-            at = runs.position_with(lsn)
-            lengths, position = runs.lengths[at], lsn - runs.first_lsns[at]
-            if lengths is None or not 0 <= position < len(lengths):
-                return None
-            start, end = form.single_at(lengths, position, codec.check_bytes)
-            offset = runs.offsets[at] + start
-            frame = self._source.store.read(header.number, offset, min(runs.offsets[at] + end, extent.end))
-        except SegmentNotFound:
-            return None
-        return form.single(frame, offset, header.salt, lsn, codec)
 
     def absent(self, lsn: int, number: int | None, last_lsn: int) -> Checkpointed | Corrupt:
         """Return the error for entries whose segment is not there. *number* is None if that is unknown.

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 from walogs.errors import UnsupportedFormat
 from walogs.formats import native_checks, native_columns, native_runs, native_seal
 from walogs.formats.crc32 import crc32
-from walogs.formats.native_checks import ENTRIES_TAG, INTACT, LINK_BYTES, TAGGED_WITH_CRC
+from walogs.formats.native_checks import ENTRIES_TAG, INTACT, LINK_BYTES
 from walogs.formats.native_columns import table_and_data
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import (
@@ -368,31 +368,11 @@ class NativeFormat:
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
             at += (size + 55) & -8
 
-    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
-        return native_runs.entry(run, check_bytes, position)
-
-    def single_at(self, lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
-        return native_runs.single_at(lengths, position, check_bytes)
+    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
+        return native_runs.entry(run, check_bytes, position, lengths)
 
     def has_lengths(self, run: bytes, check_bytes: int, lengths: array[int]) -> bool:
         return native_runs.has_lengths(run, check_bytes, lengths)
-
-    def single(self, frame: bytes, offset: int, salt: int, lsn: int, codec: Codec) -> bytes | None:
-        if len(frame) < FRAME_HEADER_BYTES:
-            return None
-        tag, size, first_lsn, time_ns, _, count, at, synced, crc = TAGGED_WITH_CRC.unpack_from(frame)
-        middle = FRAME_HEADER_BYTES + size - codec.check_bytes
-        if (
-            (tag, first_lsn, count, at) != (ENTRIES_TAG, lsn, 1, offset)
-            or synced > offset
-            or time_ns < 0
-            or (size + 55) & -8 != len(frame)
-            or middle < FRAME_HEADER_BYTES
-            or crc32(frame[:FRAME_CRC_AT], salt) != crc
-        ):
-            return None
-        stored, check = frame[FRAME_HEADER_BYTES:middle], frame[middle : FRAME_HEADER_BYTES + size]
-        return stored if is_check(codec, frame[:FRAME_HEADER_BYTES], stored, check) else None
 
     def payloads(self, run: bytes, check_bytes: int, lengths: array[int] | None = None) -> list[bytes]:
         return native_runs.payloads(run, check_bytes, lengths)

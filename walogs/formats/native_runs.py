@@ -126,15 +126,14 @@ def frames_alike(run: bytes, check_bytes: int) -> tuple[int, int, int] | None:
     return frames, length, frame_bytes - FRAME_HEADER_BYTES - length
 
 
-def single_at(lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
-    """Return where the frame at *position* of a run begins in it and ends, if these are the lengths of its entries."""
-    before = lengths[:position]
-    start = sum(before) + sum(bytes_after_each(before, check_bytes))
-    return start, start + ((FRAME_HEADER_BYTES + lengths[position] + check_bytes + 7) & -8)
-
-
-def entry(run: bytes, check_bytes: int, position: int) -> bytes | None:
+def entry(run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
     """Return the entry at *position* of a run, or None if it has fewer. Raises what `payloads` raises for its batch."""
+    if lengths is not None and 0 <= position < len(lengths):
+        before, length = lengths[:position], lengths[position]
+        start = sum(before) + sum(bytes_after_each(before, check_bytes)) + FRAME_HEADER_BYTES
+        is_there = start + length + check_bytes <= len(run)
+        if is_there and BODY_AND_COUNT.unpack_from(run, start - FRAME_HEADER_BYTES) == (length + check_bytes, 1):
+            return run[start : start + length]
     alike = frames_alike(run, check_bytes)
     if alike is not None:
         count, length, after = alike

@@ -509,26 +509,12 @@ class SegmentFormat(Protocol):
         """
         ...
 
-    def entry(self, run: bytes, check_bytes: int, position: int) -> bytes | None:
+    def entry(self, run: bytes, check_bytes: int, position: int, lengths: array[int] | None = None) -> bytes | None:
         """Return the entry at *position* of an intact run, or None if it has fewer. The codec stores it as it is."""
-        ...
-
-    def single_at(self, lengths: array[int], position: int, check_bytes: int) -> tuple[int, int]:
-        """Return where the frame at *position* of a run begins in it, and where it ends with its padding.
-
-        *lengths* are those that a `RunIndex` has of this run.
-        """
         ...
 
     def has_lengths(self, run: bytes, check_bytes: int, lengths: array[int]) -> bool:
         """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
-        ...
-
-    def single(self, frame: bytes, offset: int, salt: int, lsn: int, codec: Codec) -> bytes | None:
-        """Return the one entry of the frame at *offset* of the segment, whose bytes these are, with its padding.
-
-        Return None unless it is intact and holds only the entry with that LSN. The codec stores it as it is.
-        """
         ...
 
     def commits(self, run: bytes) -> list[Commit]:

@@ -101,6 +101,16 @@ def test_the_last_frame_of_a_run_is_told_by_the_next_run(tmp_path: Path, name: s
         reader.read(8)
 
 
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("at", [10, 16, 17, 20])
+def test_an_entry_is_not_read_without_what_follows_it(tmp_path: Path, at: int) -> None:
+    """The SEAL says where each entry is. Its frame alone would be intact."""
+    ours, theirs = two_copies(tmp_path, 1, 24, 9000, "crc32", is_sealed=True)
+    exchanged(ours, theirs, at)
+    with ours.open(verify="last") as wal, pytest.raises(walogs.Corrupt):
+        wal.read(at + 1)
+
+
 @pytest.mark.guarantee("G2", "G11")
 def test_links_go_over_checkpoints_and_over_segments_without_entries(tmp_path: Path) -> None:
     log = LogOnDisk(tmp_path / "log")

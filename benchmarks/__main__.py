@@ -103,13 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(options: argparse.Namespace, names: Sequence[str]) -> Run:
-    """Run these benchmarks, and keep their results in a file."""
+    """Run these benchmarks, at least one, and keep their results in a file."""
     options.directory.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options.directory)
     print(machine, end="\n\n", flush=True)
-    results = run(names, QUICK if options.quick else LONG if options.long else FULL, options.directory)
-    found = Run(machine=machine, load=load(), results=results)
-    write_results(found, options.directory / RESULTS)
+    scale = QUICK if options.quick else LONG if options.long else FULL
+    results: dict[str, list[Result]] = {}
+    for name in names:  # after each, so that a run that was stopped has what it had measured
+        results |= run([name], scale, options.directory)
+        found = Run(machine=machine, load=load(), results=results)
+        write_results(found, options.directory / RESULTS)
     return found
 
 

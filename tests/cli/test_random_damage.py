@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.commands import Walogs, everything_in
 from tests.inspection.random_damage import damaged, opens, small_log
+from tests.system.children import seed_of
 from walogs.assembly.config import WalConfig
 from walogs.assembly.opening import source_of
 from walogs.inspection.survey import is_newest_complete
@@ -21,8 +22,7 @@ ROUNDS = 60
 
 @pytest.mark.guarantee("G6")
 def test_looking_at_damage_agrees_with_open(tmp_path: Path, command: Walogs) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
+    seed = seed_of("damage that is looked at")
     rng = random.Random(seed)
     log = tmp_path / "log"
     refused = 0

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -18,9 +19,22 @@ from typing import Any
 import pytest
 
 import walogs
-from tests.kit.callers import FUTURES, SECONDS, Callers, queued, reached, step, stepped
+from tests.kit.callers import (
+    FUTURES,
+    SECONDS,
+    Callers,
+    Clock,
+    made,
+    queued,
+    reached,
+    step,
+    stepped,
+    stepped_by_hand,
+)
 from tests.kit.codecs import DeflateCodec
+from walogs.engine.appendable import AppendableWriter
 from walogs.engine.shared_commits import SharedCommits
+from walogs.formats.segment_format import RunIndex
 from walogs.testing import FAILED_SYNC, Fault, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
 # Failures
@@ -52,6 +66,58 @@ def test_a_shared_commit_that_fails_is_unknown_and_what_was_queued_was_not_writt
         with walogs.open(store=MemoryStore(disk)) as again:
             assert again.read(1) == b"kept"
             assert again.last_lsn in (1, 4)
+
+
+def raise_error(error: BaseException, *_: object) -> None:
+    raise error
+
+
+@pytest.mark.guarantee("G7", "G18")
+@pytest.mark.parametrize("sync", ["fdatasync", "interval", "none"])
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt()], ids=["memory", "interrupt"])
+def test_what_goes_wrong_after_the_write_is_an_unknown_outcome_and_ends_all_syncs(
+    sync: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit thread owes no sync to a log that refuses it, and the log can be closed."""
+    disk, clock = MemoryDisk(), Clock()
+    wal = made(MemoryStore(disk), stepped_by_hand, clock, sync=sync)
+    wal.append(b"kept")
+    with monkeypatch.context() as planted:
+        planted.setattr(RunIndex, "add_frame", partial(raise_error, error))
+        with pytest.raises(BaseException) as told:
+            wal.append(b"written")
+    if isinstance(error, Exception):
+        assert isinstance(told.value, walogs.OutcomeUnknown)
+        assert (told.value.first_lsn, told.value.last_lsn) == (2, 2)
+    with pytest.raises(walogs.Poisoned):
+        wal.append(b"refused")
+    clock.now_ns += 10**12
+    assert not all(wal._commits.step() for _ in range(10))
+    with suppress(walogs.OutcomeUnknown):
+        wal.close()
+    assert not all(wal._commits.step() for _ in range(10))
+    with walogs.open(store=MemoryStore(disk)) as again:
+        assert [data for _, data in again] == [b"kept", b"written"]
+
+
+@pytest.mark.guarantee("G7", "G18")
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_sync_that_was_interrupted_is_not_owed_for_ever(is_closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    wal = made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync="interval")
+    wal.append(b"one")
+    with monkeypatch.context() as planted:
+        planted.setattr(AppendableWriter, "_all_durable", partial(raise_error, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            wal.sync()
+    assert wal._writer.sync_by_ns is not None
+    clock.now_ns += 10**12
+    for _ in range(2):
+        if is_closed:
+            with suppress(walogs.OutcomeUnknown):
+                wal.close()
+        assert not all(wal._commits.step() for _ in range(10))
+        is_closed = True
 
 
 @pytest.mark.guarantee("G9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from itertools import accumulate, pairwise
 from types import FrameType
@@ -127,3 +128,16 @@ def test_an_interrupt_leaves_an_index_that_counts_whole_runs_only() -> None:
 
     tried = next(at for at in range(1000) if not begin_a_run(at))
     assert tried >= 5
+
+
+def test_a_large_frame_that_completes_a_run_is_not_copied() -> None:
+    index, large = RunIndex(), bytes(16 << 20)
+    index.add_frame(bytes(56), 56, 512, 1, 4)
+    tracemalloc.start()
+    try:
+        index.add_frame(large, len(large), 568, 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert index.crcs[0] == crc32(bytes(56) + large)

@@ -102,11 +102,11 @@ class AppendableWriter(WriterState):
                 self._store.sync(number, self._policy.sync_kind)
                 mark = encode_mark(active.log_id, number, end, last_lsn, salt, link)
                 self._store.write_durable_mark(mark, durable=False)
+            active.runs.add_frame(frame, frame_bytes, offset, first_lsn, len(stored) if count == 1 else NO_LENGTH)
+            if pending is not None:
+                self._keep_pending(pending, decision)
         except BaseException as error:
             self._raise_outcome_unknown(error, "this append", first_lsn, last_lsn)
-        active.runs.add_frame(frame, frame_bytes, offset, first_lsn, len(stored) if count == 1 else NO_LENGTH)
-        if pending is not None:
-            self._keep_pending(pending, decision)
         # No function is called from here on, so no interrupt can fall between: the end, its link and the LSNs agree.
         if decision == "sync":
             active.synced, self.durable_lsn = end, last_lsn
@@ -393,9 +393,9 @@ class AppendableWriter(WriterState):
         try:
             self._store.write(active.header.number, active.end, frame)
             self._store.sync(active.header.number, "data")
+            active.runs.add_frame(frame, len(frame), active.end, self.next_lsn)
         except BaseException as error:
             self._raise_outcome_unknown(error, "this checkpoint", None, None)
-        active.runs.add_frame(frame, len(frame), active.end, self.next_lsn)
         active.end += len(frame)
         active.frames += 1
         self._frames_before -= 1

@@ -216,13 +216,19 @@ class CommitThread:
         """
 
         def sync_owed() -> None:
-            if self._writer.sync_by_ns is not None and not self._shared.is_over:
-                try:
-                    self._writer.sync()
-                except BaseException as error:
-                    self._writer.note_unreported_failure()
-                    failed.append(error)
-                    raise
+            writer = self._writer
+            if writer.sync_by_ns is None:
+                return
+            try:
+                if not self._shared.is_over:
+                    writer.sync()
+            except BaseException as error:
+                writer.note_unreported_failure()
+                failed.append(error)
+                raise
+            finally:
+                if writer.is_poisoned or self._shared.is_over:  # it makes no sync any more, so it owes none
+                    writer.sync_by_ns = None
 
         failed: list[BaseException] = []
         try:

@@ -237,7 +237,7 @@ def steps_between(buffer: bytes, start: int, end: int, count: int) -> int | None
     borrows from the next one. It is still set afterwards if the offset after is not smaller.
     """
     last, bits = start + 4 * count, 32 * count
-    is_short = last + 4 > min(end, len(buffer)) or count > ALIKE_MAX
+    is_short = last + 4 > end or end > len(buffer) or count > ALIKE_MAX
     if is_short or buffer[start : start + 4] != NO_OFFSET or U32.unpack_from(buffer, last)[0] != end - last - 4:
         return None
     tops, after = top_bits(count), int.from_bytes(buffer[start + 4 : last + 4], "little")

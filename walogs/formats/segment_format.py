@@ -352,7 +352,8 @@ class RunIndex(Places):
             left -= len(self._kept_lengths)
             kept = lengths_in_two_bytes(self._kept_lengths)
             known = known + kept if kept is not None and left >= 0 else None
-        crc = crc32(frames[0] if len(frames) == 1 else b"".join(frames), self.crcs[-1])
+        before = crc32(b"".join(frames[:-1]), self.crcs[-1])
+        crc = crc32(frames[-1], before)  # where it lies, because it can be large
         self.crcs[-1], self.lengths[-1], self._lengths_left = crc, known, left
         self._kept_frames, self._kept_lengths = [], []
         return self

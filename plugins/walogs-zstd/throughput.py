@@ -6,7 +6,7 @@ import json
 import random
 from time import perf_counter
 
-from walogs.protocols import FrameContext
+from walogs.plugins import FrameContext
 from walogs_zstd import ZstdCodec
 
 FRAME = FrameContext(

@@ -74,7 +74,7 @@ def chunked(source: Any) -> pa.ChunkedArray:
         what = "append_arrow takes an array of bytes or text"
         if pa.types.is_struct(found.type):
             raise TypeError(f"{what}, and this has {found.type.num_fields} columns: pass one of them, as table['data']")
-        raise TypeError(f"{what}, and this is one of {found.type}: cast it, as array.cast(pa.binary())")
+        raise TypeError(f"{what}, and this is one of {found.type}: turn each value into bytes or text first")
     return found
 
 

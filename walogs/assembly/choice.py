@@ -103,11 +103,20 @@ def component(kind: Kind, value: Any, protocol: type) -> Any:
     if isinstance(value, str):
         return registry.make(kind, value)
     if isinstance(value, type) or not isinstance(value, protocol):
-        hint = f"; did you mean {value.__name__}()?" if is_class_of(value, protocol) else ""
-        raise config_error(
-            f"{kind}={describe(value)}: a name, or an object with the members of {protocol.__name__}{hint}"
-        )
+        hint = f"; did you mean {value.__name__}()?" if is_class_of(value, protocol) else lacking(value, protocol)
+        members = f"the members of walogs.plugins.{protocol.__name__}"
+        raise config_error(f"{kind}={describe(value)}: a name, or an object with {members}{hint}")
     return value
+
+
+def lacking(value: object, protocol: type) -> str:
+    """Return which members of the protocol an object lacks, if it has others of them. Otherwise ""."""
+    with lazy_import:
+        from typing_extensions import get_protocol_members
+
+    members = sorted(get_protocol_members(protocol))
+    absent = [name for name in members if not hasattr(value, name)]
+    return f", and it lacks {', '.join(absent)}" if len(absent) < len(members) else ""
 
 
 def is_class_of(value: object, protocol: type) -> bool:

@@ -41,7 +41,12 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise `FileExistsError` if the name is taken and *overwrite* is false."""
+    """Raise `FileExistsError` if the name is taken and *overwrite* is false. Raise another `OSError` if no file can
+    have it."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a directory; name a file in it", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such directory to write the file in", str(path.parent))
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "it is there already; --overwrite replaces it", str(path))
 

@@ -179,6 +179,8 @@ class LogSource(NamedTuple):
         """
         if not self.is_of_our_codec(header):
             move = f"Open the log with codec={header.codec_name!r}, as it was written"
+            if header.codec_name == self.codec.name:
+                move = "Open the log with a codec object of these parameters, or name them in a configuration file"
             raise self._of_other_codec(header, f"{move}; or go on in a new segment with change_codec=True")
 
     def _of_other_codec(self, header: SegmentHeader, move: str) -> UnsupportedFormat:

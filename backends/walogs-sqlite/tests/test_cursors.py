@@ -384,7 +384,7 @@ def test_a_backup_and_sqlites_own_copy_take_them(log: Path) -> None:
 
 
 def test_the_kit_checks_its_cursors() -> None:
-    from walogs.protocols.cursor_store import CursorStore
+    from walogs.plugins import CursorStore
 
     assert isinstance(SqliteStore("nowhere.db"), CursorStore)
     assert any("cursor" in name for name in dir(StoreContract))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 import walogs
 from tests.system.children import seed_of
-from walogs.protocols import Codec, FrameContext, ReparameterizableCodec
+from walogs.plugins import Codec, FrameContext, ReparameterizableCodec
 from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey, sealing
 from walogs_aead.options import CIPHERS, Cipher
 from walogs_aead.place import associated_data, prefix_of

@@ -14,7 +14,7 @@ import pytest
 
 import walogs
 from walogs.assembly import registry
-from walogs.protocols import FrameContext
+from walogs.plugins import FrameContext
 from walogs_aead import AeadCodec, AeadOptions, MissingKey, WrongKey
 
 KEY: Final = bytes.fromhex("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")

@@ -14,7 +14,7 @@ import pytest
 
 import walogs
 from tests.system.children import seed_of
-from walogs.protocols import Codec, FrameContext
+from walogs.plugins import Codec, FrameContext
 from walogs_zstd import ZstdCodec, ZstdOptions
 from walogs_zstd.codec import zstd
 from walogs_zstd.options import LEVEL_MAX, LEVEL_MIN
@@ -176,7 +176,7 @@ def test_bombs_take_no_memory() -> None:
     program = """
 import sys
 import walogs
-from walogs.protocols import FrameContext
+from walogs.plugins import FrameContext
 from walogs_zstd import ZstdCodec
 
 def peak():

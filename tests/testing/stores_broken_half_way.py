@@ -180,11 +180,13 @@ class CreateThatTripsOverItsLeftovers(MemoryStore):
     """Its temporary file is created exclusively, and nobody removes that of a process that died."""
 
     def remove(self, numbers: Sequence[int]) -> None:
+        self._refuse_without_lock()
         for name in {self.segment_name(number) for number in numbers} & set(self.process.names()):
             self.process.unlink(name)
         self.process.sync_directory()
 
     def create(self, number: int, data: Buffer) -> None:
+        self._refuse_without_lock()
         if f"{self.segment_name(number)}.tmp" in self.process.names():
             raise FileExistsError(f"{self.segment_name(number)}.tmp")
         super().create(number, data)

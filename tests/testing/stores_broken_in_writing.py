@@ -17,6 +17,7 @@ from walogs.testing.memory_store import _write_all
 
 class CreateWithoutDirectorySync(MemoryStore):
     def create(self, number: int, data: Buffer) -> None:
+        self._refuse_without_lock()
         name = self.segment_name(number)
         if name in self.process.names():
             raise SegmentExists(name)
@@ -30,6 +31,7 @@ class CreateInPlace(MemoryStore):
     """No temporary file: whoever dies half way leaves half a segment, under its name."""
 
     def create(self, number: int, data: Buffer) -> None:
+        self._refuse_without_lock()
         name = self.segment_name(number)
         if name in self.process.names():
             raise SegmentExists(name)
@@ -92,6 +94,7 @@ class NoLimitAtAll(MemoryStore):
 
 class RemoveWithoutDirectorySync(MemoryStore):
     def remove(self, numbers: Sequence[int]) -> None:
+        self._refuse_without_lock()
         for name in {self.segment_name(number) for number in numbers} & set(self.process.names()):
             self.process.unlink(name)
 

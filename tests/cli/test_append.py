@@ -186,6 +186,7 @@ def test_a_refused_log_says_that_nothing_was_appended(tmp_path: Path, command: W
         assert bytes_of(log) == before
     assert told.status == 3
     assert f"is open for writing by process {os.getpid()} on" in told.line
+    assert ", which is this process. Close the handle that has it" in told.line
     assert entries_of(log) == [b"a"]
 
 

@@ -102,7 +102,7 @@ class Installation:
         why = f"no such {kind}{suggestion(kind, name, there)}"
         if disabled:
             why = f"{disabled[0]} is disabled by {entry_points.DISABLED}"
-        return config_error(f"{kind}={name!r}: {why} (there are: {', '.join(there)})")
+        return config_error(f"{kind}={name!r}: {why} (there are: {', '.join(there) or 'none'})")
 
 
 def is_sibling(declared: DeclaredPlugin, other: DeclaredPlugin) -> bool:

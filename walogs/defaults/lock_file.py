@@ -96,6 +96,8 @@ class LockFile:
         unsigned = f"another handle or process, which has not written into {self._name} yet who it is"
         holder = f"process {pid} on {host} since {since}" if pid is not None else unsigned
         move = "Close it there; a process that died has freed it already"
+        if (pid, host) == (os.getpid(), HOST):
+            holder, move = f"{holder}, which is this process", "Close the handle that has it, or use that one"
         return Locked(f"{self._told} by {holder}. {move}.", pid=pid, host=host, since=since)
 
 

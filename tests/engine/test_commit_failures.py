@@ -11,7 +11,6 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -68,7 +67,7 @@ def test_a_shared_commit_that_fails_is_unknown_and_what_was_queued_was_not_writt
             assert again.last_lsn in (1, 4)
 
 
-def raise_error(error: BaseException, *_: object) -> None:
+def raise_error(error: BaseException) -> None:
     raise error
 
 
@@ -83,7 +82,7 @@ def test_what_goes_wrong_after_the_write_is_an_unknown_outcome_and_ends_all_sync
     wal = made(MemoryStore(disk), stepped_by_hand, clock, sync=sync)
     wal.append(b"kept")
     with monkeypatch.context() as planted:
-        planted.setattr(RunIndex, "add_frame", partial(raise_error, error))
+        planted.setattr(RunIndex, "add_frame", lambda *_: raise_error(error))
         with pytest.raises(BaseException) as told:
             wal.append(b"written")
     if isinstance(error, Exception):
@@ -107,7 +106,7 @@ def test_a_sync_that_was_interrupted_is_not_owed_for_ever(is_closed: bool, monke
     wal = made(MemoryStore(MemoryDisk()), stepped_by_hand, clock, sync="interval")
     wal.append(b"one")
     with monkeypatch.context() as planted:
-        planted.setattr(AppendableWriter, "_all_durable", partial(raise_error, KeyboardInterrupt()))
+        planted.setattr(AppendableWriter, "_all_durable", lambda *_: raise_error(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             wal.sync()
     assert wal._writer.sync_by_ns is not None

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from walogs.errors import UnsupportedFormat
 from walogs.formats import native_checks, native_columns, native_runs, native_seal
-from walogs.formats.crc32 import crc32
+from walogs.formats.crc32 import CRC_BYTES, crc32
 from walogs.formats.native_checks import ENTRIES_TAG, INTACT, LINK_BYTES
 from walogs.formats.native_columns import table_and_data
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
@@ -82,7 +82,6 @@ ENTRIES_HEAD: Final = Struct("<IIQQ8sIII")
 """The fields of FRAME, with magic, kind and flags as one number."""
 FRAME_CRC_AT: Final = FRAME.size
 U32: Final = Struct("<I")
-CRC_BYTES: Final = U32.size
 pack_u32: Final = U32.pack
 LINK_FILL: Final = bytes(LINK_BYTES - U32.size)
 """What the link of a frame has after a CRC-32."""
@@ -363,7 +362,7 @@ class NativeFormat:
         at = 0
         while at < len(run):
             if at + FRAME_HEADER_BYTES > len(run):
-                raise Malformed("its last frame ends in the middle of another")
+                raise Malformed(native_runs.CUT_OFF)
             _, kind, flags, size, first_lsn, time_ns, link, count, offset, synced = FRAME.unpack_from(run, at)
             yield FrameHeader(kind, flags, size, first_lsn, time_ns, count, offset, synced, link), at
             at += (size + 55) & -8

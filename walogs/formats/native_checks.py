@@ -16,7 +16,7 @@ from operator import countOf, le
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from walogs.formats.crc32 import crc32, is_checked_by_crc
+from walogs.formats.crc32 import CRC_BYTES, crc32, is_checked_by_crc
 from walogs.formats.native_runs import ALIKE_MAX, FRAME_HEADER_BYTES
 from walogs.formats.segment_format import LARGEST, CheckedRun
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 ENTRIES_TAG: Final = 0x57D7 | 1 << 16
 """Magic, kind and flags of a frame with entries, as one number."""
 BODY_BYTES: Final = Struct("<4xI")
-CRC_BYTES: Final = 4
 TAGGED: Final = Struct("<IIQq8sIII")
 """The fields of a frame header. Magic, kind and flags are one number, and a time that is too large is negative."""
 TAGGED_WITH_CRC: Final = Struct("<IIQqQIIII")

@@ -329,16 +329,16 @@ def refuse_other_index(
     Only a bug of a writer makes such a SEAL. Who reads by it would get other entries, or parts of them.
     """
     runs, end = seal.runs, start + len(chunk)
-    first_lsns = (*runs.first_lsns, seal.last_lsn + 1)
     for at in range(runs.position_at(start), len(runs)):
         offset = runs.offsets[at]
         if offset >= end:
             return
-        run_end = runs.offsets[at + 1] if at + 1 < len(runs) else end
-        place = RunPlace(offset=offset, first_lsn=first_lsns[at], next_lsn=first_lsns[at + 1], lengths=runs.lengths[at])
+        is_last = at + 1 == len(runs)
+        run_end, next_lsn = (end, seal.last_lsn + 1) if is_last else (runs.offsets[at + 1], runs.first_lsns[at + 1])
+        place = RunPlace(offset=offset, first_lsn=runs.first_lsns[at], next_lsn=next_lsn, lengths=runs.lengths[at])
         if at not in failed and not is_described(source, header, chunk[offset - start : run_end - start], place):
             what = "its SEAL says other places, LSNs or lengths than its entries have"
-            raise source.corrupt(what, header.number, offset, first_lsns[at])
+            raise source.corrupt(what, header.number, offset, place.first_lsn)
 
 
 class RunPlace(NamedTuple):

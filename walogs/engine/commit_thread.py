@@ -36,6 +36,7 @@ THREAD_CHECK_SECONDS: Final = 1.0
 SLOW_COMMIT_NS: Final = 10_000_000
 """A commit that takes so long, in nanoseconds, is worth waiting for the callers that may share it."""
 SLOW_COMMIT_MAX_NS: Final = 100_000_000
+"""A slower commit counts as one of so many nanoseconds: it may have waited for its server."""
 MOMENTS_MAX: Final = 8
 """So many times a queue is looked at that does not grow, before a commit that follows a slow one."""
 
@@ -166,7 +167,7 @@ class CommitThread:
 
         After a slow commit, such as a put over a network, the queue may stop growing for a moment. On a busy machine, a
         caller that was released may not run for milliseconds, and its append would need a put of its own. All such
-        moments together are an eighth of the commit at most, and 12.5 ms: a commit may have waited for its server.
+        moments together last an eighth of the commit, and never more than 12.5 ms.
         """
         queue, last_ns, before = self._queue, self._shared.last_ns, 0
         until, is_slow = self._monotonic() + last_ns, last_ns >= SLOW_COMMIT_NS

@@ -11,6 +11,7 @@ import pytest
 
 import walogs
 from tests.kit.callers import Callers, until
+from tests.kit.closing import close_beneath_a_handle, close_in_a_pause
 from tests.kit.nats_proxy import Proxy, Script
 from walogs_jetstream import JetStreamStore
 from walogs_jetstream.connection import Calls, Connection
@@ -89,47 +90,21 @@ def test_a_close_before_any_request_of_a_call_ends_it(
 def test_a_call_that_no_server_answers_ends_when_the_store_is_closed(
     make: Make, proxy: Proxy, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, pause, waited = make(deadline=3600.0), Calls.pause, list[float]()
+    store = make(deadline=3600.0)
     if verb in WRITING:
         store.acquire()
     proxy.is_refusing = True
     proxy.break_connections()
-
-    def wait(calls: Calls, seconds: float) -> None:
-        waited.append(seconds)
-        pause(calls, 3600.0)
-
-    monkeypatch.setattr(Calls, "pause", wait)
-    caller = Callers(lambda: VERBS[verb](store))
-    until(lambda: waited, "a wait between two attempts")
-    store.close()
-    assert [type(outcome) for outcome in caller.join()] == [walogs.Closed]
+    close_in_a_pause(store, lambda: VERBS[verb](store), Calls, monkeypatch)
 
 
 def test_an_open_that_waits_for_a_monitoring_address_ends_when_the_store_is_closed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, pause, waited = make(monitoring=("http://127.0.0.1:1",), deadline=3600.0), Calls.pause, list[float]()
-
-    def wait(calls: Calls, seconds: float) -> None:
-        waited.append(seconds)
-        pause(calls, 3600.0)
-
-    monkeypatch.setattr(Calls, "pause", wait)
-    caller = Callers(lambda: walogs.open(store=store))
-    until(lambda: waited, "a wait between two attempts")
-    store.close()
-    assert [type(outcome) for outcome in caller.join()] == [walogs.Closed]
+    store = make(monitoring=("http://127.0.0.1:1",), deadline=3600.0)
+    close_in_a_pause(store, lambda: walogs.open(store=store), Calls, monkeypatch)
 
 
 @pytest.mark.guarantee("G7")
 def test_a_handle_whose_store_was_closed_refuses_and_writes_nothing(make: Make) -> None:
-    """It would connect again otherwise, and wait for servers that may be gone until its deadline."""
-    store = make()
-    with walogs.open(store=store) as wal:
-        wal.append(b"one")
-        store.close()
-        with pytest.raises(walogs.OutcomeUnknown) as unknown:
-            wal.append(b"two")
-        assert isinstance(unknown.value.__cause__, walogs.Closed)
-    assert list(walogs.reader(store=make())) == [(1, b"one")]
+    close_beneath_a_handle(make)

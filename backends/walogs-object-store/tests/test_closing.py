@@ -11,6 +11,7 @@ import pytest
 
 import walogs
 from tests.kit.callers import Callers, until
+from tests.kit.closing import close_beneath_a_handle, close_in_a_pause
 from tests.kit.s3_server import Proxy, Script
 from walogs_object_store import ObjectStore
 from walogs_object_store.calls import Calls
@@ -94,26 +95,10 @@ def test_a_close_before_any_request_of_a_call_ends_it(
 
 def test_a_wait_for_the_next_object_ends_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     walogs.open(store=make()).close()
-    store, pause, waits = make(), Calls.pause, threading.Event()
-
-    def wait(calls: Calls, seconds: float) -> None:
-        waits.set()
-        pause(calls, 3600.0)
-
-    monkeypatch.setattr(Calls, "pause", wait)
-    caller = Callers(lambda: store.wait_beyond(1, 3600.0))
-    assert waits.wait(60)
-    store.close()
-    assert [type(outcome) for outcome in caller.join()] == [walogs.Closed]
+    store = make()
+    close_in_a_pause(store, lambda: store.wait_beyond(1, 3600.0), Calls, monkeypatch)
 
 
 @pytest.mark.guarantee("G7")
 def test_a_handle_whose_store_was_closed_refuses_and_writes_nothing(make: Make) -> None:
-    store = make()
-    with walogs.open(store=store) as wal:
-        wal.append(b"one")
-        store.close()
-        with pytest.raises(walogs.OutcomeUnknown) as unknown:
-            wal.append(b"two")
-        assert isinstance(unknown.value.__cause__, walogs.Closed)
-    assert list(walogs.reader(store=make())) == [(1, b"one")]
+    close_beneath_a_handle(make)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -255,9 +254,9 @@ class LiteQueue:
 
     def reopen(self) -> Reader:
         queue = self.library.LiteQueue(self.path)
-
-        def taken() -> Iterator[tuple[str, bytes]]:
-            while (message := queue.pop()) is not None:
-                yield message.message_id, message.data
-
-        return Reader(walk=taken, close=queue.conn.close)
+        # `pop` passes all messages that were taken before, so that taking all of them would last for hours.
+        select = f"SELECT message_id, data FROM {queue.table} ORDER BY message_id"
+        return Reader(
+            walk=lambda: ((row["message_id"], row["data"]) for row in queue.conn.execute(select)),
+            close=queue.conn.close,
+        )

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from walogs.engine.extent_finder import ExtentFinder
-from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.extent_reader import Extent, ExtentReader
 from walogs.engine.observation import (
     OBSERVATIONS_MAX,
     TRANSIENT_ERRORS,
@@ -19,6 +19,7 @@ from walogs.engine.observation import (
     look_with_retry,
     never_settled,
     observe,
+    observe_next,
     observe_once,
 )
 from walogs.engine.returned_entries import LastReturned, find_last_kept, move_back
@@ -28,7 +29,6 @@ from walogs.errors import Checkpointed, Closed, LogRewound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from walogs.engine.extent_reader import Extent
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd, Visibility
     from walogs.formats.segment_format import SegmentHeader
@@ -126,6 +126,40 @@ class LogView:
                     self.refuse_checkpointed(lsn)
                     if self.readable.last_lsn < lsn:
                         raise self._record_cut(self.readable.last_lsn, end - 1) from None
+
+    def read_next(self, source: LogSource, number: int, lsn: int) -> list[bytes] | None:
+        """Return the entries from *lsn* on of an immutable segment, the one after the newest, and observe it as the
+        newest one now.
+
+        The segment is read through *source*, and nothing else is. It was made after the last frame that was observed,
+        so that frame, and all that this view has returned, is still there or checkpointed. Return None, with nothing
+        changed, if the segment cannot be read now, if it was made after another frame, or if an entry below it was
+        asked for: only an observation of the log can tell more then.
+        """
+        self.refuse_closed()
+        if lsn <= self.readable.last_lsn:
+            return None
+        try:
+            readable = observe_next(source, self.readable, number)
+            if readable is None:
+                return None
+            extent = Extent(
+                header=readable.newest,
+                last_lsn=readable.last_lsn,
+                end=readable.end,
+                seal_end=0,
+                places=None,
+                link=readable.link,
+                is_walked_out=True,
+            )
+            runs = self._reader.over(source).entries(extent, lsn, readable.last_lsn + 1)
+            entries = [*chain.from_iterable(found for _, _, found in runs)]
+        except TRANSIENT_ERRORS:
+            return None
+        self.readable = readable
+        if entries:
+            self._remember(LastReturned(readable.last_lsn, readable.newest, readable.beginning))
+        return entries
 
     def entries(self, lsn: int, end: int, *, cuts: int, to_end: bool) -> Iterator[tuple[int, bytes]]:
         """Return an iterator over (LSN, data) of [lsn, end). The other arguments are those of `read_with_retry`."""

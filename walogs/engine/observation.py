@@ -13,7 +13,7 @@ from walogs.engine.frame_reader import FrameReader
 from walogs.engine.readable_segments import with_remaining_segments, with_segments
 from walogs.engine.recovery import header_in, refuse_unlike_durable_mark
 from walogs.engine.segment_scan import TailScan, first_lsn_in_checkpoint
-from walogs.engine.verdict import durable_mark_problem
+from walogs.engine.verdict import durable_mark_problem, end_problem, link_problem
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, Unavailable
 from walogs.formats.segment_format import StopReason
@@ -127,6 +127,24 @@ def observe_once(
     if isinstance(numbers, range):
         return with_remaining_segments(source, readable, numbers)
     return with_segments(source, readable, numbers, from_start=from_start)
+
+
+def observe_next(source: LogSource, known: ReadableEnd, number: int) -> ReadableEnd | None:
+    """Return how far the log can be read in immutable segment *number*, if that was made after the *known* end.
+
+    Nothing but that segment is read. It names the last frame before it, so that frame is still part of the log's
+    history. Raises TRANSIENT_ERRORS.
+    """
+    header = source.header(number)
+    if number != known.newest.number + 1 or link_problem(known.newest, header) is not None:
+        return None
+    if end_problem(known.last_lsn, known.link, header) is not None:
+        return None
+    found = find_end(source, header, None, "durable", None, from_start=False)
+    return found._replace(
+        log_first_lsn=max(known.log_first_lsn, found.log_first_lsn),
+        numbers=range(known.numbers.start, number + 1),
+    )
 
 
 def numbers_since(source: LogSource, known: ReadableEnd) -> range | tuple[int, ...]:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.engine.observation import beginning_of
+from walogs.engine.verdict import link_problem
 from walogs.engine.whole_segments import read_ahead
 
 if TYPE_CHECKING:
@@ -43,7 +44,13 @@ def find_last_kept(source: LogSource, readable: ReadableEnd, last: LastReturned)
     is_same = (header.salt, header.first_lsn) == (last.segment.salt, last.segment.first_lsn)
     if not is_same or beginning_of(source, header) != last.beginning:
         return min(last.lsn, header.first_lsn - 1, last_before_epoch(source, readable, last.segment.epoch + 1))
-    return min(last.lsn, readable.last_lsn if header is newest else source.header(number + 1).first_lsn - 1)
+    if header is newest:
+        return min(last.lsn, readable.last_lsn)
+    successor = source.header(number + 1)
+    why = link_problem(header, successor)
+    if why is not None:
+        raise source.corrupt(why, number, 0, last.lsn)
+    return min(last.lsn, successor.first_lsn - 1)
 
 
 def last_before_epoch(source: LogSource, readable: ReadableEnd, epoch: int) -> int:

@@ -11,11 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.whole_segments import read_ahead
 from walogs.errors import SegmentNotFound
 from walogs.protocols import WaitingStore, is_appendable, segments_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from walogs.engine.log_source import LogSource
     from walogs.engine.log_view import LogView
@@ -71,10 +72,16 @@ class ReaderFollowing:
         self._cuts = view.cuts
         self._is_begun = False
         self._pulse: object = None
+        self._observed = view.readable
+        """The end up to which entries were returned. The view's own end is beyond it if reading them needed another
+        observation."""
         self.lsn = lsn
         """The LSN of the next entry."""
-        self.newest = 0
-        """The number of the newest segment that was observed."""
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest segment up to which entries were returned."""
+        return self._observed.newest.number
 
     @property
     def waiting_store(self) -> WaitingStore | None:
@@ -88,16 +95,41 @@ class ReaderFollowing:
         view, cuts = self._view, self._cuts
         # Taken first, so that whatever comes after the observation changes it.
         self._pulse = None if self.waiting_store is not None else self._take_pulse()
+        if self._is_begun and (yield from self._next_segments()):
+            return
         view.look()
-        end = view.readable.last_lsn + 1
-        self.newest = view.readable.newest.number  # what is read below may observe the log once more
+        self._observed = view.readable
+        end = self._observed.last_lsn + 1
         view.refuse_cut_since(cuts)
         if self.lsn < end or not self._is_begun:
             view.refuse_checkpointed(self.lsn)
             for entries in view.read_with_retry(ExtentReader.entries, self.lsn, end, cuts=cuts, to_end=True):
-                first_lsn, self.lsn = self.lsn, self.lsn + len(entries)
-                yield from enumerate(entries, first_lsn)
+                yield from self._numbered(entries)
             self._is_begun = True
+
+    def _next_segments(self) -> Generator[tuple[int, bytes], None, bool]:
+        """Yield the entries of immutable segments that have come after the newest one, each fetched once.
+
+        Return whether this was all that is new. Otherwise, only an observation can tell how the log goes on.
+        """
+        store, view = self._source.store, self._view
+        if is_appendable(store):
+            return False
+        numbers = segments_after(store, self.newest)
+        source = read_ahead(self._source, numbers)
+        for number in numbers:
+            view.refuse_cut_since(self._cuts)
+            entries = view.read_next(source, number, self.lsn)
+            if entries is None:
+                return False
+            self._observed = view.readable
+            yield from self._numbered(entries)
+        return len(numbers) > 0
+
+    def _numbered(self, entries: list[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Return (LSN, entry) of the next entries, and count them as returned."""
+        first_lsn, self.lsn = self.lsn, self.lsn + len(entries)
+        return enumerate(entries, first_lsn)
 
     def may_have_more(self) -> bool:
         """Return whether something has changed since the last observation. This is cheaper than an observation."""
@@ -110,7 +142,7 @@ class ReaderFollowing:
 
     def is_under_way(self) -> bool:
         """Return whether something was written after the end up to which the log was read."""
-        store, readable = self._source.store, self._view.readable
+        store, readable = self._source.store, self._observed
         try:
             return any(store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES))
         except (SegmentNotFound, OSError):
@@ -118,7 +150,7 @@ class ReaderFollowing:
 
     def _take_pulse(self) -> object:
         """Return something that changes when there is more to read."""
-        store, readable = self._source.store, self._view.readable
+        store, readable = self._source.store, self._observed
         try:
             if not is_appendable(store):
                 return segments_after(store, readable.newest.number)

@@ -289,8 +289,9 @@ class WalReader:
                 if following.lsn > before:
                     since = monotonic()
                     sleep(max(observed_at + rest - since, 0))
-                    if following.waiting_store is not None or following.may_have_more():
-                        continue  # more came meanwhile, or it costs as much to find out
+                    # A store that can wait is asked once: it says at once that more came meanwhile.
+                    if following.waiting_store is None and following.may_have_more():
+                        continue
                 if timeout is not None and monotonic() - since >= timeout:
                     return
                 self._wait(following, looks, None if timeout is None else since + timeout)

@@ -254,7 +254,7 @@ class LiteQueue:
 
     def reopen(self) -> Reader:
         queue = self.library.LiteQueue(self.path)
-        # `pop` passes all messages that were taken before, so that taking all of them would last for hours.
+        # Each `pop` sorts all messages that wait, so that taking all of them this way would last for hours.
         select = f"SELECT message_id, data FROM {queue.table} ORDER BY message_id"
         return Reader(
             walk=lambda: ((row["message_id"], row["data"]) for row in queue.conn.execute(select)),

@@ -37,6 +37,10 @@ APPENDING: Final = """\
 One `append` returns when its entry is on the disk. The bare write is `pwrite` and `fdatasync` of as many bytes into
 zeros that are already there. A batch of 1,000 entries is one frame and one sync.
 """
+AFTER_APPENDING: Final = """\
+What an append takes beyond the bare write is processor time. So it counts for more, the faster a disk syncs: compare the
+slow syncs under [File systems](#file-systems).
+"""
 PEERS: Final = """\
 Each peer makes the same promise: when its append returns, the entry survives a power cut. Beside the figure stands how
 many syncs strace counted for each append. The peers of Rust and Go run in processes of their own, and keep their own
@@ -62,6 +66,10 @@ OPENING: Final = """\
 An open with `verify="full"` checks every byte of the log; with `verify="last"` it trusts the SEALs of completed
 segments. The bare work is reading the same files in chunks, and one CRC.
 """
+AFTER_OPENING: Final = """\
+- **verify** also holds every place, LSN and length that a SEAL names against the frames themselves.
+- **backup** checks every byte that it copies, and syncs each file and each directory. `cp` and `sync` check nothing.
+"""
 GROWTH: Final = """\
 One log grows in bytes, in segments of 64 MiB and entries of 1 KiB. The other grows in segments, each with one entry.
 Each figure is the cost of the largest log ÷ that of the smallest: processor time from a warm cache, while syncs do
@@ -83,6 +91,8 @@ AFTER_TASKS: Final = """\
   count.
 - **1,000 tasks** are limited by the processor, and a part of that is asyncio itself. So how many times the rate of one
   task they reach depends on the disk: the slower its syncs are, the more.
+- **wrap_future(submit)** is the other way for a task to append. The futures of `submit` have become more than twice as
+  fast since the target was set, and the tasks have not: their part of "batching in memory alone" is what it was.
 - **aiosqlite** runs one statement after another on one thread, and each is a transaction of its own here. A program
   that gathers its rows into one transaction is much faster.
 """
@@ -94,6 +104,9 @@ STARTING: Final = """\
 `import walogs` in a new interpreter, beside one that imports nothing; and the peak of memory of a process that opens
 and walks a large log, over that of a bare one.
 """
+AFTER_STARTING: Final = """\
+About two fifths of the modules that `import walogs` loads are those of the standard library.
+"""
 FILE_SYSTEMS: Final = """\
 File systems on loop devices, which lie on the disk of this machine. The slow syncs take 1 ms longer.
 """
@@ -101,13 +114,18 @@ REMOTE: Final = """\
 A model of a store at 60 ms a put and 20 ms a request. If every caller were in every put, the figure would be their
 number. The model only sleeps, so that its noise is how far one caller is from one put after the other.
 """
+AFTER_REMOTE: Final = """\
+All callers share one processor with the put. While a thousand of them are woken and append again, no put is under way,
+so their number is out of reach. [Decision 26](decisions/0026-after-a-slow-commit-late-callers-are-waited-for.md) says
+what the processor allows.
+"""
 SECTIONS: Final = (
-    Section("A durable append", ("append", "batch"), APPENDING),
+    Section("A durable append", ("append", "batch"), APPENDING, after=AFTER_APPENDING),
     Section("A durable append, beside others", ("peers",), PEERS, after=AFTER_PEERS),
     Section("Walking", ("walk",), WALKING),
     Section("Columns", ("columns",), COLUMNS),
     Section("Reading one entry", ("read",), READING),
-    Section("Opening, verifying, copying", ("open", "inspect"), OPENING),
+    Section("Opening, verifying, copying", ("open", "inspect"), OPENING, after=AFTER_OPENING),
     Section("How costs grow", ("growth",), GROWTH),
     Section("Sizes of entries, and codecs", ("entry-sizes", "codecs"), ENTRIES),
     Section("Many callers", ("crowds", "callers"), CALLERS),
@@ -115,6 +133,6 @@ SECTIONS: Final = (
     Section("Following", ("follow",), FOLLOWING),
     Section("Starting, and memory", ("import", "memory"), STARTING),
     Section("File systems", ("file-systems",), FILE_SYSTEMS),
-    Section("Stores behind a network", ("remote",), REMOTE),
+    Section("Stores behind a network", ("remote",), REMOTE, after=AFTER_REMOTE),
 )
 """Each is one part of the page, in this order."""

@@ -38,8 +38,8 @@ One `append` returns when its entry is on the disk. The bare write is `pwrite` a
 zeros that are already there. A batch of 1,000 entries is one frame and one sync.
 """
 AFTER_APPENDING: Final = """\
-What an append takes beyond the bare write is processor time. So it counts for more, the faster a disk syncs: compare the
-slow syncs under [File systems](#file-systems).
+What an append takes beyond the bare write is processor time. So it counts for more, the faster a disk syncs: compare
+the slow syncs under [File systems](#file-systems).
 """
 PEERS: Final = """\
 Each peer makes the same promise: when its append returns, the entry survives a power cut. Beside the figure stands how

@@ -6,6 +6,7 @@ Segments below the first LSN are not judged, because a checkpoint may be removin
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from walogs.engine.segment_scan import SegmentScan, TailScan
 from walogs.errors import Corrupt, SegmentNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd
     from walogs.formats.segment_format import SegmentHeader
@@ -28,15 +31,16 @@ def with_segments(
     """
     gap = max((at for at, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1), default=0)
     there, log_first_lsn = range(numbers[gap], numbers[-1] + 1), readable.log_first_lsn
-    oldest_lsn = first_lsn_if_intact(source, there[0])
+    first_lsn = cache(partial(first_lsn_if_intact, source))
+    oldest_lsn = first_lsn(there[0])
     if from_start or not 0 < oldest_lsn <= log_first_lsn:
         log_first_lsn = max(log_first_lsn, first_lsn_in_segment(source, readable.newest))
     # The oldest segment holds the first LSN, unless the next one begins there too. A checkpoint can leave an empty one.
     number = there[0]
-    if oldest_lsn != log_first_lsn or (len(there) > 1 and first_lsn_if_intact(source, there[1]) <= log_first_lsn):
-        number = there[bisect_right(there, log_first_lsn, key=lambda number: first_lsn_if_intact(source, number)) - 1]
+    if oldest_lsn != log_first_lsn or (len(there) > 1 and first_lsn(there[1]) <= log_first_lsn):
+        number = last_beginning_by(there, log_first_lsn, first_lsn)
     # The search has met a damaged header. Go back from the newest segment one by one.
-    if not 0 < first_lsn_if_intact(source, number) <= log_first_lsn:
+    if not 0 < first_lsn(number) <= log_first_lsn:
         number, successor = readable.newest.number, readable.newest
         while successor.first_lsn > log_first_lsn:
             number -= 1
@@ -56,12 +60,24 @@ def with_remaining_segments(source: LogSource, readable: ReadableEnd, numbers: r
         return readable._replace(numbers=numbers)
     log_first_lsn = readable.log_first_lsn
     for log_first_lsn in (readable.log_first_lsn, first_lsn_in_segment(source, readable.newest)):
-        at = bisect_right(numbers, log_first_lsn, key=lambda number: first_lsn_if_intact(source, number)) - 1
-        if first_lsn_if_intact(source, numbers[at]):
-            return readable._replace(log_first_lsn=log_first_lsn, numbers=numbers[at:])
+        first_lsn = cache(partial(first_lsn_if_intact, source))
+        number = last_beginning_by(numbers, log_first_lsn, first_lsn)
+        if first_lsn(number):
+            return readable._replace(log_first_lsn=log_first_lsn, numbers=numbers[numbers.index(number) :])
     raise SegmentNotFound(
         f"{source.store.segment_name(numbers[0])} is gone, and no checkpoint accounts for it yet: look again"
     )
+
+
+def last_beginning_by(numbers: range, lsn: int, first_lsn: Callable[[int], int]) -> int:
+    """Return the last segment whose first LSN is *lsn* or below.
+
+    It is most often one of the first. So the search begins there with short steps, each of which can be a request.
+    """
+    low, step = 0, 1
+    while low + step < len(numbers) and first_lsn(numbers[low + step]) <= lsn:
+        low, step = low + step, 2 * step
+    return numbers[bisect_right(numbers, lsn, low, min(low + step, len(numbers)), key=first_lsn) - 1]
 
 
 def is_there(source: LogSource, number: int) -> bool:

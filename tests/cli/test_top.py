@@ -16,6 +16,7 @@ import walogs
 from tests.cli.commands import Walogs, everything_in, made
 from tests.cli.watching import DATA, FRAME, Watched, append, watched
 from tests.house.source import ROOT
+from tests.kit.logs import with_byte
 from walogs.assembly.config import WalConfig
 from walogs.assembly.opening import source_of
 from walogs.cli.top.samples import AGE_EVERY_SECONDS, HISTORY_SECONDS, Sample
@@ -248,7 +249,7 @@ def test_damage_is_told_and_the_view_goes_on_when_it_is_repaired(log: Path) -> N
     good = view.after()
     file = log / "wal-000001.log"
     content = file.read_bytes()
-    file.write_bytes(content[:60] + b"?" + content[61:])
+    file.write_bytes(with_byte(content, 60, 1))
     for _ in range(2):
         sample = view.after()
         assert sample.is_damaged
@@ -468,7 +469,7 @@ def test_a_log_that_is_not_there_or_damaged_is_told(log: Path, command: Walogs) 
     made(log, *[DATA] * 10)
     file = log / "wal-000001.log"
     content = file.read_bytes()
-    file.write_bytes(content[:60] + b"?" + content[61:])
+    file.write_bytes(with_byte(content, 60, 1))
     told = command("top", log)
     assert told.status == 4
     assert told.out.decode().splitlines()[-1].startswith("problem        damaged: wal-000001.log")

@@ -9,6 +9,7 @@ import pytest
 
 import walogs
 from tests.handles.cursors import DATA, SEGMENT, log, lsns
+from tests.kit.logs import with_byte
 from walogs.formats import cursor as cursor_bytes
 from walogs.testing import MemoryDisk, MemoryStore
 
@@ -49,7 +50,7 @@ def test_a_checkpoint_is_refused_if_a_cursor_is_damaged_or_ahead(log: Path, tmp_
                 cursor.commit(18)
         file = log / "cursors/auditor"
         whole = file.read_bytes()
-        file.write_bytes(whole[:20] + b"?" + whole[21:])
+        file.write_bytes(with_byte(whole, 20, 1))
         with pytest.raises(walogs.Corrupt, match="cursors/auditor"):
             wal.checkpoint()
         ahead = cursor_bytes.encode(cursor_bytes.decode(whole[:64]).log_id, 21, 0)

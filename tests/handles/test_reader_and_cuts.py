@@ -15,6 +15,7 @@ import pytest
 
 import walogs
 from tests.handles.readers import entry
+from tests.kit.logs import with_byte
 from walogs.assembly.opening import ENVIRONMENT, assemble
 from walogs.engine.log_source import Environment
 from walogs.testing import (
@@ -125,7 +126,8 @@ def test_what_was_durable_before_a_cut_vouches_for_nothing_after_it(seen_before:
             wal.append(b"entry %d " % lsn * 20)
     reader = walogs.reader(store=MemoryStore(disk))
     assert len(list(reader)) == 21
-    disk.damage("wal-000002.log", 560, b"!")
+    damaged = with_byte(MemoryStore(disk).read(2), 560, 1)
+    disk.damage("wal-000002.log", 560, damaged[560:561])
     wal = walogs.open(store=MemoryStore(disk), recovery="prefix", sync="none")
     if seen_before:
         with pytest.raises(walogs.LogRewound):

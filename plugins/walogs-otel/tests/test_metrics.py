@@ -125,7 +125,7 @@ def test_what_failed_is_not_counted_and_the_next_open_begins_without_lag(measure
 
 def test_recoveries_are_told_apart_by_their_verdict(tmp_path: Path, measured: Measured) -> None:
     log = LogOnDisk(tmp_path / "log", observers=[measured.observer]).append_and_die(b"kept", b"torn")
-    log.forget_durable_mark().overwrite(1, log.frames(1)[-1].body_end - 1, b"?")
+    log.forget_durable_mark().flip(1, log.frames(1)[-1].body_end - 1)
     assert log.entries() == [(1, b"kept")]
     points = measured.points()["walogs.recoveries"]
     assert {p.attributes["walogs.recovery.verdict"]: p.value for p in points} == {"clean": 1, "torn": 1}

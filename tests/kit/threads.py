@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from walogs.defaults import directory_watch
 from walogs.engine import log_source
 
 SECONDS: Final = 120
@@ -38,7 +39,9 @@ _numbers: Final = itertools.count()
 
 
 def count_them() -> None:
-    """Count the threads that walogs starts from now on."""
+    """Count the threads that walogs starts from now on, and let the one of inotify end soon when it is idle: each test
+    waits for that."""
+    directory_watch.IDLE_MILLISECONDS = 20  # type: ignore[misc]
     log_source.start_new_thread = _start_counted  # type: ignore[assignment]
 
 

@@ -17,7 +17,7 @@ import walogs.aio
 from tests.aio.backends import for_tasks, iterations, on_each_backend, run_on
 from tests.kit.callers import SECONDS
 from walogs.aio.calls import ThreadCalls
-from walogs.aio.streams import CHUNK_ITEMS, AsyncStream, Reading, data_bytes, read_chunk
+from walogs.aio.streams import CHUNK_ITEMS, AsyncStream, Chunk, Reading, data_bytes, read_chunk
 from walogs.handles import following
 from walogs.testing import FAILED_SYNC, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
 
@@ -41,6 +41,23 @@ def test_every_chunk_is_returned_once_and_in_order(backend: str, count: int, siz
             wal._calls.close()
 
         run_on(backend, main)
+
+
+@on_each_backend
+def test_what_came_before_the_timeout_is_returned_even_if_nothing_told_of_it(backend: str) -> None:
+    chunks = [Chunk([1], None, is_last=True), Chunk([2], None, is_last=True), Chunk([], None, is_last=True)]
+
+    async def nothing_comes(_: float | None) -> bool:
+        return False
+
+    async def main() -> None:
+        calls = ThreadCalls(1, "test")
+        stream = AsyncStream(calls, lambda: chunks.pop(0), nothing_comes, 0.0)
+        assert [item async for item in stream] == [1, 2]
+        assert chunks == []
+        calls.close()
+
+    run_on(backend, main)
 
 
 @on_each_backend

@@ -425,7 +425,7 @@ def test_unsynced_entries_shown_as_durable_are_seen_when_planted(monkeypatch: py
 
 def test_a_mark_that_an_early_entry_lowers_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     def lowered(self: Any, mark: Any) -> None:
-        self._last_returned = mark
+        self._returned = (mark,)
 
     monkeypatch.setattr(log_view.LogView, "_remember", lowered)
     assert is_seen(both)
@@ -435,9 +435,9 @@ def test_a_place_looked_for_in_an_old_list_is_seen_when_planted(monkeypatch: pyt
     """A checkpoint that removes what the reader was in, between its look and its search for that place."""
 
     def looked_then_searched(self: Any, *, from_start: bool) -> Any:
-        bound, mark = observation.observe(self._source, self._visibility, self.readable), self._last_returned
-        if mark is None:
-            return bound, None, 0
+        bound, mark = observation.observe(self._source, self._visibility, self.readable), self._returned
+        if not mark:
+            return bound, (), 0
         return (
             bound,
             mark,

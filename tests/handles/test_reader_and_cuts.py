@@ -18,6 +18,7 @@ from tests.handles.readers import entry
 from tests.kit.logs import with_byte
 from walogs.assembly.opening import ENVIRONMENT, assemble
 from walogs.engine.log_source import Environment
+from walogs.engine.log_view import LogView
 from walogs.testing import (
     MemoryCloud,
     MemoryDisk,
@@ -87,6 +88,77 @@ def test_what_was_handed_out_is_not_forgotten_when_an_early_entry_is_read_again(
     with pytest.raises(walogs.LogRewound) as cut:
         reader.follow(11, timeout=0)
     assert cut.value.end_lsn == 5
+
+
+@pytest.mark.guarantee("G14")
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_what_a_repair_cuts_together_with_whole_segments_is_missed(tmp_path: Path, is_gone: bool) -> None:
+    """The segments that are lost were those of later writers, and the writer after the repair uses their numbers and
+    epochs again."""
+    path = tmp_path / "log"
+    with walogs.open(path) as wal:
+        wal.append_batch([b"1", b"2", b"3"])
+    for data in (b"4", b"5"):
+        with walogs.open(path) as wal:
+            wal.rotate()
+            wal.append(data)
+    reader = walogs.reader(path)
+    assert len(list(reader)) == 5
+    for file in sorted(path.glob("wal-*.log"))[1:]:
+        if is_gone:
+            file.unlink()
+        else:
+            file.write_bytes(with_byte(file.read_bytes(), 100, 1))
+    assert walogs.repair(path, keep="before").last_lsn == 3
+    with walogs.open(path) as wal:
+        wal.append_batch([b"4 new", b"5 new"])
+        for lsn in range(6, 9):
+            wal.rotate()
+            wal.append(b"%d new" % lsn)
+    with pytest.raises(walogs.LogRewound) as told:
+        list(reader.iter(6))
+    assert told.value.end_lsn == 3
+    assert list(reader.iter(4))[:2] == [(4, b"4 new"), (5, b"5 new")]
+
+
+def test_an_older_copy_of_immutable_segments_is_told_where_it_goes_on_otherwise() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        wal.append(b"1")
+        wal.append(b"2")
+    older = dict(cloud.objects)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        for lsn in range(3, 6):
+            wal.append(b"%d" % lsn)
+    reader = walogs.reader(store=MemoryImmutableStore(cloud))
+    assert len(list(reader)) == 5
+    cloud.objects.clear()
+    cloud.objects.update(older)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        wal.append_batch([b"3 new", b"4 new", b"5 new"])
+        for lsn in range(6, 8):
+            wal.append(b"%d new" % lsn)
+    with pytest.raises(walogs.LogRewound) as told:
+        list(reader.iter(6))
+    assert told.value.end_lsn == 2
+
+
+def test_an_interrupt_in_the_middle_hides_no_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = reader_of_ten(tmp_path / "log")
+    list(reader)
+    cut_to_five_and_written_anew(tmp_path / "log")
+    record = LogView._record_cut
+
+    def interrupted(self: LogView, end_lsn: int, last_lsn: int) -> walogs.LogRewound:
+        record(self, end_lsn, last_lsn)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LogView, "_record_cut", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(reader)
+    monkeypatch.setattr(LogView, "_record_cut", record)
+    with pytest.raises(walogs.LogRewound):
+        list(reader)
 
 
 def reader_of_ten(path: Path) -> walogs.WalReader:

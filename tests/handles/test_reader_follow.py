@@ -13,6 +13,7 @@ import pytest
 import walogs
 from tests.handles.readers import entry, reader_of
 from tests.kit import stores
+from tests.kit.logs import LogOnDisk, zeroed
 from tests.kit.stores import LogFactory
 from walogs.engine import extent_finder
 from walogs.testing import (
@@ -117,6 +118,39 @@ def test_a_follower_that_waits_asks_for_one_small_thing_a_poll(log_factory: LogF
             next(following)
         assert waits == [3.0] * 80
         assert store.count < 80 + 40
+
+
+def test_a_follower_notices_that_a_frame_is_whole_whose_first_half_it_has_seen(tmp_path: Path) -> None:
+    with walogs.open(tmp_path / "log") as wal:
+        wal.append(b"small")
+        wal.append(bytes(range(256)) * 4000)
+    log = LogOnDisk(tmp_path / "log").forget_durable_mark()
+    frame, content = log.frames(1)[1], log.segment(1).read_bytes()
+    log.segment(1).write_bytes(zeroed(content, frame.offset + 300_000, frame.end))
+    with walogs.reader(log.path, visibility="written") as reader:
+        following = reader._follow_from(1)
+        assert [lsn for lsn, _ in following.new_entries()] == [1]
+        assert list(following.new_entries()) == []
+        assert not following.may_have_more()
+        log.segment(1).write_bytes(content)
+        assert following.may_have_more()
+        assert [lsn for lsn, _ in following.new_entries()] == [2]
+
+
+def test_a_follower_notices_a_new_segment_after_one_that_nobody_seals(tmp_path: Path) -> None:
+    """A writer was killed after it had made the next segment, or its disk had no space for the SEAL."""
+    with walogs.open(tmp_path / "log") as wal:
+        wal.append(b"one")
+        log = LogOnDisk(tmp_path / "log").copy(tmp_path / "copy").forget_durable_mark()
+        with walogs.reader(log.path, visibility="written") as reader:
+            following = reader._follow_from(1)
+            assert [lsn for lsn, _ in following.new_entries()] == [1]
+            assert not following.may_have_more()
+            wal.rotate()
+            wal.append(b"two")
+            log.segment(2).write_bytes((tmp_path / "log/wal-000002.log").read_bytes())
+            assert following.may_have_more()
+            assert list(following.new_entries()) == [(2, b"two")]
 
 
 @pytest.mark.guarantee("G14")

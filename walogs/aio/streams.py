@@ -120,6 +120,8 @@ class AsyncStream(Generic[T]):
         self._step: CancelScope | None = None
         """The scope of the step that a task waits in."""
         self._returned = 0
+        self._is_over_time = False
+        """Whether the timeout has passed without an item. If the chunk that is read then is empty, it is the last."""
         self._ends_at: float | None = None
         """When the stream ends unless more comes, on the monotonic clock. None while it returns items."""
 
@@ -148,8 +150,10 @@ class AsyncStream(Generic[T]):
             self._end()
             raise self._error
         if self._is_last and not await self._wait_for_more():
-            self._end()
-            return
+            if self._wait is None or self._is_over_time:
+                self._end()
+                return
+            self._is_over_time = True  # what came meanwhile is still returned
         self._is_last = False
         self._read_ahead()
         if self._ahead is not None:
@@ -165,7 +169,7 @@ class AsyncStream(Generic[T]):
         items, self._error, self._is_last = read.result()
         self._items = iter(items)
         if items:
-            self._ends_at = None
+            self._ends_at, self._is_over_time = None, False
         if not self._is_last:
             self._read_ahead()
 

@@ -22,7 +22,7 @@ from walogs.engine.observation import (
     observe_next,
     observe_once,
 )
-from walogs.engine.returned_entries import LastReturned, find_last_kept, move_back
+from walogs.engine.returned_entries import LastReturned, find_last_kept, move_back, with_returned
 from walogs.engine.time_search import first_commit_since
 from walogs.errors import Checkpointed, Closed, LogRewound
 
@@ -48,7 +48,8 @@ class LogView:
         self.cuts = 0
         """How often this view has found that entries it had returned before were cut."""
         self._last_cut = "", 0
-        self._last_returned: LastReturned | None = None
+        self._returned: tuple[LastReturned, ...] = ()
+        """The highest entries that were returned, one for each of the last segments, in order."""
         self._forget()
         self.readable = observe(source, visibility)
 
@@ -216,15 +217,13 @@ class LogView:
 
     def _beginning(self, source: LogSource, segment: SegmentHeader) -> bytes:
         """Return `beginning_of` this segment. Raise `Corrupt` if it was another when an entry of it was returned."""
-        found, last = beginning_of(source, segment), self._last_returned
-        if last is not None and last.segment == segment and last.beginning != found:
+        found = beginning_of(source, segment)
+        if self._returned and self._returned[-1].segment == segment and self._returned[-1].beginning != found:
             raise self._source.corrupt("it begins with another frame now", segment.number)
         return found
 
     def _remember(self, returned: LastReturned) -> None:
-        """Remember the highest entry that was returned. It stays the highest if an earlier one is read again."""
-        if self._last_returned is None or returned.lsn >= self._last_returned.lsn:
-            self._last_returned = returned
+        self._returned = with_returned(self._returned, returned)
 
     # Observing
 
@@ -236,18 +235,20 @@ class LogView:
         self.refuse_closed()
         if is_doubted:
             self._forget()
-        before = self._last_returned
+        last_lsn = self._returned[-1].lsn if self._returned else 0
         readable, kept, kept_lsn = look_with_retry(
             self._source, lambda doubted: self._look_once(from_start=doubted or is_doubted)
         )
-        if before is not None and kept_lsn < before.lsn:
-            readable, kept, kept_lsn = self._look_until_certain(before.lsn, kept_lsn)
-        self.readable, self._last_returned = readable, kept
-        if before is not None and kept_lsn < before.lsn:
-            raise self._record_cut(kept_lsn, before.lsn)
+        if kept_lsn < last_lsn:
+            readable, kept, kept_lsn = self._look_until_certain(last_lsn, kept_lsn)
+        # A cut is recorded before what was returned is forgotten: an interrupt in between does not hide it.
+        cut = self._record_cut(kept_lsn, last_lsn) if kept_lsn < last_lsn else None
+        self.readable, self._returned = readable, kept
+        if cut is not None:
+            raise cut
         self._finder.add_place(readable)
 
-    def _look_until_certain(self, last_lsn: int, kept_lsn: int) -> tuple[ReadableEnd, LastReturned | None, int]:
+    def _look_until_certain(self, last_lsn: int, kept_lsn: int) -> tuple[ReadableEnd, tuple[LastReturned, ...], int]:
         """Return what `_look_once` returns, when two observations find a cut after the same entry, or one finds no cut.
 
         Entries up to *last_lsn* were returned before. Damage that comes in the middle of an observation looks like a
@@ -261,14 +262,17 @@ class LogView:
                 return found
         raise never_settled(self._source)
 
-    def _look_once(self, *, from_start: bool) -> tuple[ReadableEnd, LastReturned | None, int]:
-        """Observe once. Return (how far the log can be read, the last returned entry that is still there, its LSN)."""
+    def _look_once(self, *, from_start: bool) -> tuple[ReadableEnd, tuple[LastReturned, ...], int]:
+        """Observe once. Return (how far the log can be read, what was returned and is still there, the last LSN of
+        that)."""
         readable = observe_once(self._source, self._visibility, self.readable, from_start=from_start)
-        last = self._last_returned
-        if last is None:
-            return readable, None, 0
-        kept_lsn = find_last_kept(self._source, readable, last)
-        return readable, last if kept_lsn == last.lsn else move_back(self._source, readable, kept_lsn, last), kept_lsn
+        returned = self._returned
+        if not returned:
+            return readable, (), 0
+        kept_lsn = find_last_kept(self._source, readable, returned)
+        if kept_lsn < returned[-1].lsn:
+            returned = move_back(self._source, readable, kept_lsn, returned)
+        return readable, returned, kept_lsn
 
     def _record_cut(self, end_lsn: int, last_lsn: int) -> LogRewound:
         """Return the error for a cut of entries up to *last_lsn*. Every iteration that began earlier ends with it."""

@@ -172,6 +172,8 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
         has_retried = isinstance(failure, Unavailable) and time.monotonic() - began > STORE_RETRIED_SECONDS
         if seconds is None or has_retried:
             name, why = store.segment_name(number), error_text(failure)
+            if isinstance(failure, SegmentExists):
+                why += ". It does not give that segment. If it was removed, its number cannot be used again"
             raise Unavailable(f"{store.name} did not say whether it has {name}: {why}")
         sleep(seconds)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd
     from walogs.formats.segment_format import SegmentHeader
+    from walogs.protocols import SegmentStore
 
 
 def with_segments(
@@ -56,7 +57,7 @@ def with_remaining_segments(source: LogSource, readable: ReadableEnd, numbers: r
     A checkpoint may have removed the first of them. It has then written its first LSN beforehand. Raises
     `SegmentNotFound` if no such LSN is found; the caller then observes everything anew.
     """
-    if is_there(source, numbers[0]):
+    if is_there(source.store, numbers[0]):
         return readable._replace(numbers=numbers)
     log_first_lsn = readable.log_first_lsn
     for log_first_lsn in (readable.log_first_lsn, first_lsn_in_segment(source, readable.newest)):
@@ -80,9 +81,10 @@ def last_beginning_by(numbers: range, lsn: int, first_lsn: Callable[[int], int])
     return numbers[bisect_right(numbers, lsn, low, min(low + step, len(numbers)), key=first_lsn) - 1]
 
 
-def is_there(source: LogSource, number: int) -> bool:
+def is_there(store: SegmentStore, number: int) -> bool:
+    """Return whether this segment is in the store."""
     try:
-        source.store.size(number)
+        store.size(number)
     except SegmentNotFound:
         return False
     return True

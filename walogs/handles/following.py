@@ -11,8 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.readable_segments import is_there
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import SegmentNotFound
+from walogs.formats.segment_format import StopReason
 from walogs.protocols import WaitingStore, is_appendable, segments_after
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from walogs.engine.log_source import LogSource
     from walogs.engine.log_view import LogView
-    from walogs.engine.observation import Visibility
+    from walogs.engine.observation import ReadableEnd, Visibility
+    from walogs.protocols import AppendableStore
 
 PULSE_BYTES: Final = 64
 """A look reads at most this many bytes after the end, to see whether something was appended."""
@@ -155,9 +158,25 @@ class ReaderFollowing:
             if not is_appendable(store):
                 return segments_after(store, readable.newest.number)
             durable_mark = store.read_durable_mark() if self._visibility == "durable" else None
-            return durable_mark or store.read(readable.newest.number, readable.end, readable.end + PULSE_BYTES)
+            return durable_mark or self._next_frame(store, readable)
         except (SegmentNotFound, OSError):
             return object()  # differs from every pulse, so that the log is observed
+
+    def _next_frame(self, store: AppendableStore, readable: ReadableEnd) -> object:
+        """Return the first and the last bytes of the frame after the end, and whether a newer segment is there.
+
+        A large frame can be half written: then its last bytes still change. And a writer that was killed, or whose disk
+        is full, leaves a segment without a SEAL, so that only its successor tells that it was completed.
+        """
+        number, start = readable.newest.number, readable.end
+        head = store.read(number, start, start + PULSE_BYTES)
+        header = self._source.format.header_at(head, 0, start, readable.newest.salt)
+        if isinstance(header, StopReason):
+            tail = b""
+        else:
+            end = self._source.format.frame_end(header)
+            tail = store.read(number, max(end - PULSE_BYTES, start), end)
+        return head, tail, is_there(store, number + 1)
 
 
 class Looks:

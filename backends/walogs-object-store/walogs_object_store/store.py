@@ -45,7 +45,7 @@ AHEAD_BYTES: Final = 4 << 20
 ASK_SECONDS: Final = 0.05
 ASK_SECONDS_MAX: Final = 1.0
 LIST_EVERY: Final = 20
-"""After so many questions for the next object, ask for a list once."""
+"""After so many questions for the next object, ask for a list once, which costs more than ten of them."""
 
 
 class ObjectStore:
@@ -120,8 +120,9 @@ class ObjectStore:
     def wait_beyond(self, number: int, seconds: float) -> bool:
         """Wait until there may be a segment above *number*, and return whether there may be one.
 
-        Numbers have no gaps, so the server is asked for the next object alone. If nothing comes, it is asked less and
-        less often, down to once a second.
+        The server is asked for the next object alone, less and less often if nothing comes, down to once a second. A
+        checkpoint can have removed that object already. Then only a list tells of those after it, up to 20 seconds
+        later.
         """
         calls, end = self._calls(), time.monotonic() + seconds
         while True:
@@ -137,7 +138,6 @@ class ObjectStore:
                 return True
             self._asks += 1
             self._between_asks = min(self._between_asks * 1.5, ASK_SECONDS_MAX)
-            # A checkpoint may have removed the next one.
             if self._asks % LIST_EVERY == 0 and self._numbers_after(calls, number):
                 return True
 

@@ -66,7 +66,10 @@ class ExtentFinder:
             return self._header(source, readable, number).first_lsn
 
         # Most readings begin with the oldest segment, and each step of a search can be a request.
-        at = bisect_left(numbers, lsn, key=first_lsn) if lsn > first_lsn(numbers[0]) else 0
+        if lsn <= readable.log_first_lsn and len(numbers) > 1 and first_lsn(numbers[1]) > lsn:
+            at = 0
+        else:
+            at = bisect_left(numbers, lsn, key=first_lsn)
         # If a segment begins at *lsn*, *at* is the oldest such segment, so that an empty one is not skipped.
         if at == len(numbers) or first_lsn(numbers[at]) > lsn:
             at = max(at - 1, 0)

@@ -23,7 +23,6 @@ from walogs.formats.segment_format import (
     Places,
     RunIndex,
     SegmentHeader,
-    Singles,
     StopReason,
     lengths_in_two_bytes,
 )
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+    from walogs.formats.segment_format import AnyBodies
     from walogs.protocols import Codec
 
 T = TypeVar("T")
@@ -46,6 +46,10 @@ LOOKS_MAX: Final = 10
 """Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
 READ_BYTES: Final = 1 << 18
 """Runs are read so many bytes at a time. They are still in the processor's cache when they are cut into entries."""
+COPIED_BYTES: Final = 14 << 16
+"""Runs of single entries are read so many bytes at a time if they are to become columns. The calls that make columns
+cost much whatever they are about, and the data is copied, so that no column keeps the chunk in memory. A chunk stays
+below 1 MiB, because pyarrow would get the memory for a larger one from the system each time."""
 SEAL_KEPT: Final = 16
 """Keep the run indexes of this many sealed segments, so that reading single entries reads each SEAL only once."""
 
@@ -90,7 +94,7 @@ class IntactFrames(NamedTuple):
 class BuildColumns(Protocol[T_co]):
     """What makes columns of the bodies of frames. See `ExtentReader.columns`."""
 
-    def __call__(self, bodies: Bodies | Singles, first_lsn: int, start: int, stop: int, /) -> T_co: ...
+    def __call__(self, bodies: AnyBodies, first_lsn: int, start: int, stop: int, /) -> T_co: ...
 
 
 class ExtentReader:
@@ -164,7 +168,7 @@ class ExtentReader:
 
     def _bodies(
         self, extent: Extent, frames: IntactFrames, start: int, stop: int
-    ) -> Iterable[tuple[int, Bodies | Singles]]:
+    ) -> Iterable[tuple[int, AnyBodies]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise, each body that holds entries of [start, stop) is decoded."""
         codec = self._source.codec_of(extent.header)
@@ -352,9 +356,7 @@ class ExtentReader:
         offsets, first_lsns, crcs = runs.offsets, runs.first_lsns, runs.crcs
         count = len(offsets)
         while at < count and first_lsns[at] < stop:
-            begin, last = offsets[at], at + 1
-            while last < count and offsets[last] - begin < READ_BYTES and first_lsns[last] < stop:
-                last += 1
+            begin, last = offsets[at], end_of_chunk(runs, at, stop, lends=lends)
             try:
                 chunk = read(number, begin, offsets[last] if last < count else extent.end)
             except SegmentNotFound:
@@ -422,6 +424,18 @@ class ExtentReader:
         if said is not None and not run.intact.link.startswith(said):
             why = "what follows it was written after another frame: it is of another history"
             raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+
+
+def end_of_chunk(runs: RunIndex, at: int, stop: int, *, lends: bool) -> int:
+    """Return the position after the runs that are read together, from run *at* on."""
+    begin, last, lengths = runs.offsets[at], at + 1, runs.lengths
+    are_singles = lends and lengths[at] is not None
+    while last < len(runs) and runs.first_lsns[last] < stop:
+        are_singles = are_singles and lengths[last] is not None
+        if runs.offsets[last] - begin >= (COPIED_BYTES if are_singles else READ_BYTES):
+            break
+        last += 1
+    return last
 
 
 def joined(first: IntactFrames, second: IntactFrames, data: bytes) -> IntactFrames:

@@ -37,7 +37,7 @@ from walogs.formats.native_columns import table_and_data
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import (
     LARGEST,
-    Bodies,
+    AnyBodies,
     CheckedRun,
     FormatFeatures,
     FrameBuffer,
@@ -47,7 +47,6 @@ from walogs.formats.segment_format import (
     PackedEntries,
     Seal,
     SegmentHeader,
-    Singles,
     StopReason,
 )
 
@@ -379,7 +378,7 @@ class NativeFormat:
     def commits(self, run: bytes) -> list[Commit]:
         return native_runs.commits(run)
 
-    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
+    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> AnyBodies:
         return native_columns.bodies(run, check_bytes, lengths)
 
     def split(self, body: bytes, count: int) -> list[bytes]:

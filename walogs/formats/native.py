@@ -357,7 +357,7 @@ class NativeFormat:
         start = index + FRAME_HEADER_BYTES
         return memoryview(buffer)[start : start + header.body_bytes - check_bytes]
 
-    def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
+    def headers(self, run: bytes | memoryview) -> Iterator[tuple[FrameHeader, int]]:
         at = 0
         while at < len(run):
             if at + FRAME_HEADER_BYTES > len(run):

@@ -540,7 +540,7 @@ class SegmentFormat(Protocol):
         """Return the commit of each frame with entries in an intact run."""
         ...
 
-    def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
+    def headers(self, run: bytes | memoryview) -> Iterator[tuple[FrameHeader, int]]:
         """Yield the frame headers of an intact run, each with its index in the run."""
         ...
 

@@ -369,7 +369,8 @@ def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) ->
         last = bisect_right(ends, start + CHUNK_BYTES, lo=at + 1)
         chunk = source.store.read(header.number, start, ends[last - 1])
         view = memoryview(chunk)
-        failed = [k for k in range(at, last) if crc32(view[offsets[k] - start : ends[k] - start], 0) != crcs[k]]
+        places = zip(range(at, last), offsets[at:last], ends[at:last], crcs[at:last], strict=True)
+        failed = [run for run, begin, end, crc in places if crc32(view[begin - start : end - start], 0) != crc]
         yield chunk, start, failed
         at = last
 

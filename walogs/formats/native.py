@@ -399,7 +399,7 @@ class NativeFormat:
         if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
         runs = native_seal.decode_runs(
-            buffer[start + SEAL_BODY.size : end],
+            memoryview(buffer)[start + SEAL_BODY.size : end],
             count=count,
             first_lsn=first_lsn,
             next_lsn=last_lsn + 1,

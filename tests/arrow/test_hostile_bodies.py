@@ -38,7 +38,9 @@ RUNS: Final = st.one_of(
 
 SINGLES: Final = st.one_of(
     st.lists(st.binary(max_size=40), min_size=1, max_size=20),
-    st.integers(0, 300).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=20)),
+    st.integers(0, 300).flatmap(
+        lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=20)
+    ),
 )
 
 

@@ -8,6 +8,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import reduce
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
@@ -166,9 +167,7 @@ class ExtentReader:
             for part in (frames,) if codec.identity else self._apart(extent, frames):
                 yield from chain.from_iterable(self._up_to_bad_frame(extent, part, built))
 
-    def _bodies(
-        self, extent: Extent, frames: IntactFrames, start: int, stop: int
-    ) -> Iterable[tuple[int, AnyBodies]]:
+    def _bodies(self, extent: Extent, frames: IntactFrames, start: int, stop: int) -> Iterable[tuple[int, AnyBodies]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise, each body that holds entries of [start, stop) is decoded."""
         codec = self._source.codec_of(extent.header)
@@ -328,7 +327,8 @@ class ExtentReader:
                 yield from self._frames_by_runs(extent, places, at, start, stop, lends=lends)
                 return
             begin, lsn = places.offsets[at], places.first_lsns[at]
-        yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
+        found = self._frames_between(extent, begin, extent.end, lsn, start, stop, lends=lends)
+        yield from gathered(found) if lends else found
 
     def _places(self, extent: Extent) -> Places | None:
         if not extent.seal_end:
@@ -386,7 +386,7 @@ class ExtentReader:
             at = last
 
     def _frames_between(
-        self, extent: Extent, begin: int, end: int, lsn: int, start: int, stop: int
+        self, extent: Extent, begin: int, end: int, lsn: int, start: int, stop: int, *, lends: bool = False
     ) -> Iterator[IntactFrames]:
         """Yield what `_frames` does, of the frames between two offsets. *lsn* is the LSN of the first entry there."""
         reader = FrameReader(self._source, extent.header, begin, end, lsn)
@@ -400,7 +400,7 @@ class ExtentReader:
                 if run.intact.entries:
                     self._refuse_unlinked(extent, run)
                     yield IntactFrames(
-                        data=bytes(run.frames()),
+                        data=cast("bytes", run.frames()) if lends else bytes(run.frames()),
                         first_lsn=run.first_lsn,
                         offset=run.offset,
                         lengths=lengths_in_two_bytes(run.intact.lengths),
@@ -436,6 +436,40 @@ def end_of_chunk(runs: RunIndex, at: int, stop: int, *, lends: bool) -> int:
             break
         last += 1
     return last
+
+
+def gathered(found: Iterable[IntactFrames]) -> Iterator[IntactFrames]:
+    """Yield these frames. Those with lengths that lie one after another are yielded together, up to COPIED_BYTES.
+
+    If the iteration raises, what it has returned before is yielded first.
+    """
+    kept: list[IntactFrames] = []
+    try:
+        for frames in found:
+            if kept and not can_be_joined(kept, frames):
+                yield all_joined(kept)
+                kept = []
+            if frames.lengths is None:
+                yield frames
+            else:
+                kept.append(frames)
+    except Exception:
+        if kept:
+            yield all_joined(kept)
+        raise
+    if kept:
+        yield all_joined(kept)
+
+
+def can_be_joined(kept: Sequence[IntactFrames], frames: IntactFrames) -> bool:
+    end = kept[-1].offset + len(kept[-1].data)
+    return frames.lengths is not None and frames.offset == end and end - kept[0].offset < COPIED_BYTES
+
+
+def all_joined(found: Sequence[IntactFrames]) -> IntactFrames:
+    """Return these runs with lengths, one after another, as one."""
+    data = b"".join([frames.data for frames in found])
+    return reduce(lambda first, second: joined(first, second, data), found)
 
 
 def joined(first: IntactFrames, second: IntactFrames, data: bytes) -> IntactFrames:

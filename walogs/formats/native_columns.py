@@ -32,9 +32,7 @@ def bodies(run: bytes | memoryview, check_bytes: int, lengths: array[int] | None
     return singles or bodies_by_headers(run, check_bytes)
 
 
-def singles_by_lengths(
-    run: bytes | memoryview, check_bytes: int, lengths: array[int]
-) -> Singles | SinglesAlike | None:
+def singles_by_lengths(run: bytes | memoryview, check_bytes: int, lengths: array[int]) -> Singles | SinglesAlike | None:
     """Return where the entries of a run lie if these are their lengths, or None if the run is not as long."""
     count, length = len(lengths), lengths[0]
     if length and lengths[-1] == length and lengths == lengths[:1] * count:

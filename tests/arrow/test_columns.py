@@ -69,6 +69,21 @@ def test_columns_are_what_iter_and_commits_return(life: list[Any], codec: str, d
             assert rows_of(wal.to_arrow(start, stop).table().to_batches()) == rows_expected(wal, start, stop)
 
 
+@pytest.mark.parametrize("is_sealed", [True, False])
+@pytest.mark.parametrize("sizes", [[128], [64, 65, 191]])
+def test_single_entries_that_were_read_together_are_one_record_batch(
+    tmp_path: Path, is_sealed: bool, sizes: list[int]
+) -> None:
+    with walogs.open(tmp_path / "log", sync="none") as wal:
+        append(wal, [[bytes([k % 256]) * sizes[k % len(sizes)]] for k in range(2000)])
+        if is_sealed:
+            wal.rotate()
+        with walogs.reader(tmp_path / "log", visibility="written") as reader:
+            for log in (wal, reader):
+                assert sum(1 for _ in log.arrow_batches()) == 1
+                assert rows_of(log.arrow_batches()) == rows_expected(log)
+
+
 @settings(max_examples=15, deadline=None)
 @given(LIVES)
 def test_columns_of_immutable_segments(life: list[Any]) -> None:
@@ -123,10 +138,14 @@ def test_an_empty_log_and_an_empty_range_have_the_columns_too() -> None:
 # Damage
 
 
-def test_a_sealed_run_with_a_flipped_bit_falls_back_to_frames_and_raises_what_iter_raises(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_before_a_flipped_bit_all_frames_are_returned_and_it_raises_what_iter_raises(
+    tmp_path: Path, is_sealed: bool
+) -> None:
     with walogs.open(tmp_path / "log", sync="none") as wal:
         append(wal, [[b"%d" % k] for k in range(3000)])
-        wal.rotate()
+        if is_sealed:
+            wal.rotate()
     log = LogOnDisk(tmp_path / "log")
     damaged = log.frames(1)[2000]
     log.overwrite(1, damaged.offset + 48, b"?")

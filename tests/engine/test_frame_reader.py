@@ -9,7 +9,7 @@ import pytest
 import walogs
 from walogs.assembly.config import WalConfig
 from walogs.assembly.opening import source_of
-from walogs.engine.frame_reader import FrameReader, ReadFrame
+from walogs.engine.frame_reader import CHUNK_BYTES, FrameReader, ReadFrame
 from walogs.engine.log_source import LogSource
 from walogs.engine.segment_scan import SegmentScan
 from walogs.formats.native import NativeFormat
@@ -104,3 +104,15 @@ def test_what_a_walk_hands_out_one_by_one_is_what_was_checked() -> None:
     for seen in FrameReader(source, source.header(2), 512, store.size(2), source.header(2).first_lsn):
         assert isinstance(seen, ReadFrame)
         assert seen.frame() == store.read(2, seen.header.offset, seen.end)
+
+
+def test_the_lengths_of_single_entries_are_known_where_one_chunk_ends_in_the_middle_of_a_frame() -> None:
+    disk = MemoryDisk()
+    lengths = [900 + k % 7 for k in range(3 * CHUNK_BYTES // 1000)]
+    with walogs.open(store=MemoryStore(disk), max_segment_size=None, sync="none") as wal:
+        for length in lengths:
+            wal.append(bytes(length))
+    store = MemoryStore(disk)
+    source = source_on(store)
+    known = SegmentScan(source, source.header(1), store.size(1)).runs.lengths
+    assert [length for run in known for length in run or ()] == lengths

@@ -148,6 +148,14 @@ def test_of_hostile_runs_they_give_the_same_too(groups: list[list[bytes]], chang
         for position, entry in enumerate(expected):
             assert native_runs.entry(run, 4, position) == entry
         assert native_runs.entry(run, 4, len(expected)) is None
+    theirs = [len(entries[0]) for entries in groups if entries]
+    for lengths in (array("H", theirs), array("H", theirs[:1] * len(groups)), array("H")):
+        assert native_runs.has_lengths(run, 4, lengths) == native_runs.has_lengths_by_headers(run, 4, lengths)
+
+
+def test_a_length_that_a_run_index_cannot_say_is_not_that_of_an_entry() -> None:
+    run, _ = run_of([[bytes(70_000)]])
+    assert not native_runs.has_lengths(run, 4, array("H", [70_000 - 65_536]))
 
 
 @pytest.mark.parametrize("at", [*range(4, 8), *range(32, 36)])

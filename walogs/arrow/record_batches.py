@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import sys
 from array import array
+from functools import lru_cache
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from pyarrow.compute import call_function
+from pyarrow.compute import SliceOptions, call_function
 
-from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies, Singles
+from walogs.formats.segment_format import LARGEST, RUN_BYTES, Bodies, Singles, SinglesAlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from walogs.formats.segment_format import SegmentFormat
+    from walogs.formats.segment_format import AnyBodies, SegmentFormat
 
 TIME: Final = pa.timestamp("ns", "UTC")
 SCHEMA: Final = pa.schema(
@@ -37,6 +38,8 @@ SCHEMA: Final = pa.schema(
 """The columns of a log: the LSN of each entry, the time of its commit, and its data. None of them has a null."""
 OFFSET_BYTES: Final = 4
 TIME_BYTES: Final = 8
+TIME_SHIFT: Final = pa.scalar(3, pa.int32())
+"""Shifting by so many bits divides by TIME_BYTES, in two fifths of the time."""
 LSNS_AHEAD: Final = 1 << 16
 ALONE_BYTES: Final = RUN_BYTES
 """A body with more bytes is a record batch of its own, and its data is not copied."""
@@ -57,7 +60,7 @@ class ColumnBuilder:
         """Numbers that were made ahead, because a slice of them costs less than an array of its own."""
         self._first_made = 0
 
-    def build(self, bodies: Bodies | Singles, first_lsn: int, start: int, stop: int) -> list[pa.RecordBatch]:
+    def build(self, bodies: AnyBodies, first_lsn: int, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the entries of [start, stop) that these bodies hold. The first of the bodies begins with *first_lsn*.
 
         Raise `Malformed` for a body that no writer makes.
@@ -73,10 +76,13 @@ class ColumnBuilder:
             first_lsn += count
         return found
 
-    def _times_and_data(self, bodies: Bodies | Singles) -> Iterator[tuple[pa.Array, pa.Array]]:
+    def _times_and_data(self, bodies: AnyBodies) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Yield the times and the data of each record batch."""
         if isinstance(bodies, Singles):
             yield columns_of_singles(bodies)
+            return
+        if isinstance(bodies, SinglesAlike):
+            yield columns_of_singles_alike(bodies)
             return
         for part in parts(bodies):
             data = data_column(self._form, part)
@@ -126,18 +132,38 @@ def time_column(bodies: Bodies, count: int) -> pa.Array:
 def columns_of_singles(singles: Singles) -> tuple[pa.Array, pa.Array]:
     """Return the times and the data of frames with one entry each, without a Python object for each.
 
-    The buffer is seen as twice as many pieces: each entry, and the bytes between it and the next one.
+    The buffer is seen as twice as many pieces: each entry, and the bytes between it and the next one. They begin as far
+    after the beginning of *entries* as times lie in the buffer.
     """
-    count = singles.entries
-    steps = pa.Array.from_buffers(pa.uint16(), 2 * count + 1, [None, pa.py_buffer(singles.steps)])
-    bounds = call_function("cumulative_sum", [steps.cast(pa.int32())])
+    count, buffer = singles.entries, pa.py_buffer(singles.buffer)
+    entries = buffer.slice(singles.entry_after)
+    steps = pa.Array.from_buffers(pa.int32(), 2 * count + 1, [None, pa.py_buffer(singles.steps)])
+    bounds = call_function("cumulative_sum", [steps])
+    pieces = checked_array(2 * count - 1, bounds.buffers()[1].slice(0, OFFSET_BYTES * 2 * count), entries)
     which = pa.arange(0, 2 * count, 2)
-    buffer = pa.py_buffer(singles.buffer)
-    pieces = checked_array(2 * count - 1, bounds.buffers()[1].slice(0, OFFSET_BYTES * 2 * count), buffer)
-    words = pa.Array.from_buffers(pa.int64(), buffer.size // TIME_BYTES, [None, buffer])
-    places = call_function("subtract", [bounds.take(which), pa.scalar(singles.time_before, pa.int32())])
-    times = words.take(call_function("divide", [places, pa.scalar(TIME_BYTES, pa.int32())]))
-    return times.view(TIME), pieces.take(which)
+    places = call_function("shift_right", [bounds.take(which), TIME_SHIFT])
+    return words_of(buffer).take(places).view(TIME), pieces.take(which)
+
+
+def columns_of_singles_alike(alike: SinglesAlike) -> tuple[pa.Array, pa.Array]:
+    """Return what `columns_of_singles` does. The same bytes are cut out of each frame."""
+    count, length, buffer = alike.entries, alike.length, pa.py_buffer(alike.buffer)
+    frames = pa.Array.from_buffers(pa.binary(alike.frame_bytes), count, [None, buffer])
+    cut = call_function("binary_slice", [frames], SliceOptions(alike.entry_at, alike.entry_at + length))
+    data = pa.Array.from_buffers(pa.binary(), count, [None, offsets_alike(count, length), cut.buffers()[1]])
+    places = pa.arange(alike.time_at // TIME_BYTES, buffer.size // TIME_BYTES, alike.frame_bytes // TIME_BYTES)
+    return words_of(buffer).take(places).view(TIME), data
+
+
+@lru_cache(4)
+def offsets_alike(count: int, length: int) -> pa.Buffer:
+    """Return the offsets of entries of one length. They are remembered for the next chunk."""
+    return pa.arange(0, count * length + 1, length).cast(pa.int32()).buffers()[1]
+
+
+def words_of(buffer: pa.Buffer) -> pa.Array:
+    """Return a buffer as numbers of 8 bytes."""
+    return pa.Array.from_buffers(pa.int64(), buffer.size // TIME_BYTES, [None, buffer])
 
 
 def committed_since(batch: pa.RecordBatch, time_ns: int) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ by one frame and a chunk of runs, whatever the size of the log.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import reduce
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
@@ -23,7 +24,6 @@ from walogs.formats.segment_format import (
     Places,
     RunIndex,
     SegmentHeader,
-    Singles,
     StopReason,
     lengths_in_two_bytes,
 )
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from walogs.engine.frame_reader import ReadRun
     from walogs.engine.log_source import LogSource
     from walogs.engine.segments import CompletedSegment
+    from walogs.formats.segment_format import AnyBodies
     from walogs.protocols import Codec
 
 T = TypeVar("T")
@@ -46,6 +47,10 @@ LOOKS_MAX: Final = 10
 """Look at the newest segment at most this often, while checkpoints remove it in the meantime."""
 READ_BYTES: Final = 1 << 18
 """Runs are read so many bytes at a time. They are still in the processor's cache when they are cut into entries."""
+COPIED_BYTES: Final = 14 << 16
+"""Runs of single entries are read so many bytes at a time if they are to become columns. The calls that make columns
+cost much whatever they are about, and the data is copied, so that no column keeps the chunk in memory. A chunk stays
+below 1 MiB, because pyarrow would get the memory for a larger one from the system each time."""
 SEAL_KEPT: Final = 16
 """Keep the run indexes of this many sealed segments, so that reading single entries reads each SEAL only once."""
 
@@ -90,7 +95,7 @@ class IntactFrames(NamedTuple):
 class BuildColumns(Protocol[T_co]):
     """What makes columns of the bodies of frames. See `ExtentReader.columns`."""
 
-    def __call__(self, bodies: Bodies | Singles, first_lsn: int, start: int, stop: int, /) -> T_co: ...
+    def __call__(self, bodies: AnyBodies, first_lsn: int, start: int, stop: int, /) -> T_co: ...
 
 
 class ExtentReader:
@@ -162,9 +167,7 @@ class ExtentReader:
             for part in (frames,) if codec.identity else self._apart(extent, frames):
                 yield from chain.from_iterable(self._up_to_bad_frame(extent, part, built))
 
-    def _bodies(
-        self, extent: Extent, frames: IntactFrames, start: int, stop: int
-    ) -> Iterable[tuple[int, Bodies | Singles]]:
+    def _bodies(self, extent: Extent, frames: IntactFrames, start: int, stop: int) -> Iterable[tuple[int, AnyBodies]]:
         """Return (first LSN, bodies) of these frames. If the codec stores bodies as they are, they come all at once.
         Otherwise, each body that holds entries of [start, stop) is decoded."""
         codec = self._source.codec_of(extent.header)
@@ -324,7 +327,8 @@ class ExtentReader:
                 yield from self._frames_by_runs(extent, places, at, start, stop, lends=lends)
                 return
             begin, lsn = places.offsets[at], places.first_lsns[at]
-        yield from self._frames_between(extent, begin, extent.end, lsn, start, stop)
+        found = self._frames_between(extent, begin, extent.end, lsn, start, stop, lends=lends)
+        yield from gathered(found) if lends else found
 
     def _places(self, extent: Extent) -> Places | None:
         if not extent.seal_end:
@@ -352,9 +356,7 @@ class ExtentReader:
         offsets, first_lsns, crcs = runs.offsets, runs.first_lsns, runs.crcs
         count = len(offsets)
         while at < count and first_lsns[at] < stop:
-            begin, last = offsets[at], at + 1
-            while last < count and offsets[last] - begin < READ_BYTES and first_lsns[last] < stop:
-                last += 1
+            begin, last = offsets[at], end_of_chunk(runs, at, stop, lends=lends)
             try:
                 chunk = read(number, begin, offsets[last] if last < count else extent.end)
             except SegmentNotFound:
@@ -384,7 +386,7 @@ class ExtentReader:
             at = last
 
     def _frames_between(
-        self, extent: Extent, begin: int, end: int, lsn: int, start: int, stop: int
+        self, extent: Extent, begin: int, end: int, lsn: int, start: int, stop: int, *, lends: bool = False
     ) -> Iterator[IntactFrames]:
         """Yield what `_frames` does, of the frames between two offsets. *lsn* is the LSN of the first entry there."""
         reader = FrameReader(self._source, extent.header, begin, end, lsn)
@@ -398,7 +400,7 @@ class ExtentReader:
                 if run.intact.entries:
                     self._refuse_unlinked(extent, run)
                     yield IntactFrames(
-                        data=bytes(run.frames()),
+                        data=cast("bytes", run.frames()) if lends else bytes(run.frames()),
                         first_lsn=run.first_lsn,
                         offset=run.offset,
                         lengths=lengths_in_two_bytes(run.intact.lengths),
@@ -422,6 +424,52 @@ class ExtentReader:
         if said is not None and not run.intact.link.startswith(said):
             why = "what follows it was written after another frame: it is of another history"
             raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+
+
+def end_of_chunk(runs: RunIndex, at: int, stop: int, *, lends: bool) -> int:
+    """Return the position after the runs that are read together, from run *at* on."""
+    begin, last, lengths = runs.offsets[at], at + 1, runs.lengths
+    are_singles = lends and lengths[at] is not None
+    while last < len(runs) and runs.first_lsns[last] < stop:
+        are_singles = are_singles and lengths[last] is not None
+        if runs.offsets[last] - begin >= (COPIED_BYTES if are_singles else READ_BYTES):
+            break
+        last += 1
+    return last
+
+
+def gathered(found: Iterable[IntactFrames]) -> Iterator[IntactFrames]:
+    """Yield these frames. Those with lengths that lie one after another are yielded together, up to COPIED_BYTES.
+
+    If the iteration raises, what it has returned before is yielded first.
+    """
+    kept: list[IntactFrames] = []
+    try:
+        for frames in found:
+            if kept and not can_be_joined(kept, frames):
+                yield all_joined(kept)
+                kept = []
+            if frames.lengths is None:
+                yield frames
+            else:
+                kept.append(frames)
+    except Exception:
+        if kept:
+            yield all_joined(kept)
+        raise
+    if kept:
+        yield all_joined(kept)
+
+
+def can_be_joined(kept: Sequence[IntactFrames], frames: IntactFrames) -> bool:
+    end = kept[-1].offset + len(kept[-1].data)
+    return frames.lengths is not None and frames.offset == end and end - kept[0].offset < COPIED_BYTES
+
+
+def all_joined(found: Sequence[IntactFrames]) -> IntactFrames:
+    """Return these runs with lengths, one after another, as one."""
+    data = b"".join([frames.data for frames in found])
+    return reduce(lambda first, second: joined(first, second, data), found)
 
 
 def joined(first: IntactFrames, second: IntactFrames, data: bytes) -> IntactFrames:

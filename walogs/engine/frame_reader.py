@@ -146,9 +146,9 @@ class FrameReader:
         end = at + frame.end - header.offset
         if end > len(buffer):  # the segment was cut inside the padding
             buffer, at, end = frame.frame(), 0, end - at
-        link = header.link
+        link, check_bytes = header.link, self._codec.check_bytes
         if header.entries:
-            link = self._source.format.link_at(buffer, at, header, self._codec.check_bytes)
+            link = self._source.format.link_at(buffer, at, header, check_bytes)
         intact = CheckedRun(
             end=end,
             frames=1,
@@ -157,6 +157,7 @@ class FrameReader:
             link=link,
             first_time_ns=header.time_ns,
             last_time_ns=header.time_ns,
+            lengths=(header.body_bytes - check_bytes,) if header.entries == 1 else (),
         )
         checkpoint = header if header.kind == CHECKPOINT else None
         return ReadRun(

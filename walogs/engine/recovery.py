@@ -7,7 +7,6 @@ reads and checks everything, and returns a `RecoveredLog`. All changes are made 
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from walogs.engine.ending import Mode, ending_of, judge, read_durable_mark, synced_by
@@ -29,13 +28,12 @@ from walogs.formats.segment_format import Malformed
 from walogs.protocols import SizeListingStore, authenticates, is_appendable, sizes_of
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.errors import Corrupt
     from walogs.formats.durable_mark import DurableMark
-    from walogs.formats.segment_format import Seal, SegmentHeader
+    from walogs.formats.segment_format import Seal, SegmentFormat, SegmentHeader
     from walogs.protocols import SegmentStore
 
 Verify = Literal["full", "last"]
@@ -328,45 +326,34 @@ def refuse_other_index(
 
     Only a bug of a writer makes such a SEAL. Who reads by it would get other entries, or parts of them.
     """
-    runs, end = seal.runs, start + len(chunk)
-    for at in range(runs.position_at(start), len(runs)):
-        offset = runs.offsets[at]
+    offsets, end, view = seal.runs.offsets, start + len(chunk), memoryview(chunk)
+    check_bytes = source.codec_of(header).check_bytes
+    for at in range(seal.runs.position_at(start), len(offsets)):
+        offset = offsets[at]
         if offset >= end:
             return
-        is_last = at + 1 == len(runs)
-        run_end, next_lsn = (end, seal.last_lsn + 1) if is_last else (runs.offsets[at + 1], runs.first_lsns[at + 1])
-        place = RunPlace(offset=offset, first_lsn=runs.first_lsns[at], next_lsn=next_lsn, lengths=runs.lengths[at])
-        if at not in failed and not is_described(source, header, chunk[offset - start : run_end - start], place):
+        run_end = offsets[at + 1] if at + 1 < len(offsets) else end
+        run = view[offset - start : run_end - start]
+        if at not in failed and not is_described(source.format, check_bytes, run, seal, at):
             what = "its SEAL says other places, LSNs or lengths than its entries have"
-            raise source.corrupt(what, header.number, offset, place.first_lsn)
+            raise source.corrupt(what, header.number, offset, seal.runs.first_lsns[at])
 
 
-class RunPlace(NamedTuple):
-    """What a SEAL says about one run: its offset, its first LSN and that of the next run, and perhaps lengths."""
-
-    offset: int
-    first_lsn: int
-    next_lsn: int
-    lengths: array[int] | None
-
-
-def is_described(source: LogSource, header: SegmentHeader, run: bytes, place: RunPlace) -> bool:
-    """Return whether an intact run is what a SEAL says about it."""
-    form, check_bytes = source.format, source.codec_of(header).check_bytes
-    lengths = place.lengths
+def is_described(form: SegmentFormat, check_bytes: int, run: memoryview, seal: Seal, at: int) -> bool:
+    """Return whether an intact run is what the SEAL says about the one at this position."""
+    runs = seal.runs
+    lengths, lsn, offset = runs.lengths[at], runs.first_lsns[at], runs.offsets[at]
+    next_lsn = runs.first_lsns[at + 1] if at + 1 < len(runs) else seal.last_lsn + 1
     try:
-        # If the lengths are right, the first frame says where the others are.
-        frames = [frame for frame, _ in islice(form.headers(run), None if lengths is None else 1)]
+        for frame, index in form.headers(run):
+            if (frame.entries and frame.first_lsn != lsn) or (not index and frame.offset != offset):
+                return False
+            if lengths is not None:  # if they are right, this first frame says where the others are
+                return len(lengths) == next_lsn - lsn and form.has_lengths(bytes(run), check_bytes, lengths)
+            lsn += frame.entries
     except Malformed:
         return False
-    lsn = place.first_lsn
-    for frame in frames:
-        if frame.entries and frame.first_lsn != lsn:
-            return False
-        lsn += frame.entries
-    if lengths is not None:
-        return len(lengths) == place.next_lsn - place.first_lsn and form.has_lengths(run, check_bytes, lengths)
-    return lsn == place.next_lsn and [frame.offset for frame in frames[:1]] == [place.offset]
+    return lsn == next_lsn
 
 
 def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) -> Iterator[tuple[bytes, int, list[int]]]:
@@ -382,7 +369,8 @@ def read_checked_chunks(source: LogSource, header: SegmentHeader, seal: Seal) ->
         last = bisect_right(ends, start + CHUNK_BYTES, lo=at + 1)
         chunk = source.store.read(header.number, start, ends[last - 1])
         view = memoryview(chunk)
-        failed = [k for k in range(at, last) if crc32(view[offsets[k] - start : ends[k] - start], 0) != crcs[k]]
+        places = zip(range(at, last), offsets[at:last], ends[at:last], crcs[at:last], strict=True)
+        failed = [run for run, begin, end, crc in places if crc32(view[begin - start : end - start], 0) != crc]
         yield chunk, start, failed
         at = last
 

@@ -37,7 +37,7 @@ from walogs.formats.native_columns import table_and_data
 from walogs.formats.native_runs import FRAME_HEADER_BYTES
 from walogs.formats.segment_format import (
     LARGEST,
-    Bodies,
+    AnyBodies,
     CheckedRun,
     FormatFeatures,
     FrameBuffer,
@@ -47,7 +47,6 @@ from walogs.formats.segment_format import (
     PackedEntries,
     Seal,
     SegmentHeader,
-    Singles,
     StopReason,
 )
 
@@ -358,7 +357,7 @@ class NativeFormat:
         start = index + FRAME_HEADER_BYTES
         return memoryview(buffer)[start : start + header.body_bytes - check_bytes]
 
-    def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
+    def headers(self, run: bytes | memoryview) -> Iterator[tuple[FrameHeader, int]]:
         at = 0
         while at < len(run):
             if at + FRAME_HEADER_BYTES > len(run):
@@ -379,7 +378,7 @@ class NativeFormat:
     def commits(self, run: bytes) -> list[Commit]:
         return native_runs.commits(run)
 
-    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
+    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> AnyBodies:
         return native_columns.bodies(run, check_bytes, lengths)
 
     def split(self, body: bytes, count: int) -> list[bytes]:
@@ -400,7 +399,7 @@ class NativeFormat:
         if not first_lsn - 1 <= last_lsn <= LARGEST:
             return None
         runs = native_seal.decode_runs(
-            buffer[start + SEAL_BODY.size : end],
+            memoryview(buffer)[start + SEAL_BODY.size : end],
             count=count,
             first_lsn=first_lsn,
             next_lsn=last_lsn + 1,

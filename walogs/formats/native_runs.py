@@ -32,6 +32,8 @@ U32: Final = Struct("<I")
 NO_OFFSET: Final = bytes(4)
 BYTES_OF_BODY_AND_COUNT: Final = (*range(4, 8), *range(32, 36))
 """Where the bytes of BODY_AND_COUNT lie in a frame."""
+LENGTH_MAX: Final = (1 << 16) - 1
+"""The largest length that a `RunIndex` has of an entry."""
 ALIKE_MAX: Final = 4096
 """More pieces of one length are taken the plain way. This bounds what is remembered of their layout, to about 2 MB."""
 
@@ -88,6 +90,15 @@ def payloads_by_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> li
 
 def has_lengths(run: bytes, check_bytes: int, lengths: array[int]) -> bool:
     """Return whether each frame of an intact run holds one entry, and these are their stored lengths."""
+    alike = frames_alike(run, check_bytes)
+    if alike is not None:
+        count, length, _ = alike
+        return length <= LENGTH_MAX and lengths == array("H", (length,)) * count
+    return has_lengths_by_headers(run, check_bytes, lengths)
+
+
+def has_lengths_by_headers(run: bytes, check_bytes: int, lengths: array[int]) -> bool:
+    """Return what `has_lengths` does, frame by frame."""
     at, unpack = 0, BODY_AND_COUNT.unpack_from
     for length in lengths:
         if at + FRAME_HEADER_BYTES > len(run) or unpack(run, at) != (length + check_bytes, 1):

@@ -13,9 +13,12 @@ import sys
 from array import array
 from operator import lt
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from walogs.formats.segment_format import RunIndex
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 RUN: Final = Struct("<III")
 HAS_LENGTHS: Final = 1
@@ -32,15 +35,18 @@ def encode_runs(runs: RunIndex, first_lsn: int) -> bytes:
     return b"".join((*records, *(swapped(lengths).tobytes() for lengths in runs.lengths if lengths is not None)))
 
 
-def decode_runs(data: bytes, *, count: int, first_lsn: int, next_lsn: int, start: int, end: int) -> RunIndex | None:
+def decode_runs(data: Buffer, *, count: int, first_lsn: int, next_lsn: int, start: int, end: int) -> RunIndex | None:
     """Return *count* runs, or None if the bytes cannot be theirs.
 
     [first_lsn, next_lsn) are the entries of the segment. Its frames begin at the offset *start* and end at *end*.
     """
-    at = count * RUN.size
-    if at > len(data) or (len(data) - at) % LENGTH_BYTES:
+    at, view = count * RUN.size, memoryview(data)
+    if at > len(view) or (len(view) - at) % LENGTH_BYTES:
         return None
-    words, left = swapped(array("I", data[:at])), swapped(array("H", data[at:]))
+    words, left = array("I"), array("H")
+    words.frombytes(view[:at])
+    left.frombytes(view[at:])
+    words, left = swapped(words), swapped(left)
     marked = words[0::3]
     bounds = [*(word & -8 for word in marked), end]
     lsns = [*(first_lsn + word for word in words[1::3]), next_lsn]
@@ -50,11 +56,14 @@ def decode_runs(data: bytes, *, count: int, first_lsn: int, next_lsn: int, start
     lengths: list[array[int] | None] = []
     taken = 0
     for word, first, after in zip(marked, lsns, lsns[1:], strict=False):
-        is_known = word & HAS_LENGTHS
-        if is_known and not 0 <= after - first <= len(left) - taken:
+        if not word & HAS_LENGTHS:
+            lengths.append(None)
+            continue
+        until = taken + after - first
+        if not taken <= until <= len(left):
             return None
-        lengths.append(left[taken : taken + after - first] if is_known else None)
-        taken += after - first if is_known else 0
+        lengths.append(left[taken:until])
+        taken = until
     return RunIndex.of(bounds[:-1], lsns[:-1], words[2::3], lengths) if taken == len(left) else None
 
 

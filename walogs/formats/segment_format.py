@@ -199,15 +199,33 @@ class Singles(NamedTuple):
     """Where the entries of consecutive frames with one entry each lie in a buffer, and the times of their commits."""
 
     buffer: Buffer
-    steps: array[int]
-    """The bytes before the first entry, and then, for each, its length and the bytes after it up to the next one."""
-    time_before: int
-    """The time of each commit lies this many bytes before its entry: a little-endian number of 8 bytes, at a multiple
-    of 8."""
+    entries: int
+    steps: Buffer
+    """Little-endian numbers of 4 bytes: where the time of the first commit lies, and then, for each entry, its length
+    and the bytes after it up to the next one. No entry reaches beyond the buffer.
 
-    @property
-    def entries(self) -> int:
-        return len(self.steps) // 2
+    A time is a little-endian number of 8 bytes, at a multiple of 8."""
+    entry_after: int
+    """Each entry begins this many bytes after where the time of its commit does."""
+
+
+class SinglesAlike(NamedTuple):
+    """What `Singles` says, of entries that are all of one length. The frames fill the buffer."""
+
+    buffer: Buffer
+    entries: int
+    frame_bytes: int
+    """Length of each frame with its padding: a multiple of 8."""
+    entry_at: int
+    """Where the entry begins in its frame."""
+    length: int
+    """Length of each entry, at least 1."""
+    time_at: int
+    """Where the time of the commit lies in its frame: a little-endian number of 8 bytes, at a multiple of 8."""
+
+
+AnyBodies = Bodies | Singles | SinglesAlike
+"""Where entries lie, as a format tells it for columns."""
 
 
 class CheckedRun(NamedTuple):
@@ -503,7 +521,7 @@ class SegmentFormat(Protocol):
         """
         ...
 
-    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> Bodies | Singles:
+    def bodies(self, run: bytes | memoryview, check_bytes: int, lengths: array[int] | None = None) -> AnyBodies:
         """Return where the bodies of an intact run lie in it. The codec stores them as they are.
 
         *lengths* are those that a `RunIndex` has of this run.
@@ -522,7 +540,7 @@ class SegmentFormat(Protocol):
         """Return the commit of each frame with entries in an intact run."""
         ...
 
-    def headers(self, run: bytes) -> Iterator[tuple[FrameHeader, int]]:
+    def headers(self, run: bytes | memoryview) -> Iterator[tuple[FrameHeader, int]]:
         """Yield the frame headers of an intact run, each with its index in the run."""
         ...
 

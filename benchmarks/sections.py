@@ -43,8 +43,8 @@ the slow syncs under [File systems](#file-systems).
 """
 PEERS: Final = """\
 Each peer makes the same promise: when its append returns, the entry survives a power cut. Beside the figure stands how
-many syncs strace counted for each append. The peers of Rust and Go run in processes of their own, and keep their own
-time, so that Python costs them nothing. A peer without batches is left out of the second picture.
+many syncs strace counted for each single append. The peers of Rust and Go run in processes of their own, and keep their
+own time, so that Python costs them nothing. A peer without batches is left out of the second picture.
 """
 AFTER_PEERS: Final = """\
 Only walogs and the peers of Rust and Go are logs. The others are stores and queues: they show what a durable write
@@ -52,8 +52,8 @@ costs in what people use instead. LMDB writes its meta page through a descriptor
 not count.
 """
 WALKING: Final = """\
-Processor time of a loop over all entries, from a warm cache. walogs checks every byte. What the peers check stands
-beside the random reads below.
+Processor time of a loop over all entries, from a warm cache. walogs checks every byte, and LMDB none. What the others
+check stands beside the random reads below.
 """
 READING: Final = """\
 `read(lsn)` at random, beside a `get` by key. Beside each figure stands what is checked before the entry is returned.
@@ -87,8 +87,8 @@ Rates of tasks beside other callers, with the syncs of this disk and with simula
 no log: it is what asyncio itself costs.
 """
 AFTER_TASKS: Final = """\
-- **One task** pays for two more wake-ups, of the commit thread and of the loop. The slower the disk is, the less they
-  count.
+- **One task** pays for two more wake-ups, of the commit thread and of the loop. They count less if a sync takes a
+  millisecond, and they vary from run to run where it takes a tenth.
 - **1,000 tasks** are limited by the processor, and a part of that is asyncio itself. So how many times the rate of one
   task they reach depends on the disk: the slower its syncs are, the more.
 - **wrap_future(submit)** is the other way for a task to append. The futures of `submit` have become more than twice as
@@ -115,9 +115,9 @@ A model of a store at 60 ms a put and 20 ms a request. If every caller were in e
 number. The model only sleeps, so that its noise is how far one caller is from one put after the other.
 """
 AFTER_REMOTE: Final = """\
-All callers share one processor with the put. While a thousand of them are woken and append again, no put is under way,
-so their number is out of reach. [Decision 26](decisions/0026-after-a-slow-commit-late-callers-are-waited-for.md) says
-what the processor allows.
+If each put took no processor time, the figure would be as many callers as are in each put. But all callers share one
+interpreter: while they are woken and append again, no put is under way.
+[Decision 26](decisions/0026-after-a-slow-commit-late-callers-are-waited-for.md) says what the processor allows.
 """
 SECTIONS: Final = (
     Section("A durable append", ("append", "batch"), APPENDING, after=AFTER_APPENDING),

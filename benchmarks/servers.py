@@ -9,6 +9,7 @@ walogs adds. The times in milliseconds are those of this machine without a netwo
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import sys
@@ -44,6 +45,7 @@ class Place(NamedTuple):
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="benchmarks.servers", description=__doc__).parse_args()
     os.environ.update(s3_server.CREDENTIALS)
     print(
         "| store | commit | walogs / bare, commits a second | ms a commit, median and p99 |",

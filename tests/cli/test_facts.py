@@ -209,7 +209,7 @@ def test_what_an_interrupted_checkpoint_left_is_no_damage(log: Path, tmp_path: P
     flip(segment(log, 2), 100)
     told = command("info", log)
     assert told.status == 0
-    assert b"\nleftover       1 segment of an interrupted checkpoint, which the next open removes" in told.out
+    assert b"\nleftover       1 segment below the log's first entry, which the next open removes" in told.out
     segments = command("info", log, "--json").json()["segments"]
     assert [found["state"] for found in segments] == ["leftover", "sealed", "sealed", "active"]
 

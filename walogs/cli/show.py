@@ -128,7 +128,7 @@ def notes_of(facts: LogFacts) -> Iterator[tuple[str, str]]:
         yield "torn", f"{what}: an unfinished write. Nothing in it was acknowledged, and the next open cuts it"
     if opening.removed_segments:
         left = count_words(opening.removed_segments, "segment", "segments")
-        yield "leftover", f"{left} of an interrupted checkpoint, which the next open removes"
+        yield "leftover", f"{left} below the log's first entry, which the next open removes"
     if opening.unsealed_segments:
         yield "not sealed", f"{list_words(opening.unsealed_segments)}: intact, only slower to read"
     yield from (

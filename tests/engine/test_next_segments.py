@@ -146,6 +146,24 @@ def test_damage_in_a_new_segment_is_told_and_nothing_of_it_is_returned(cloud: Me
             next(following)
 
 
+def test_a_list_that_fails_once_ends_no_follower(cloud: MemoryCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CountedWaiting(cloud)
+    following = walogs.reader(store=store).follow(3, timeout=LONG)
+    assert next(following) == (3, b"entry 3")
+    list_once, failures = store.segments_after, [OSError("the connection was reset")]
+
+    def fail_first(number: int) -> Sequence[int]:
+        if failures:
+            raise failures.pop()
+        return list_once(number)
+
+    monkeypatch.setattr(store, "segments_after", fail_first)
+    with writer_of(cloud) as wal:
+        store.coming = [lambda: wal.append(b"entry 4")]
+        assert next(following) == (4, b"entry 4")
+        assert failures == []
+
+
 class LateStore(Counted):
     """Some readings of segment `late` do not find it, and each time something happens."""
 

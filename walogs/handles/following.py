@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from walogs.engine.extent_reader import ExtentReader
+from walogs.engine.observation import TRANSIENT_ERRORS
 from walogs.engine.readable_segments import is_there
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import SegmentNotFound
@@ -118,7 +119,10 @@ class ReaderFollowing:
         store, view = self._source.store, self._view
         if is_appendable(store):
             return False
-        numbers = segments_after(store, self.newest)
+        try:
+            numbers = segments_after(store, self.newest)
+        except TRANSIENT_ERRORS:
+            return False
         source = read_ahead(self._source, numbers)
         for number in numbers:
             view.refuse_cut_since(self._cuts)

@@ -109,15 +109,7 @@ class ExtentFinder:
             self._places.add_place(self._source.format.traits.header_bytes, newest.first_lsn)
             if readable.last_lsn >= newest.first_lsn:
                 self._places.add_place(readable.end, readable.last_lsn + 1)
-        return Extent(
-            header=newest,
-            last_lsn=readable.last_lsn,
-            end=readable.end,
-            seal_end=0,
-            places=self._places,
-            link=readable.link,
-            is_walked_out=to_end,
-        )
+        return newest_extent(readable, self._places, is_walked_out=to_end)
 
     def _completed_extent(self, source: LogSource, readable: ReadableEnd, number: int) -> Extent:
         extent = self._completed.get(number)
@@ -137,6 +129,19 @@ class ExtentFinder:
             older = range(readable.numbers.start, number)
             header = self._headers[number] = header_in(source, older, number, readable.log_first_lsn)
         return header
+
+
+def newest_extent(readable: ReadableEnd, places: Places | None, *, is_walked_out: bool) -> Extent:
+    """Return what can be read of the newest segment."""
+    return Extent(
+        header=readable.newest,
+        last_lsn=readable.last_lsn,
+        end=readable.end,
+        seal_end=0,
+        places=places,
+        link=readable.link,
+        is_walked_out=is_walked_out,
+    )
 
 
 def completed_extent(source: LogSource, header: SegmentHeader, successor: SegmentHeader) -> Extent:

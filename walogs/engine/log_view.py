@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from walogs.engine.extent_finder import ExtentFinder
-from walogs.engine.extent_reader import Extent, ExtentReader
+from walogs.engine.extent_finder import ExtentFinder, newest_extent
+from walogs.engine.extent_reader import ExtentReader
 from walogs.engine.observation import (
     OBSERVATIONS_MAX,
     TRANSIENT_ERRORS,
@@ -29,6 +29,7 @@ from walogs.errors import Checkpointed, Closed, LogRewound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from walogs.engine.extent_reader import Extent
     from walogs.engine.log_source import LogSource
     from walogs.engine.observation import ReadableEnd, Visibility
     from walogs.formats.segment_format import SegmentHeader
@@ -144,15 +145,7 @@ class LogView:
             readable = observe_next(source, self.readable, number)
             if readable is None:
                 return None
-            extent = Extent(
-                header=readable.newest,
-                last_lsn=readable.last_lsn,
-                end=readable.end,
-                seal_end=0,
-                places=None,
-                link=readable.link,
-                is_walked_out=True,
-            )
+            extent = newest_extent(readable, None, is_walked_out=True)
             runs = self._reader.over(source).entries(extent, lsn, readable.last_lsn + 1)
             entries = [*chain.from_iterable(found for _, _, found in runs)]
         except TRANSIENT_ERRORS:

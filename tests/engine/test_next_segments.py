@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import pytest
 
 import walogs
 import walogs.plugins
-from tests.engine.test_remote_reading import Counted, CountedWaiting
+from tests.kit.counted_stores import Counted, CountedWaiting
 from tests.system.children import seed_of
 from walogs.testing import MemoryCloud, MemoryImmutableStore
 
-LONG: int = 3600
+LONG: Final = 3600
 """A follower waits so many seconds, if the store ever lets it."""
 
 

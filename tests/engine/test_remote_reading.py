@@ -7,14 +7,14 @@ request after the other.
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
 
 import walogs
+from tests.kit.counted_stores import Counted, CountedWaiting
 from walogs.engine import immutable_segments
 from walogs.handles import wal as handles
 from walogs.testing import MemoryCloud, MemoryImmutableStore
@@ -23,45 +23,6 @@ COUNT: Final = 200
 """The number of commits, each of which is a segment."""
 STEPS: Final = 2 * COUNT.bit_length() + 8
 """A search may read so many segments alone."""
-
-
-class Counted(MemoryImmutableStore):
-    """Counts the calls. `ahead` counts the segments that `read_many` has fetched, and `alone` those of `read`."""
-
-    def __init__(self, cloud: MemoryCloud) -> None:
-        super().__init__(cloud)
-        self.calls: Counter[str] = Counter()
-
-    def counted(self, call: Callable[[], Any]) -> Counter[str]:
-        self.calls.clear()
-        call()
-        return +self.calls
-
-    def segments(self) -> Sequence[int]:
-        self.calls["lists"] += 1
-        return super().segments()
-
-    def segments_after(self, number: int) -> Sequence[int]:
-        self.calls["lists"] += 1
-        return super().segments_after(number)
-
-    def sizes(self) -> Mapping[int, int]:
-        self.calls["lists"] += 1
-        return super().sizes()
-
-    def size(self, number: int) -> int:
-        self.calls["sizes"] += 1
-        return super().size(number)
-
-    def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
-        self.calls["alone"] += 1
-        return super().read(number, start, end)
-
-    def read_many(self, numbers: Sequence[int], end: int | None = None) -> Iterator[tuple[int, int, bytes | None]]:
-        for number in numbers:
-            self.calls["ahead"] += 1
-            content = self.cloud.objects.get(number)
-            yield (number, 0, None) if content is None else (number, len(content), content[:end])
 
 
 @pytest.fixture
@@ -135,21 +96,6 @@ def test_the_next_open_after_an_interrupted_checkpoint_reads_no_leftover(cloud: 
     assert len(cloud.objects) < listed - COUNT // 2
     with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
         assert [lsn for lsn, _ in wal] == [*range(COUNT - 9, COUNT + 1)]
-
-
-class CountedWaiting(Counted):
-    """It is told of the next segment, as by a push of its server."""
-
-    def __init__(self, cloud: MemoryCloud) -> None:
-        super().__init__(cloud)
-        self.coming: list[Callable[[], object]] = []
-
-    def wait_beyond(self, number: int, seconds: float) -> bool:
-        self.calls["waits"] += 1
-        if self.coming:
-            self.coming.pop(0)()
-            return True
-        return False
 
 
 def test_a_follower_of_a_store_that_waits_asks_for_nothing_in_between(cloud: MemoryCloud) -> None:

@@ -24,6 +24,7 @@ from walogs.defaults.posix import (
 )
 from walogs.errors import SegmentExists, SegmentNotFound
 from walogs.formats.crc32 import crc32
+from walogs.foundation.attempts import Attempts
 from walogs.foundation.closings import Closings
 from walogs.foundation.quantities import Duration, Size
 from walogs.foundation.servers import DEADLINE_SECONDS, check_deadline, is_server_address
@@ -56,6 +57,7 @@ __all__ = [
     "DEADLINE_SECONDS",
     "NETWORK_FILE_SYSTEMS",
     "AppendableStore",
+    "Attempts",
     "Closings",
     "Codec",
     "CodecSpec",

@@ -6,15 +6,14 @@ import asyncio
 import itertools
 import os
 import random
-import time
 import weakref
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nats.errors import NoServersError
 
-from walogs import Closed, Unavailable, UnsafeStore
-from walogs.plugins import Closings, TurnLock
+from walogs import Closed, UnsafeStore
+from walogs.plugins import Attempts, Closings, TurnLock
 from walogs_jetstream.failures import FAILURES, final_error, is_answer, shorten
 from walogs_jetstream.loop import NatsLoop
 
@@ -31,8 +30,8 @@ T = TypeVar("T")
 
 ATTEMPT_SECONDS: Final = 5.0
 """An attempt that has no answer after this long has failed."""
-WAIT_SECONDS: Final = 0.02
-WAIT_SECONDS_MAX: Final = 1.0
+FIRST_PAUSE_SECONDS: Final = 0.02
+PAUSE_SECONDS_MAX: Final = 1.0
 
 
 class Connection:
@@ -149,27 +148,25 @@ class Calls:
         changes, and `Unavailable` when the deadline is over, or if an earlier attempt may have changed something.
         Raises `Closed` when the connection is closed.
         """
-        name, deadline = self.connection.name, self.connection.options.deadline
-        end, wait, may_have_changed = time.monotonic() + deadline + waits, WAIT_SECONDS, False
+        name = self.connection.name
+        attempts = Attempts(
+            name,
+            deadline=self.connection.options.deadline + waits,
+            first_pause=FIRST_PAUSE_SECONDS,
+            longest_pause=PAUSE_SECONDS_MAX,
+            pause=self.pause,
+            may_change=may_change,
+        )
         while True:
             loop = self.connection.started_loop(self._closings)
-            seconds = min(ATTEMPT_SECONDS + waits, max(end - time.monotonic(), 0.1))
+            seconds = min(ATTEMPT_SECONDS + waits, max(attempts.seconds_left(), 0.1))
             try:
                 return self.connection.run(loop, loop.attempt(request, about, seconds), self._closings)
             except FAILURES as error:
                 if is_answer(error):
                     raise
-                final = final_error(name, error)
-                if final is not None and not may_have_changed:
-                    raise final from error
                 why = shorten(loop.noted if isinstance(error, NoServersError) and loop.noted else error)
-                if final is not None:
-                    raise Unavailable(f"{name}: an earlier attempt had no answer, and now: {why}") from error
-                if time.monotonic() + wait > end:
-                    raise Unavailable(f"{name} did not answer within {deadline:g} seconds: {why}") from error
-                may_have_changed = may_change
-            self.pause(wait * random.uniform(0.5, 1.0))
-            wait = min(2 * wait, WAIT_SECONDS_MAX)
+                attempts.fail(error, why, final_error(name, error))
 
     def pause(self, seconds: float) -> None:
         """Wait for so many seconds. Raises `Closed` as soon as the connection is closed."""

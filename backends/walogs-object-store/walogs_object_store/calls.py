@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from obstore import exceptions as obstore_errors
 
-from walogs import Unavailable
+from walogs.plugins import Attempts
 from walogs_object_store.failures import TAKEN, final_error, shorten
 
 if TYPE_CHECKING:
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WAIT_SECONDS: Final = 0.05
-WAIT_SECONDS_MAX: Final = 2.0
+FIRST_PAUSE_SECONDS: Final = 0.05
+PAUSE_SECONDS_MAX: Final = 2.0
 
 
 class Calls:
@@ -45,8 +43,14 @@ class Calls:
         that is not there, and `UnsafeStore` for what no later attempt changes. Raises `Unavailable` when the deadline
         is over, or if an earlier attempt may have changed something. Raises `Closed` when the store is closed.
         """
-        name, end, wait = self._name, time.monotonic() + self._deadline, WAIT_SECONDS
-        may_have_changed = False
+        attempts = Attempts(
+            self._name,
+            deadline=self._deadline,
+            first_pause=FIRST_PAUSE_SECONDS,
+            longest_pause=PAUSE_SECONDS_MAX,
+            pause=self.pause,
+            may_change=may_change,
+        )
         self._closings.refuse_since(self._closed_before)
         while True:
             try:
@@ -54,18 +58,10 @@ class Calls:
             except TAKEN:
                 raise
             except (obstore_errors.BaseError, OSError) as error:
-                why, final = shorten(error), final_error(name, error)
+                final = final_error(self._name, error)
                 if final is error:
                     raise
-                if final is not None and not may_have_changed:
-                    raise final from error
-                if final is not None:
-                    raise Unavailable(f"{name}: an earlier attempt had no answer, and now: {why}") from error
-                if time.monotonic() + wait > end:
-                    raise Unavailable(f"{name} did not answer within {self._deadline:g} seconds: {why}") from error
-                may_have_changed = may_change
-            self.pause(wait * random.uniform(0.5, 1.0))
-            wait = min(2 * wait, WAIT_SECONDS_MAX)
+                attempts.fail(error, shorten(error), final)
 
     def pause(self, seconds: float) -> None:
         """Wait for so many seconds. Raises `Closed` as soon as the store is closed."""

@@ -23,8 +23,9 @@ CONFLICTS: Final = (10071, 10164)
 """The stream does not end at the expected message. The second one is sent while another message is being stored."""
 FULL: Final = (10023, 10028, 10047, 10077)
 """No space for the account, the server or the stream."""
+NOT_CLUSTERED: Final = 10074
 NO_JETSTREAM: Final = (10035, 10039, 10076)
-IMPOSSIBLE: Final = (10005, 10052, 10054, 10058, 10060, 10065, 10074, 10109)
+IMPOSSIBLE: Final = (10005, 10052, 10054, 10058, 10060, 10065, NOT_CLUSTERED, 10109)
 """No later attempt would end differently: the stream or the message does not fit the server's configuration."""
 
 FAILURES: Final = (nats.errors.Error, asyncio.TimeoutError, OSError)
@@ -53,7 +54,8 @@ def final_error(name: str, error: BaseException) -> OSError | WalError | None:
         if error.err_code in NO_JETSTREAM:
             return UnsafeStore(f"{name}: the server has no JetStream for this account: {error.description}")
         if error.err_code in IMPOSSIBLE:
-            return UnsafeStore(f"{name}: the server refuses: {error.description} ({error.err_code})")
+            advice = ". For one server alone, the option is replicas = 1" if error.err_code == NOT_CLUSTERED else ""
+            return UnsafeStore(f"{name}: the server refuses: {error.description} ({error.err_code}){advice}")
         return None
     if is_refusal(error):
         return PermissionError(errno.EACCES, f"the server refuses the credentials: {why}", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -382,6 +383,23 @@ def test_what_never_looks_the_same_twice_is_not_called_damage() -> None:
 
 
 # Bugs, planted
+
+
+class Refusing(MemoryStore):
+    """Refuses every list, with a message that is never the same, as that of a server with its times."""
+
+    lists = 0
+
+    def segments(self) -> Sequence[int]:
+        self.lists += 1
+        raise PermissionError(errno.EACCES, f"refused after {self.lists} ms", self.name)
+
+
+def test_a_refusal_whose_message_is_never_the_same_is_raised_as_it_is() -> None:
+    store = Refusing(MemoryDisk())
+    with pytest.raises(PermissionError, match="refused after 2 ms"):
+        walogs.reader(store=store)
+    assert store.lists == 2
 
 
 def is_seen(check: Callable[[], object]) -> bool:

@@ -101,10 +101,13 @@ def damage_fingerprint(suspicion: Exception) -> object:
     """Return what two errors have in common if they tell of the same damage.
 
     For `Corrupt` that is the place, and the message without its numbers. The message can name how far the segment was
-    synced, and that number grows while a writer is at work.
+    synced, and that number grows while a writer is at work. For an `OSError` that is its number and its file. The
+    message of a server can name how long a request took.
     """
     if isinstance(suspicion, Corrupt):
         return suspicion.segment, suspicion.offset, suspicion.lsn, str(suspicion).translate(WITHOUT_DIGITS)
+    if isinstance(suspicion, OSError) and suspicion.errno is not None:
+        return type(suspicion), suspicion.errno, suspicion.filename
     return type(suspicion), str(suspicion)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -211,6 +213,42 @@ def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_written(
             wal.append(b"there")
     proxy.scripts = []
     assert entries(make()) == [b"before", b"there"]
+
+
+@pytest.mark.parametrize("what", ["403", "expired"])
+def test_a_reader_whose_credentials_are_refused_says_so(make: Make, proxy: Proxy, what: str) -> None:
+    with walogs.open(store=make()) as wal:
+        wal.append(b"before")
+    proxy.scripts.append(Script(what, method="GET", key="", times=1000))  # type: ignore[arg-type]
+    with pytest.raises(PermissionError, match="refuses the credentials"):
+        walogs.reader(store=make())
+
+
+class NoRole(BaseHTTPRequestHandler):
+    """The server of AWS that knows the credentials of a machine's role, on a machine that has none."""
+
+    def do_PUT(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+def test_credentials_that_are_nowhere_are_told_as_such(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NoRole)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        for use in (walogs.open, walogs.reader):
+            with pytest.raises(PermissionError, match="no credentials are in the environment, and this machine has no"):
+                use(store=make())
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class ForgetsConditions(Proxy):

@@ -377,8 +377,9 @@ def test_what_never_looks_the_same_twice_is_not_called_damage() -> None:
         looks.append(is_doubted)
         raise source.corrupt("something", 1, len(looks))
 
-    with pytest.raises(walogs.Unavailable, match="never settled"):
+    with pytest.raises(walogs.Unavailable, match="never settled") as raised:
         observation.look_with_retry(source, look)
+    assert isinstance(raised.value.__cause__, walogs.Corrupt), "what was seen last"
     assert looks == [False] + [True] * (observation.OBSERVATIONS_MAX - 1)
 
 

@@ -81,15 +81,15 @@ def look_with_retry(source: LogSource, look: Callable[[bool], T]) -> T:
     Raise the error only if the next call fails in the same way. An error that a writer at work has caused looks
     different by then, or is gone.
     """
-    doubt: object = None
+    last: Exception | None = None
     for _ in range(OBSERVATIONS_MAX):
         try:
-            return look(doubt is not None)
+            return look(last is not None)
         except TRANSIENT_ERRORS as suspicion:
-            if damage_fingerprint(suspicion) == doubt:
+            if last is not None and damage_fingerprint(suspicion) == damage_fingerprint(last):
                 raise
-            doubt = damage_fingerprint(suspicion)
-    raise never_settled(source)
+            last = suspicion
+    raise never_settled(source) from last
 
 
 def never_settled(source: LogSource) -> Unavailable:

@@ -189,15 +189,14 @@ def aimed_fault(files: dict[str, bytes], life: Life, rng: random.Random) -> str:
         for name, frame in rng.sample(found, min(1, len(found))):
             files[name] = with_byte(files[name], frame.offset + rng.randrange(44), 1)
     elif kind == "a late CHECKPOINT":
-        frame = late[0]
-        files[newest] = with_byte(files[newest], frame.offset + rng.randrange(frame.body_end - frame.offset), 1)
+        files[newest] = with_bit_of(files[newest], late[0], rng)
     elif kind == "the end":  # the newest segment is gone with the durable mark, and the SEAL before it is damaged
         files.pop(DURABLE_MARK, None)
         del files[newest]
         for name in map(segment_name, numbers_in(files)[-1:]):
             for frame in frames_in(files[name])[-1:]:
                 if frame.kind == SEAL:
-                    files[name] = with_byte(files[name], frame.offset + rng.randrange(frame.end - frame.offset - 8), 1)
+                    files[name] = with_bit_of(files[name], frame, rng)
     else:  # an interrupted checkpoint left a segment there, and that is damaged
         files.pop(DURABLE_MARK, None)  # with it a reader begins behind the CHECKPOINT that has the first LSN
         lowest = numbers_in(files)[0]
@@ -205,6 +204,11 @@ def aimed_fault(files: dict[str, bytes], life: Life, rng: random.Random) -> str:
         for name, content in ((name, earlier[name]) for earlier in life.earlier for name in left if name in earlier):
             files[name] = with_byte(content, rng.randrange(len(content)), 1) if rng.random() < 0.5 else content[:300]
     return f"{kind} is damaged"
+
+
+def with_bit_of(segment: bytes, frame: Frame, rng: random.Random) -> bytes:
+    """Return the segment with a bit of this frame changed. An earlier fault may have cut the frame's end off."""
+    return with_byte(segment, rng.randrange(frame.offset, min(frame.body_end, len(segment))), 1)
 
 
 def late_checkpoints(segment: bytes) -> list[Frame]:

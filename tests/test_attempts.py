@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
-from tests.kit.callers import until
 from walogs import Unavailable
 from walogs.foundation import attempts as module
 from walogs.plugins import Attempts
@@ -18,6 +18,8 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
+        self.threads: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        """(function, arguments) of each thread that was to be started. None is."""
 
     def monotonic(self) -> float:
         return self.now
@@ -26,11 +28,15 @@ class Clock:
         self.pauses.append(seconds)
         self.now += seconds
 
+    def start_new_thread(self, run: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        self.threads.append((run, arguments))
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "start_new_thread", clock.start_new_thread)
     return clock
 
 
@@ -49,7 +55,7 @@ def fail_until_the_end(attempts: Attempts) -> Unavailable:
     error = OSError("no route")
     while True:
         try:
-            attempts.fail(error, "no route", None)
+            attempts.raise_or_pause(error, "no route", None)
         except Unavailable as unavailable:
             assert unavailable.__cause__ is error  # noqa: PT017
             return unavailable
@@ -67,7 +73,7 @@ def test_pauses_grow_and_end_before_the_deadline(clock: Clock) -> None:
 def test_an_answer_that_is_final_is_raised_at_once(clock: Clock, *, may_change: bool) -> None:
     error, final = OSError("403"), PermissionError("refused")
     with pytest.raises(PermissionError) as raised:
-        begin(clock, may_change=may_change).fail(error, "403", final)
+        begin(clock, may_change=may_change).raise_or_pause(error, "403", final)
     assert raised.value is final
     assert final.__cause__ is error
     assert not clock.pauses
@@ -77,21 +83,24 @@ def test_an_answer_that_is_final_is_raised_at_once(clock: Clock, *, may_change: 
 def test_a_final_answer_after_a_lost_one_does_not_say_that_nothing_was_changed(clock: Clock) -> None:
     reads, writes = begin(clock), begin(clock, may_change=True)
     for attempts in (reads, writes):
-        attempts.fail(OSError("lost"), "lost", None)
+        attempts.raise_or_pause(OSError("lost"), "lost", None)
     with pytest.raises(PermissionError):
-        reads.fail(OSError("403"), "403", PermissionError("refused"))
+        reads.raise_or_pause(OSError("403"), "403", PermissionError("refused"))
     with pytest.raises(Unavailable, match="an earlier attempt had no answer, and now: 403"):
-        writes.fail(OSError("403"), "403", PermissionError("refused"))
+        writes.raise_or_pause(OSError("403"), "403", PermissionError("refused"))
 
 
 def test_a_server_that_is_silent_for_long_is_told_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    fail_until_the_end(begin(clock, deadline=4.0))
+    assert not clock.threads
+    fail_until_the_end(begin(clock))
+    assert not caplog.messages, "a handler may wait for the thread that sends the request"
+    ((run, arguments),) = clock.threads
     with caplog.at_level(logging.WARNING, logger="walogs"):
-        fail_until_the_end(begin(clock))
-        until(lambda: bool(caplog.records), "the warning, which has a thread of its own")
-        fail_until_the_end(begin(clock, deadline=4.0))
-    (told,) = caplog.messages
-    assert told.startswith("s3://bucket/log has not answered for ")
-    assert told.endswith(" seconds, and is asked again until 60 seconds are over: no route")
+        run(*arguments)
+    (message,) = caplog.messages
+    assert message.startswith("s3://bucket/log has not answered for ")
+    assert message.endswith(" seconds, and is asked again until 60 seconds are over: no route")
 
 
 def test_what_ends_a_pause_ends_the_attempts(clock: Clock) -> None:
@@ -100,5 +109,5 @@ def test_what_ends_a_pause_ends_the_attempts(clock: Clock) -> None:
 
     attempts = Attempts("store", deadline=60.0, first_pause=0.05, longest_pause=2.0, pause=pause)
     with pytest.raises(KeyboardInterrupt):
-        attempts.fail(OSError("lost"), "lost", None)
+        attempts.raise_or_pause(OSError("lost"), "lost", None)
     assert not clock.pauses

@@ -19,10 +19,10 @@ WARN_SECONDS: Final = 5.0
 
 
 class Attempts:
-    """The attempts of one request. Call `fail` after each that failed, and then send the request again.
+    """The attempts of one request. Call `raise_or_pause` after each that failed, and then send the request again.
 
     An attempt without an answer may have arrived. So once a request that changes something has failed, no later
-    answer shows that nothing was changed, and `fail` raises `Unavailable` instead of that answer.
+    answer shows that nothing was changed, and it raises `Unavailable` instead of that answer.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Attempts:
         """Return how many seconds are left until the deadline. Below 0 if it is over."""
         return self._began + self._deadline - time.monotonic()
 
-    def fail(self, error: BaseException, why: str, final: BaseException | None) -> None:
+    def raise_or_pause(self, error: BaseException, why: str, final: BaseException | None) -> None:
         """Return after a pause if the request can be sent again.
 
         *error* is what the attempt raised, and *why* says so in one line. *final* is what to raise because no later

@@ -166,7 +166,7 @@ class Calls:
                 if is_answer(error):
                     raise
                 why = shorten(loop.noted if isinstance(error, NoServersError) and loop.noted else error)
-                attempts.fail(error, why, final_error(name, error))
+                attempts.raise_or_pause(error, why, final_error(name, error))
 
     def pause(self, seconds: float) -> None:
         """Wait for so many seconds. Raises `Closed` as soon as the connection is closed."""

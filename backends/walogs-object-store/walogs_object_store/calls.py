@@ -61,7 +61,7 @@ class Calls:
                 final = final_error(self._name, error)
                 if final is error:
                     raise
-                attempts.fail(error, shorten(error), final)
+                attempts.raise_or_pause(error, shorten(error), final)
 
     def pause(self, seconds: float) -> None:
         """Wait for so many seconds. Raises `Closed` as soon as the store is closed."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pkgutil
 import signal
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.kit import laboratory, requirements, temporary, threads
 from tests.kit.temporary import shared_path
+from walogs import assembly, defaults, engine, formats, inspection
 from walogs.handles import wal as handles
 
 # There is no deadline, because a disk may pause. The blob lets a random failure be found again.
@@ -34,7 +37,21 @@ settings.register_profile(
 
 __all__ = ["shared_path"]
 
+ENGINE: Final = (assembly, defaults, engine, formats, inspection)
+"""The packages whose functions tests replace."""
+
 HAS_PASSED: Final = pytest.StashKey[bool]()
+
+
+def import_engine() -> None:
+    """Import every module of ENGINE.
+
+    walogs imports many of them when they are first needed. Such an import in a test that has replaced a function would
+    keep what it was replaced with, and later tests would use that.
+    """
+    for package in ENGINE:
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("laboratory" if config.getoption("-m") == "laboratory" else "dev")
     temporary.prefer_memory(config)
     threads.count_them()
+    import_engine()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from typing import Final
 
 from walogs.defaults import directory_watch
 from walogs.engine import log_source
+from walogs.foundation import attempts
 
 SECONDS: Final = 120
 """A thread that has not ended after this long waits for something that does not come."""
@@ -43,6 +44,7 @@ def count_them() -> None:
     waits for that."""
     directory_watch.IDLE_MILLISECONDS = 20  # type: ignore[misc]
     log_source.start_new_thread = _start_counted  # type: ignore[assignment]
+    attempts.start_new_thread = _start_counted  # type: ignore[assignment]
 
 
 def left_after_waiting() -> list[str]:
@@ -60,7 +62,7 @@ def left_after_waiting() -> list[str]:
     return left
 
 
-def _start_counted(run: Callable[[], None], args: tuple[()]) -> int:
+def _start_counted(run: Callable[..., object], args: tuple[object, ...]) -> int:
     number, started = next(_numbers), Started(repr(run))
 
     def work() -> None:

@@ -383,9 +383,6 @@ def test_what_never_looks_the_same_twice_is_not_called_damage() -> None:
     assert looks == [False] + [True] * (observation.OBSERVATIONS_MAX - 1)
 
 
-# Bugs, planted
-
-
 class Refusing(MemoryStore):
     """Refuses every list, with a message that is never the same, as that of a server with its times."""
 
@@ -401,6 +398,9 @@ def test_a_refusal_whose_message_is_never_the_same_is_raised_as_it_is() -> None:
     with pytest.raises(PermissionError, match="refused after 2 ms"):
         walogs.reader(store=store)
     assert store.lists == 2
+
+
+# Bugs, planted
 
 
 def is_seen(check: Callable[[], object]) -> bool:

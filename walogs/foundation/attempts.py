@@ -22,7 +22,7 @@ class Attempts:
     """The attempts of one request. Call `raise_or_pause` after each that failed, and then send the request again.
 
     An attempt without an answer may have arrived. So once a request that changes something has failed, no later
-    answer shows that nothing was changed, and it raises `Unavailable` instead of that answer.
+    answer shows that nothing was changed. `raise_or_pause` then raises `Unavailable` instead of that answer.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from walogs.defaults.local_store import no_directory
 from walogs.defaults.mounts import ask_for_nocow, device_numbers, is_nocow
 from walogs.defaults.posix import sync_data, sync_directory, sync_full, write_all
 from walogs.inspection.lock import Lock, lock_of
@@ -76,7 +77,10 @@ def observe_place(path: str, *, has_lock_file: bool) -> Place:
     The call writes a file of 1 MiB, syncs it for at most 2 seconds, and removes it.
     """
     directory = nearest(path)
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError as error:
+        raise no_directory(directory) from error
     try:
         mount = mount_of(fd)
         room = os.fstatvfs(fd)

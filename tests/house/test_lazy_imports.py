@@ -26,10 +26,6 @@ NOT_CALLED_AGAIN = frozenset(
 something themselves."""
 
 
-def known_whole(module: str, node: ast.ImportFrom) -> set[int]:
-    return {id(node)} if (module, node.module) in NOT_CALLED_AGAIN else set()
-
-
 def unguarded(module: str, text: str) -> Iterator[str]:
     """Yield each import inside a function that is not in a `with lazy_import`, or that imports a whole module."""
     tree = ast.parse(text)

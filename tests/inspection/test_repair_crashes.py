@@ -310,7 +310,3 @@ def test_segments_that_stay_are_seen_when_planted(monkeypatch: pytest.MonkeyPatc
 def test_a_copy_that_is_not_made_is_seen_when_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repair_module, "set_aside", lambda store, number, name: name)
     seen(test_a_repair_dies_or_fails_at_any_step)
-
-
-def _fields(header: Any) -> dict[str, Any]:
-    return header._asdict()

@@ -104,9 +104,6 @@ STARTING: Final = """\
 `import walogs` in a new interpreter, beside one that imports nothing; and the peak of memory of a process that opens
 and walks a large log, over that of a bare one.
 """
-AFTER_STARTING: Final = """\
-About two fifths of the modules that `import walogs` loads are those of the standard library.
-"""
 FILE_SYSTEMS: Final = """\
 File systems on loop devices, which lie on the disk of this machine. The slow syncs take 1 ms longer.
 """

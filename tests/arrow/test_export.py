@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -23,8 +23,6 @@ from tests.kit.logs import LogOnDisk
 from walogs.arrow import SCHEMA
 from walogs.arrow.files import GROUP_BYTES, FileKind, write_batches
 from walogs.cli import whole_file
-
-OPENED_BY: Final = {"arrow": pa.ipc.open_file, "arrow-stream": pa.ipc.open_stream}
 
 
 @pytest.fixture

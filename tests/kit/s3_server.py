@@ -21,8 +21,6 @@ from typing import Final, Literal
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "walogs", "AWS_SECRET_ACCESS_KEY": "walogs-tests", "AWS_REGION": "us-east-1"}
 STARTS_WITHIN_SECONDS: Final = 120
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
-"""Status, headers, body."""
 What = Literal["lost after", "lost before", "late", "403", "409", "503", "expired", "skewed", "hang", "hang after"]
 ERRORS: Final = {
     "403": (403, "AccessDenied"),

@@ -79,7 +79,6 @@ FRAME_TAG: Final = 0x57D7
 FRAME: Final = Struct("<HBBIQQ8sIII")
 ENTRIES_HEAD: Final = Struct("<IIQQ8sIII")
 """The fields of FRAME, with magic, kind and flags as one number."""
-FRAME_CRC_AT: Final = FRAME.size
 U32: Final = Struct("<I")
 pack_u32: Final = U32.pack
 LINK_FILL: Final = bytes(LINK_BYTES - U32.size)

@@ -156,7 +156,7 @@ def test_each_sync_of_a_verb_can_fail(name: str) -> None:
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_can_die_and_fail_everywhere(name: str, sync: str, reopened: bool) -> None:
     dies_at_every_step(name, sync, reopened=reopened, ends=list(ENDS))
-    fails_at_every_sync(name, sync, reopened=reopened, seeds=range(amount(6, 40)))
+    fails_at_every_sync(name, sync, reopened=reopened, seeds=range(amount(3, 40)))
 
 
 def recovered(name: str, disk: MemoryDisk, possible: list[Entries], tally: Tally) -> None:

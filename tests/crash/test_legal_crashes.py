@@ -23,7 +23,7 @@ from tests.crash.small_logs import PAYLOADS
 from tests.crash.sweep import Expected, ModelPlace, Tally
 from tests.kit.laboratory import amount, sampled
 
-SAMPLED = 7
+SAMPLED = 13
 """The laboratory's sample tries every so many-th of many states."""
 States = Iterator[tuple[str, dict[str, bytes], Expected]]
 
@@ -126,6 +126,6 @@ class TestAll:
     def test_every_subset_of_an_interrupted_recovery(self, kind: str) -> None:
         for sectors in (2, 4, 6):
             made = one_commit(kind, sectors, 2)
-            settled(f"recovery of {made.name}", interrupted_recoveries(made, amount(8, 40)))
+            settled(f"recovery of {made.name}", interrupted_recoveries(made, amount(4, 40)))
         made = several_commits(kind, (300, 900, 20), synced_between=True)
-        settled(f"recovery of {made.name}", interrupted_recoveries(made, amount(8, 40)))
+        settled(f"recovery of {made.name}", interrupted_recoveries(made, amount(4, 40)))

@@ -96,7 +96,7 @@ def test_a_reader_that_a_writer_comes_between_sees_one_true_moment(name: str, vi
 @pytest.mark.parametrize("name", HONEST)
 def test_every_moment_of_a_writer_between_every_two_calls_of_a_reader(name: str, visibility: Visibility) -> None:
     film = film_of(name)
-    tried = read_at(film, visibility, list(sampled(jumps(film, CALLS), 5, f"{name}, {visibility}")))
+    tried = read_at(film, visibility, list(sampled(jumps(film, CALLS), 9, f"{name}, {visibility}")))
     print(f"{name}, {visibility}: {tried}")
     assert tried["checkpointed"] > 5
 
@@ -258,7 +258,7 @@ def test_damage_between_a_look_and_its_end_is_not_told_as_a_deeper_cut(
 def test_readers_that_stay_through_thousands_of_interleavings(visibility: Visibility) -> None:
     seed = seed_of(f"thousands, {visibility}")
     for name in (*HONEST, *CUT):
-        print(name, follow_many(film_of(name), visibility, seed, amount(200, 2000)))
+        print(name, follow_many(film_of(name), visibility, seed, amount(100, 2000)))
 
 
 # The laws of a look

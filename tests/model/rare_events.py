@@ -14,6 +14,7 @@ from tests.model.machine import MEANWHILE, OVERTAKEN, UNRECOVERED, LogMachine
 
 STEPS: Final = range(1, 5)
 """The calls of a verb, counted from its beginning, at which a fault is tried."""
+SYNCS: Final = ("fdatasync", "none", "interval")
 VERBS: Final[dict[str, Callable[[LogMachine, int], object]]] = {
     "append": LogMachine.append,
     "append_batch": lambda machine, seed: machine.append_batch(seed, 3),
@@ -24,6 +25,16 @@ VERBS: Final[dict[str, Callable[[LogMachine, int], object]]] = {
     "look": LogMachine.look,
     "read beside": lambda machine, _: machine.read_beside("written"),
 }
+
+
+def play_round(machine: type[LogMachine], seed: int) -> None:
+    """Make all of them in a new log. The next seed means another sync policy."""
+    one = machine()
+    try:
+        one.begin(seed, 2000, SYNCS[seed % len(SYNCS)], "full")
+        make_all(one, seed)
+    finally:
+        one.teardown()
 
 
 def several_segments(machine: LogMachine, rng: random.Random) -> None:
@@ -89,6 +100,7 @@ def use_without_faults(machine: LogMachine, rng: random.Random) -> None:
     machine.submit(rng.getrandbits(32), 3)
     machine.cancel(rng.getrandbits(32))
     machine.commit_thread_runs(2000)
+    machine.commit_thread_runs(2000)  # the interval of a commit above is over
     machine.sync_now()
     if machine.world.appends:
         machine.append_a_log_inside_the_log()

@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.kit.laboratory import amount
 from tests.model.machine import LogMachine
-from tests.model.rare_events import make_all
+from tests.model.rare_events import SYNCS, play_round
 
 COMMON = (
     *("append", "append_batch", "sync", "rotate", "checkpoint", "look", "close", "kill", "recover twice"),
@@ -50,7 +50,6 @@ REACHED = {
 }
 
 
-SYNCS = ("fdatasync", "none", "interval")
 ROUNDS_MAX = 12
 
 
@@ -91,12 +90,7 @@ def test_every_rule_and_verdict_is_reached_on_purpose(world: str) -> None:
     """The seeds are fixed, so this does not depend on luck."""
     machine = machine_of(world)
     for seed in range(ROUNDS_MAX):
-        one = machine()
-        try:
-            one.begin(seed, 2000, SYNCS[seed % len(SYNCS)], "full")
-            make_all(one, seed)
-        finally:
-            one.teardown()
+        play_round(machine, seed)
         missing = [what for what in REACHED[world] if not machine.counts[what]]
         if seed >= len(SYNCS) and not missing:
             return
@@ -108,7 +102,7 @@ def test_every_rule_and_verdict_is_reached_on_purpose(world: str) -> None:
 @pytest.mark.guarantee("G1", "G2", "G3", "G4", "G5", "G7", "G8", "G9", "G10", "G11", "G12", "G14", "G15")
 @pytest.mark.parametrize("world", sorted(REACHED))
 def test_at_length(world: str) -> None:
-    sample, everything = {"disk": (500, 2000), "local": (300, 1500), "cloud": (300, 1000), "directory": (60, 200)}[
+    sample, everything = {"disk": (250, 2000), "local": (150, 1500), "cloud": (150, 1000), "directory": (30, 200)}[
         world
     ]
     run(machine_of(world), amount(sample, everything), steps=50)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from tests.kit.laboratory import amount
 from tests.system.children import program, quick_directory, run, said, seed_of
 
 STEP = 61
@@ -28,4 +29,4 @@ def test_a_handler_that_submits_in_the_middle_of_the_first_submit_is_told_what_i
 @pytest.mark.laboratory
 @pytest.mark.guarantee("G18")
 def test_a_handler_that_submits_at_any_point_of_the_first_submit_is_told_what_it_expects() -> None:
-    submit_in_the_middle(1, 1200)
+    submit_in_the_middle(amount(7, 1), 1200)

@@ -112,7 +112,7 @@ def test_a_store_that_promises_nothing_is_not_held_to_power_cuts() -> None:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("contract", [OnADisk, OnALocalDisk, InACloud, InADirectory])
 def test_at_length(contract: Any) -> None:
-    examples = amount(5, 20) if contract is InADirectory else amount(60, 300)
+    examples = amount(5, 20) if contract is InADirectory else amount(30, 300)
     machine = {"max_examples": examples, "stateful_step_count": 50}
     assert failures(type("Sound", (contract,), {"machine": machine})()) == {}
 

@@ -201,7 +201,7 @@ def aimed_fault(files: dict[str, bytes], life: Life, rng: random.Random) -> str:
         files.pop(DURABLE_MARK, None)  # with it a reader begins behind the CHECKPOINT that has the first LSN
         lowest = numbers_in(files)[0]
         left = (segment_name(lowest - 1), segment_name(lowest - 2))
-        for name, content in ((name, earlier[name]) for earlier in life.earlier for name in left if name in earlier):
+        for name, content in ((name, earlier[name]) for earlier in life.earlier for name in left if earlier.get(name)):
             files[name] = with_byte(content, rng.randrange(len(content)), 1) if rng.random() < 0.5 else content[:300]
     return f"{kind} is damaged"
 

@@ -83,7 +83,7 @@ def peek_header(source: LogSource) -> SegmentHeader | None:
 def list_sizes(store: SegmentStore) -> Mapping[int, int] | None:
     """Return the size in bytes of each segment by its number, with one call. None: the store lists no sizes, or its
     segments grow."""
-    return store.sizes() if isinstance(store, SizeListingStore) and not is_appendable(store) else None
+    return store.sizes() if not is_appendable(store) and isinstance(store, SizeListingStore) else None
 
 
 def examine(

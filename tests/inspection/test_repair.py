@@ -141,6 +141,23 @@ def test_a_damaged_header_that_nothing_tells_of_loses_its_segment(place_of: Call
 
 
 @pytest.mark.guarantee("G6")
+def test_without_an_intact_header_no_segment_counts_as_left_by_a_checkpoint(place_of: Callable[..., Place]) -> None:
+    """The frames of the newest say where they begin. Nothing says that the segments before it may go."""
+    log = logs.plain()
+    files, older = log.files, numbers_in(log.files)[:-1]
+    for number in (*older, log.newest):
+        files = with_header_damaged(files, number)
+    first_lsn, last_lsn = lsns_of(log.files, log.newest)
+    place = place_of(files)
+    assert [found[:2] for found in place.salvage() if isinstance(found, walogs.Gap)] == [(1, first_lsn - 1)]
+    report = repaired_to(place, log, "after", (first_lsn, last_lsn), "every header")
+    assert [gap[:2] for gap in report.lost] == [(1, first_lsn - 1)]
+    assert report.removed_segments == tuple(older)
+    before = {segment_name(number): files[segment_name(number)] for number in older}
+    nothing_is_destroyed(before, place.files(), "opened after the repair of every header")
+
+
+@pytest.mark.guarantee("G6")
 @pytest.mark.parametrize(
     ("damage", "why"),
     [

@@ -312,8 +312,10 @@ class Survey:
         first = first_frame(source, header)
         if first is None:
             return None
-        first_lsn = 1 if number == 1 else first.header.first_lsn  # nothing says that anything before it was not removed
-        return header._replace(first_lsn=first_lsn, log_first_lsn=first_lsn, previous_link=first.header.link)
+        first_lsn = 1 if number == 1 else first.header.first_lsn
+        # A segment that lies before it may be left from a checkpoint, or hold entries. So it is not taken as left.
+        log_first_lsn = first_lsn if number == self.numbers[0] else 1
+        return header._replace(first_lsn=first_lsn, log_first_lsn=log_first_lsn, previous_link=first.header.link)
 
 
 def read_intact_headers(source: LogSource, numbers: Sequence[int]) -> dict[int, SegmentHeader]:

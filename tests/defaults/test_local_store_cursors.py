@@ -10,6 +10,7 @@ from zlib import crc32
 
 import pytest
 
+import walogs
 from tests.defaults.local_stores import Calls, descriptors
 from walogs.defaults.local_store import LocalStore
 from walogs.errors import Locked
@@ -117,6 +118,23 @@ def test_what_an_interrupted_write_left_is_no_cursor(store: LocalStore, lock: Cu
     assert list(store.cursors()) == []
     store.write_cursor("mailer", ONE, durable=True)
     assert list(store.cursors()) == ["mailer"]
+
+
+@pytest.mark.guarantee("G17")
+@pytest.mark.parametrize(
+    "name", ["mailer~", ".mailer.swp", "#mailer#", "bad name", "-x", "ü", "a" * 64, os.fsdecode(b"\xff")], ids=repr
+)
+def test_a_file_that_is_no_cursor_holds_no_checkpoint_back(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "with entries"
+    with walogs.open(log, max_segment_size=1) as wal, wal.cursor("mailer") as cursor:
+        wal.append_batch([b"one", b"two"])
+        (log / "cursors" / name).write_bytes((log / "cursors" / "mailer").read_bytes())
+        wal.append(b"three")
+        cursor.commit(3)
+        assert LocalStore(log).cursors() == ["mailer"]
+        wal.checkpoint()
+        assert wal.first_lsn == 3
+    assert (log / "cursors" / name).exists()
 
 
 def test_the_owner_is_named(store: LocalStore, lock: CursorLock, log: Path) -> None:

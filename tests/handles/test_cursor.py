@@ -20,6 +20,7 @@ from tests.handles.cursors import DATA, SEGMENT, log, lsns
 from tests.kit.callers import OURS, Callers, reached
 from tests.kit.logs import numbered
 from tests.system.children import forked
+from walogs.defaults.cursor_files import CursorFiles
 from walogs.defaults.local_store import LocalStore
 from walogs.formats import cursor as cursor_bytes
 from walogs.testing import Fault, MemoryCloud, MemoryDisk, MemoryImmutableStore, MemoryStore
@@ -195,6 +196,24 @@ def test_closing_the_handle_closes_its_cursors(log: Path) -> None:
             pass
         with pytest.raises(walogs.Closed):
             handle.cursor("mailer")
+
+
+@pytest.mark.parametrize("shape", [walogs.open, walogs.reader])
+def test_a_cursor_that_is_opened_while_its_handle_is_closed_is_closed_too(
+    shape: Callable[[Path], walogs.Wal | walogs.WalReader], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, read = shape(log), CursorFiles.read
+
+    def closed_meanwhile(self: CursorFiles, name: str, *, durable: bool) -> bytes | None:
+        monkeypatch.undo()
+        handle.close()
+        return read(self, name, durable=durable)
+
+    monkeypatch.setattr(CursorFiles, "read", closed_meanwhile)
+    with pytest.raises(walogs.Closed):
+        handle.cursor("mailer")
+    with walogs.reader(log) as reader, reader.cursor("mailer"):  # nobody has it
+        pass
 
 
 def test_an_iteration_ends_when_its_cursor_is_closed(log: Path) -> None:

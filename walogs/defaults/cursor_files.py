@@ -23,6 +23,7 @@ from walogs.defaults.lock_file import LockFile
 from walogs.defaults.posix import DIRECTORY_MODE, OURS, sync_full, write_all
 from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
 from walogs.formats.crc32 import crc32
+from walogs.formats.cursor import is_name
 from walogs.protocols.cursor_store import CURSOR_BYTES
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class CursorFiles:
                 names = os.listdir(directory.fd)
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if not name.startswith(".") and not name.endswith((TEMPORARY, LOCK)))
+        return sorted(filter(is_name, names))  # an editor's `mailer~` must not hold a checkpoint back
 
     def read(self, name: str, *, durable: bool) -> bytes | None:
         """Return the value, or None. If *durable* is true, return the first one, and make its name durable.

@@ -1,4 +1,6 @@
-"""The value of a cursor: 64 bytes that say how far a consumer has come in a log (docs/format.md).
+"""The name and the value of a cursor.
+
+The value is 64 bytes that say how far a consumer has come in a log (docs/format.md).
 
  0   8  magic "WALCUR\\r\\n"         32   8  LSN
  8   4  format version, 1             40   8  time of the commit, Unix nanoseconds
@@ -21,6 +23,10 @@ VERSION: Final = 1
 FIELDS: Final = Struct("<8sII16sQQ12x")
 CRC: Final = Struct("<I")
 
+NAME_MAX: Final = 63
+NO_NAMES: Final = (".lock", ".tmp")
+"""No name ends like this, because a store can have files of such names beside the values."""
+
 assert FIELDS.size + CRC.size == CURSOR_BYTES
 
 
@@ -33,6 +39,13 @@ class CursorValue(NamedTuple):
     """The LSN of the last entry that the consumer has committed."""
     time_ns: int
     """When it was committed: Unix time in nanoseconds."""
+
+
+def is_name(text: str) -> bool:
+    """Return whether a cursor can have this name (the rule is in `CursorStore`)."""
+    if not 1 <= len(text) <= NAME_MAX or not text.isascii() or not text[0].isalnum():
+        return False
+    return not text.endswith(NO_NAMES) and all(letter.isalnum() or letter in "._-" for letter in text)
 
 
 def encode(log_id: bytes, lsn: int, time_ns: int) -> bytes:

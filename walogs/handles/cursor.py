@@ -6,12 +6,11 @@ The position is kept with the log, in its store. It only moves forward. Nothing 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import time
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from walogs.errors import Checkpointed, Closed, ConfigError, Corrupt, LogRewound, Reentered, UnsupportedFormat
 from walogs.formats import cursor as cursor_bytes
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from walogs.handles.reader import WalReader
     from walogs.handles.wal import Wal
     from walogs.protocols.cursor_store import CursorLock
-
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-NO_NAMES: Final = (".lock", ".tmp")
-"""No name ends like this, because a store can have files of such names beside the values."""
 
 
 class LogOfCursor(NamedTuple):
@@ -295,7 +290,7 @@ def check_name(name: object) -> str:
     """Return the name of a cursor. Raise `ValueError` for a wrong one, and `TypeError` for what is no text."""
     if not isinstance(name, str):
         raise TypeError(f"name={shorten(name)}: the name of a cursor is text; {type(name).__name__} is not")
-    if NAME.fullmatch(name) is None or name.endswith(NO_NAMES):
+    if not cursor_bytes.is_name(name):
         rule = "1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or a digit, and neither .lock nor .tmp at the end"
         raise ValueError(f"name={shorten(name)}: no name of a cursor, which has {rule}")
     return name

@@ -21,6 +21,7 @@ from walogs.handles.arguments import (
     shorten,
 )
 from walogs.handles.following import Looks, ReaderFollowing
+from walogs.handles.open_cursors import OpenCursors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,7 @@ class WalReader:
         self._view = LogView(source, visibility)
         self._woken = held_lock()
         """This lock is held until `close()` releases it, which wakes a `follow` that waits."""
-        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self._cursors = OpenCursors()
         self._looks: set[weakref.ref[Looks]] = set()
         """Those of each `follow`. A set is copied in one step, and a `WeakSet` is not."""
 
@@ -188,18 +189,14 @@ class WalReader:
             problem = f"visibility={self.visibility!r}: {why}. Use a reader of durable entries"
             raise ConfigError(problem, problems=(problem,))
         self._view.look()
-        cursor = open_cursor(
-            name,
-            LogOfCursor(
-                self,
-                self._source,
-                log_id=self._view.readable.newest.log_id,
-                durable_lsn=self._look_up_to,
-                last_lsn=lambda: observe(self._source, "written").last_lsn,
-            ),
+        log = LogOfCursor(
+            self,
+            self._source,
+            log_id=self._view.readable.newest.log_id,
+            durable_lsn=self._look_up_to,
+            last_lsn=lambda: observe(self._source, "written").last_lsn,
         )
-        self._cursors.add(cursor)
-        return cursor
+        return self._cursors.add(open_cursor(name, log))
 
     def _look_up_to(self, lsn: int) -> int:
         """Return the LSN of the last durable entry. Observe the log first if this entry is not known."""
@@ -222,8 +219,7 @@ class WalReader:
 
         A second call does nothing.
         """
-        for cursor in tuple(self._cursors):
-            cursor.close()
+        self._cursors.close()
         self._view.closed = True
         release(self._woken)
         for looks in [reference() for reference in list(self._looks)]:

@@ -32,6 +32,7 @@ from walogs.handles.arguments import (
     shorten,
 )
 from walogs.handles.limits import refuse_size
+from walogs.handles.open_cursors import OpenCursors
 from walogs.handles.summaries import active_summary, summary
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Wal:
         self._callback_runners: dict[None, CallbackRunner] = {}
         """Empty until the first `submit`, and then with one runner. `setdefault` makes two threads that submit at the
         same time agree on one. A lock would not do: a signal handler could submit in the thread that holds it."""
-        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self._cursors = OpenCursors()
         self._pid = own_pid()
         self._closed = False
         self._has_told_poison = False
@@ -358,9 +359,7 @@ class Wal:
         log = LogOfCursor(
             self, self._source, log_id=log_id, durable_lsn=self._sync_up_to, last_lsn=lambda: self.last_lsn
         )
-        cursor = open_cursor(name, log)
-        self._cursors.add(cursor)
-        return cursor
+        return self._cursors.add(open_cursor(name, log))
 
     def _log_id(self) -> bytes:
         active = self._writer.active
@@ -522,8 +521,7 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
-        for cursor in tuple(self._cursors):  # outside of any turn, because a cursor in its own turn may wait for one
-            cursor.close()
+        self._cursors.close()  # outside of any turn, because a cursor in its own turn may wait for one
         self._commits.close(self._end)
         self._await_callbacks()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, Literal
 
 import pytest
@@ -204,3 +205,13 @@ def test_a_store_that_has_tried_until_its_deadline_is_not_asked_again(monkeypatc
         with pytest.raises(walogs.OutcomeUnknown):
             wal.append(b"one")
     assert store.creates == 2
+
+
+def test_a_store_with_a_short_deadline_is_asked_for_some_seconds_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = GivesUpLate(MemoryCloud())
+    with walogs.open(store=store) as wal:
+        clock = SimpleNamespace(monotonic=lambda: 3.0 * store.creates)  # each attempt takes 3 seconds
+        monkeypatch.setattr("walogs.engine.new_segments.time", clock)
+        with pytest.raises(walogs.OutcomeUnknown):
+            wal.append(b"one")
+    assert store.creates == 3

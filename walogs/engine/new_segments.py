@@ -27,9 +27,9 @@ RESERVE: Final = 4096
 STEP_BACK_MAX_NS: Final = 3600 * 10**9
 """If a clock goes back by more than this, its earlier time was wrong, and the new time is used."""
 RETRY_SECONDS: Final = (0.01, 0.04, 0.16, 0.64)
-STORE_RETRIED_SECONDS: Final = 5.0
-"""A store that gives up after so long has tried again itself, until its own deadline. It is not asked once more."""
 """The waits between attempts to create the same immutable segment."""
+STORE_RETRIED_SECONDS: Final = 5.0
+"""If all attempts together took longer, the store is not asked once more: it tries again itself, until its deadline."""
 
 
 class CommitClock:
@@ -147,10 +147,9 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
     read back before it is taken for another writer's: the salt in its header tells whose it is. Raises `NoSpace` or
     `PermissionError` if nothing was written, and `Unavailable` if it remains unknown whether the segment is there.
     """
-    wait, may_arrive_late = iter(RETRY_SECONDS), False
+    wait, may_arrive_late, began = iter(RETRY_SECONDS), False, time.monotonic()
     while True:
         failure: Exception
-        began = time.monotonic()
         try:
             store.create(number, data)
             return True

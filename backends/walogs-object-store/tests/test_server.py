@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import obstore
 import pytest
 from obstore.store import LocalStore
 
@@ -40,6 +41,23 @@ def test_a_log_in_a_bucket_is_used_like_any_other(make: Make, tmp_path: Path) ->
     assert entries(make()) == [b"two", b"three", b"four", bytes(5 << 20)]
     assert walogs.backup(None, tmp_path / "copy", store=make()).last_lsn == 5
     assert [item.lsn for item in walogs.salvage(store=make())] == [2, 3, 4, 5]  # type: ignore[union-attr]
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("number", [2, 5])
+def test_an_empty_object_is_damage_like_any_other(make: Make, number: int) -> None:
+    """A server refuses to send a range of an object that has no byte."""
+    with walogs.open(store=make()) as wal:
+        for data in (b"one", b"two", b"three"):
+            wal.append(data)
+    store = make()
+    obstore.put(store._client, store.segment_name(number), b"", use_multipart=False)
+    assert store.read(number, 0, 512) == b""
+    assert not walogs.verify(store=make()).ok
+    assert [found.data for found in walogs.salvage(store=make()) if isinstance(found, walogs.Entry)] != []
+    with pytest.raises(walogs.Corrupt) as told:
+        walogs.open(store=make())
+    assert told.value.segment == number
 
 
 def test_a_log_in_a_bucket_is_configured_in_a_file(

@@ -31,6 +31,8 @@ REFUSED: Final = re.compile(
 )
 """Parts of messages. S3 says some of them with status 400, and a list that is refused with 403 is an error that obstore
 does not tell from others."""
+NO_SUCH_RANGE: Final = "status code: 416"
+"""A part of a message: the object has no byte in the range that was asked for."""
 HOPELESS: Final = re.compile(r"incorrectly configured region|builder error|status code: 4(?!08|29)\d\d")
 """Parts of messages. No later attempt would end differently, unless the server was busy (408, 429)."""
 MESSAGE_CHARACTERS: Final = 400

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore import exceptions as obstore_errors
 from obstore.store import LocalStore
 
 from walogs import Closed, Locked, NoSpace, UnsafeStore
@@ -22,7 +23,7 @@ from walogs.plugins import DEADLINE_SECONDS, Closings, SegmentExists, SegmentNot
 from walogs_object_store.address import connect
 from walogs_object_store.ahead import fetch_in_order
 from walogs_object_store.calls import Calls
-from walogs_object_store.failures import ABSENT, TAKEN
+from walogs_object_store.failures import ABSENT, NO_SUCH_RANGE, TAKEN
 from walogs_object_store.forks import refuse_after_fork
 from walogs_object_store.options import READS_AT_ONCE, ObjectStoreOptions
 
@@ -202,7 +203,12 @@ class ObjectStore:
             elif end is None:
                 result = obstore.get(self._client, key, options={"range": {"offset": start}})
             else:
-                result = obstore.get(self._client, key, options={"range": (start, end)})
+                try:
+                    result = obstore.get(self._client, key, options={"range": (start, end)})
+                except obstore_errors.BaseError as error:
+                    if start == 0 and NO_SUCH_RANGE in str(error):  # only an empty object has no byte from 0 on
+                        return 0, b""
+                    raise
             return int(result.meta["size"]), bytes(result.bytes())
 
         try:

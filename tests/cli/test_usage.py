@@ -95,6 +95,17 @@ def test_a_variable_that_is_not_set_does_not_name_the_working_directory(
     told = command(*("" if word == "PATH" else word for word in words.split()))
     assert (told.status, told.out) == (2, b"")
     assert told.line.startswith(f"walogs: {name} '': an empty path; is a variable not set?")
+
+
+@pytest.mark.parametrize("address", ["s3:///bucket/orders", "s3://", "nats://", "://x", "s3://bucket//orders"])
+def test_an_address_that_lacks_a_part_is_no_other_address_and_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, command: Walogs
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = command("append", address)
+    assert (told.status, told.out) == (2, b"")
+    assert told.line.startswith(f"walogs: DIR '{address}': an address that lacks a part; is a variable not set?")
+    assert list(tmp_path.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
 
 

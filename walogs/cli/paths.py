@@ -1,7 +1,7 @@
 """Paths on a command line.
 
 An empty word is refused, because a shell passes one for a variable that is not set. `pathlib` would take it for the
-working directory.
+working directory, and `s3:///orders` for the bucket `orders`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def typed_path(wanted: object, tokens: Sequence[Token]) -> Path:
-    """Return the path that was typed. Raises `ValueError` if it is empty."""
-    if not tokens[0].value:
+    """Return the path that was typed. Raises `ValueError` if it is empty, or an address that lacks a part."""
+    text = tokens[0].value
+    if not text:
         raise ValueError("an empty path; is a variable not set?")
-    return Path(tokens[0].value)
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme != "file" and "" in (scheme, *rest.rstrip("/").split("/")):
+        raise ValueError("an address that lacks a part; is a variable not set?")
+    return Path(text)

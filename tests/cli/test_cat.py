@@ -287,11 +287,21 @@ def test_a_reader_that_is_gone_from_the_start_is_no_error(tokens: tuple[str, ...
     assert entries_of(log) == list(ENTRIES)
 
 
-@pytest.mark.parametrize("name", ["cat", "info"])
-def test_output_that_cannot_be_written_is_an_error(name: str, log: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "note"), [("cat", b""), ("info", b" The command was carried out: only what it has to say is lost.")]
+)
+def test_output_that_cannot_be_written_is_an_error(name: str, note: bytes, log: Path) -> None:
     ran = shell("{walogs} {name} {log} > /dev/full", log=log, name=name)
-    assert (ran.returncode, ran.stderr) == (1, b"walogs: No space left on device.\n")
+    assert (ran.returncode, ran.stderr) == (1, b"walogs: standard output: No space left on device." + note + b"\n")
     assert entries_of(log) == list(ENTRIES)
+
+
+def test_output_that_cannot_be_written_does_not_look_like_a_full_log(log: Path) -> None:
+    """Whoever appends the lines again would have them twice."""
+    ran = shell("echo one more | {walogs} append {log} > /dev/full", log=log)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(b"walogs: standard output: No space left on device. The command was carried out")
+    assert entries_of(log) == [*ENTRIES, b"one more"]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

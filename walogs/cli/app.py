@@ -23,6 +23,7 @@ from walogs.cli.doctor.command import doctor
 from walogs.cli.export import export
 from walogs.cli.info import info
 from walogs.cli.log_argument import on_a_log
+from walogs.cli.output import output_named
 from walogs.cli.plugins import commands_of_plugins, plugins
 from walogs.cli.repair import repair
 from walogs.cli.root import app
@@ -75,7 +76,8 @@ def run(tokens: Sequence[str]) -> int:
         with commands_of_plugins(app, tokens):
             status = run_command(tokens)
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with output_named("The command was carried out: only what it has to say is lost."):
+                sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except BrokenPipeError:  # the reader of the output has closed its end of the pipe
         forget_output()

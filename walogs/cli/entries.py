@@ -6,11 +6,15 @@ import errno
 import json
 import sys
 from base64 import b64decode, b64encode
+from contextlib import contextmanager
+from io import BufferedWriter, FileIO
 from typing import TYPE_CHECKING
 
+from walogs.cli.output import output_named
 from walogs.errors import WalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 
@@ -59,12 +63,18 @@ class WrongLine(WalError):
     """A line of `--json-lines` input does not describe an entry or a gap."""
 
 
-def standard_output() -> BinaryIO:
-    """Return standard output as a buffered binary stream.
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Yield standard output as a buffered binary stream.
 
     The buffer completes short writes, also under PYTHONUNBUFFERED. Raises `OSError` if standard output is closed,
     because its descriptor may by then belong to a file of the log.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    return open(sys.stdout.fileno(), "wb", closefd=False)
+    out = BufferedWriter(FileIO(sys.stdout.fileno(), "wb", closefd=False))
+    try:
+        yield out
+    finally:
+        with output_named():
+            out.close()

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from walogs.cli.entries import entry_of
+from walogs.cli.output import output_named
 from walogs.errors import EntryTooLarge
 from walogs.types import MAX_ENTRY_SIZE
 
@@ -142,10 +143,12 @@ def print_lines(out: BinaryIO, lines: Iterable[bytes]) -> None:
             held_bytes += len(line) + 1
             if held_bytes >= PRINT_BYTES:
                 printed, held, held_bytes = held, [], 0
-                out.write(b"\n".join((*printed, b"")))
+                with output_named():
+                    out.write(b"\n".join((*printed, b"")))
     finally:
-        out.write(b"\n".join((*held, b"")))
-        out.flush()
+        with output_named():
+            out.write(b"\n".join((*held, b"")))
+            out.flush()
 
 
 @contextlib.contextmanager

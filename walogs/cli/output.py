@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from walogs.cli.show import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+
+@contextmanager
+def output_named(note: str = "") -> Iterator[None]:
+    """Let an error of a write to standard output say so, with *note*, since it may look like one of the log."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        error.filename = "standard output"
+        if note:
+            error.add_note(note)
+        raise
 
 
 def print_text(lines: Iterable[str]) -> None:

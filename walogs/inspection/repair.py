@@ -100,7 +100,8 @@ def repair_source(
     store = source.store
     if not isinstance(store, RepairableStore) or not store.capabilities.appendable:
         why = "repair needs a store whose segments can be replaced (RepairableStore)"
-        raise config_error(f"{store.name}: {why}; `walogs.salvage` reads what is intact, for a new log")
+        move = "`walogs salvage --into NEW` (walogs.salvage_into) writes what is intact into a new log"
+        raise config_error(f"{store.name}: {why}; {move}")
     if not store.segments() and store.read_durable_mark() is None:
         raise no_log(source)
     with suppress(Corrupt):

@@ -226,6 +226,34 @@ def test_an_iteration_ends_when_its_cursor_is_closed(log: Path) -> None:
 
 
 @pytest.mark.guarantee("G18")
+@pytest.mark.guarantee("G21")
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("other", ["a backup", "another log"])
+def test_the_owner_in_a_directory_that_was_replaced_moves_no_cursor_of_the_new_one(
+    log: Path, tmp_path: Path, other: str, durable: bool
+) -> None:
+    with walogs.reader(log) as reader, reader.cursor("mailer") as cursor:
+        cursor.commit(2)
+    walogs.backup(log, tmp_path / "backup")
+    with walogs.reader(log) as reader, reader.cursor("mailer") as cursor:
+        with pytest.raises(walogs.Locked):
+            reader.cursor("mailer")
+        log.rename(tmp_path / "moved away")
+        if other == "a backup":
+            (tmp_path / "backup").rename(log)
+        else:
+            with walogs.open(log) as wal:
+                wal.append_batch([b"other"] * 9)
+        with walogs.reader(log) as again, again.cursor("mailer") as owned:
+            before = owned.position
+            with pytest.raises(walogs.UnsafeStore, match="another directory has come into its place"):
+                cursor.commit(5, durable=durable)
+            assert owned.position == before
+            owned.commit(4)
+        with walogs.reader(log) as again, again.cursor("mailer") as owned:
+            assert owned.position == 4
+
+
 def test_a_forked_child_cannot_use_a_cursor_and_frees_nothing(log: Path) -> None:
     with walogs.reader(log) as reader:
         cursor = reader.cursor("mailer")

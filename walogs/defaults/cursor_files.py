@@ -22,6 +22,7 @@ from walogs.defaults.directory import Directory
 from walogs.defaults.lock_file import LockFile
 from walogs.defaults.posix import DIRECTORY_MODE, OURS, sync_full, write_all
 from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
+from walogs.errors import UnsafeStore
 from walogs.formats.crc32 import crc32
 from walogs.formats.cursor import is_name
 from walogs.protocols.cursor_store import CURSOR_BYTES
@@ -48,6 +49,8 @@ class CursorFiles:
         self._path = os.path.join(path, CURSORS)
         self._is_named = False
         """Whether the name of the directory `cursors` is known to be durable."""
+        self._owned: dict[str, tuple[LockFile, tuple[int, int]]] = {}
+        """By the name of the cursor: each lock that was taken through this object, and the identity of its file."""
 
     def name_of(self, name: str) -> str:
         """Return the path of the value below the directory of the log, for messages."""
@@ -85,9 +88,13 @@ class CursorFiles:
         return second[:CURSOR_BYTES] if is_second else data[:CURSOR_BYTES]
 
     def write(self, name: str, data: bytes, *, durable: bool) -> None:
-        """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`."""
+        """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`.
+
+        Raise `UnsafeStore` if another directory has come into the place of the one in which the cursor was locked.
+        """
         self._make()
         with self._opened() as directory:
+            self._refuse_replaced(directory, name)
             files = WholeFiles(directory)
             if not durable and self._write_in_place(files, directory, name, data):
                 return
@@ -125,13 +132,30 @@ class CursorFiles:
 
     def lock(self, name: str) -> CursorLockFile:
         """Return an object that can take the lock of this cursor."""
-        return CursorLockFile(self, LockFile(self._path, name + LOCK, f"cursor {name!r} of {self._log_path} is open"))
+        file = LockFile(self._path, name + LOCK, f"cursor {name!r} of {self._log_path} is open")
+        return CursorLockFile(self, name, file)
 
-    def take(self, lock: LockFile) -> None:
+    def take(self, name: str, lock: LockFile) -> None:
         """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
         self._make()
         with self._opened() as directory:
             lock.take(directory)
+            self._owned[name] = lock, identity(directory, name)
+
+    def release(self, name: str, lock: LockFile) -> None:
+        """Free the lock if this object holds it."""
+        if self._owned.get(name, (None,))[0] is lock:
+            self._owned.pop(name, None)
+        lock.release()
+
+    def _refuse_replaced(self, directory: Directory, name: str) -> None:
+        """Raise `UnsafeStore` unless the cursor is locked in this directory. Whoever sets a cursor has locked it."""
+        owned, found = self._owned.get(name), None
+        with contextlib.suppress(FileNotFoundError):
+            found = identity(directory, name)
+        if owned is not None and owned[1] != found:
+            why = f"another directory has come into its place since the cursor {name!r} was opened"
+            raise UnsafeStore(f"{self._path}: {why}. Nothing was changed. Open the log and the cursor again")
 
     # The directory
 
@@ -168,17 +192,24 @@ class CursorFiles:
 class CursorLockFile:
     """The lock of one cursor."""
 
-    def __init__(self, files: CursorFiles, file: LockFile) -> None:
+    def __init__(self, files: CursorFiles, name: str, file: LockFile) -> None:
         self._files = files
+        self._name = name
         self._file = file
 
     def take(self) -> None:
         """See `CursorLock.take`."""
-        self._files.take(self._file)
+        self._files.take(self._name, self._file)
 
     def release(self) -> None:
         """See `CursorLock.release`."""
-        self._file.release()
+        self._files.release(self._name, self._file)
+
+
+def identity(directory: Directory, name: str) -> tuple[int, int]:
+    """Return the device and the inode of the file of the lock. Raises `FileNotFoundError`."""
+    status = os.stat(name + LOCK, dir_fd=directory.fd, follow_symlinks=False)
+    return status.st_dev, status.st_ino
 
 
 def file_of(data: bytes) -> bytes:

@@ -107,7 +107,8 @@ class Cursor:
 
         Raise `ValueError` if *lsn* is below the position (`walogs cursors --set` sets a cursor back), `IndexError` if
         the log holds no such entry that is durable, and `TypeError` if *lsn* is no whole number: nothing has changed.
-        Raise `NoSpace` if there is no space: nothing has changed. After another `OSError`, the position is the old one
+        Raise `UnsafeStore` if another log, or a copy of this one, has come into its place, and `NoSpace` if there is no
+        space: nothing has changed. After another `OSError`, the position is the old one
         or *lsn*, and `position` tells which.
         """
         number = check_number(lsn, "lsn")

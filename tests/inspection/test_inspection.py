@@ -19,6 +19,7 @@ from tests.inspection.test_backup import test_a_backup_never_copies_damage_and_l
 from tests.kit import stores
 from tests.kit.codecs import DeflateCodec
 from tests.kit.laboratory import amount
+from tests.kit.logs import with_byte
 from tests.kit.stores import CODECS, LogFactory
 from tests.system.children import seed_of
 from walogs.assembly import opening
@@ -319,6 +320,23 @@ def test_where_there_is_no_log_nothing_is_made(tmp_path: Path) -> None:
         with pytest.raises(walogs.LogNotFound):
             look(tmp_path / "typo")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.guarantee("G6")
+def test_damage_right_before_a_segment_that_cannot_be_read_is_listed_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with walogs.open(log) as wal:
+        for data in (b"one", b"two", b"the last of its segment"):
+            wal.append(data)
+        wal.rotate()
+        wal.append(b"four")
+    first, second = sorted(log.glob("wal-*.log"))
+    content = first.read_bytes()
+    first.write_bytes(with_byte(content, content.index(b"the last of"), 1))
+    second.write_bytes(second.read_bytes()[:100])
+    (gap,) = (found for found in walogs.salvage(log) if isinstance(found, walogs.Gap))
+    assert (gap.first_lsn, gap.last_lsn, gap.segment) == (3, 4, 1)
+    assert [(found.segment, found.lsn) for found in walogs.verify(log).findings if found.is_damage] == [(2, 4), (1, 3)]
 
 
 @pytest.mark.guarantee("G6")

@@ -108,8 +108,8 @@ class Cursor:
         Raise `ValueError` if *lsn* is below the position (`walogs cursors --set` sets a cursor back), `IndexError` if
         the log holds no such entry that is durable, and `TypeError` if *lsn* is no whole number: nothing has changed.
         Raise `UnsafeStore` if another log, or a copy of this one, has come into its place, and `NoSpace` if there is no
-        space: nothing has changed. After another `OSError`, the position is the old one
-        or *lsn*, and `position` tells which.
+        space: nothing has changed. After another `OSError`, the position is the old one or *lsn*, and `position` tells
+        which.
         """
         number = check_number(lsn, "lsn")
         self._refuse_unusable()

@@ -149,8 +149,9 @@ class CommitReader(Generic[T]):
         self.place, self.is_damaged = Break(header.number, offset, why), True
 
     def skip_unreadable(self, place: Break) -> None:
-        """Continue after a segment of which nothing can be read."""
-        self.place, self.is_damaged = place, True
+        """Continue after a segment of which nothing can be read. A gap that has begun before it keeps its place."""
+        if not self.is_damaged:
+            self.place, self.is_damaged = place, True
 
     def release(self, link: bytes | None = None) -> Commits[T]:
         """Yield the held commit, or a gap if the next commit contradicts it.

@@ -12,14 +12,13 @@ from tests.plugins.site import Site
 
 @pytest.fixture
 def others(site: Site, command: Walogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another store is installed."""
+    """Two other stores are installed. One takes addresses, so it cannot have written what lies at a path."""
     del command  # it puts its own registry in the place of the current one first
-    module = (
-        "import walogs\n@walogs.plugins.hookimpl\n"
-        "def walogs_stores(): return [walogs.plugins.StoreSpec('lmdb', 'lmdb_store:Store')]"
-    )
+    module = "import walogs\n@walogs.plugins.hookimpl\ndef walogs_stores(): return [walogs.plugins.StoreSpec({})]"
+    lmdb, cloud = "'lmdb', 'lmdb_store:Store'", "'cloud', 'lmdb_store:Store', schemes=('cloud',)"
     made_store = "from walogs.defaults.local_store import LocalStore as Store\n"
-    site.add("walogs-lmdb", {"lmdb": "gives_lmdb"}, gives_lmdb=module, lmdb_store=made_store)
+    site.add("walogs-lmdb", {"lmdb": "gives_lmdb"}, gives_lmdb=module.format(lmdb), lmdb_store=made_store)
+    site.add("walogs-cloud", {"cloud": "gives_cloud"}, gives_cloud=module.format(cloud))
     monkeypatch.setattr("walogs.assembly.registry.current", site.registry())
 
 
@@ -80,7 +79,7 @@ def test_every_command_takes_the_store_and_the_codec(tmp_path: Path, command: Wa
         assert "--store" in command(name, "--help").out.decode()
     assert command("backup", log, tmp_path / "copy", *named).status == 0
     told = command("cat", log, "--store", "lmbd")
-    assert told.line == "walogs: store='lmbd': no such store; did you mean 'lmdb'? (there are: local, lmdb)"
+    assert told.line == "walogs: store='lmbd': no such store; did you mean 'lmdb'? (there are: local, cloud, lmdb)"
     (tmp_path / "w.toml").write_text('[log.a]\npath = "x.wal"\n')
     told = command("cat", "--config", tmp_path / "w.toml", "--log", "a", "--store", "lmdb")
     assert (told.status, told.out) == (2, b"")

@@ -160,12 +160,19 @@ class Registry:
         Loads every plugin. Raises `ConfigError` if there are several.
         """
         with lazy_import:
-            from walogs.assembly.resolver import stores_for
+            from walogs.assembly.resolver import schemes_of_stores
 
-        found = stores_for(scheme, self.all_plugins())
+        found = sorted(name for name, schemes in schemes_of_stores(self.all_plugins()).items() if scheme in schemes)
         if len(found) > 1:
             raise config_error(f"store: {' and '.join(found)} take addresses as {scheme}://; name the one you mean")
         return found[0] if found else ""
+
+    def stores_of_addresses(self) -> frozenset[str]:
+        """Return the names of the stores that take an address, and no path. Loads every plugin."""
+        with lazy_import:
+            from walogs.assembly.resolver import schemes_of_stores
+
+        return frozenset(name for name, schemes in schemes_of_stores(self.all_plugins()).items() if schemes)
 
     def all_plugins(self) -> tuple[Plugin, ...]:
         """Return every plugin with its problems. All but disabled ones are loaded. No error of a plugin is raised."""
@@ -290,6 +297,10 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 def store_for(scheme: str) -> str:
     return current.store_for(scheme)
+
+
+def stores_of_addresses() -> frozenset[str]:
+    return current.stores_of_addresses()
 
 
 def takes_address(path: object) -> bool:

@@ -115,11 +115,10 @@ def names(kind: Kind, plugins: Iterable[Plugin]) -> list[str]:
     return sorted({spec.name for plugin in good for has, spec in plugin.components if has == kind})
 
 
-def stores_for(scheme: str, plugins: Iterable[Plugin]) -> list[str]:
-    """Return the names of the stores of working plugins that take addresses of this scheme, each once."""
+def schemes_of_stores(plugins: Iterable[Plugin]) -> dict[str, tuple[str, ...]]:
+    """Return the schemes of the addresses that the stores of working plugins take, by the names of the stores."""
     good = [plugin for plugin in plugins if plugin.problem is None]
-    specs = {spec.name: spec for plugin in good for _, spec in plugin.components if isinstance(spec, StoreSpec)}
-    return sorted(name for name, spec in specs.items() if scheme in spec.schemes)
+    return {spec.name: spec.schemes for plugin in good for _, spec in plugin.components if isinstance(spec, StoreSpec)}
 
 
 def advice_for(scheme: str) -> str:

@@ -98,7 +98,8 @@ def another_store(log: NamedLog) -> str:
     """Return a hint at how to name another store, which may hold the log."""
     if not isinstance(log.config.store, str) or "--log" in log.words:
         return "Does its configuration name the store that wrote it?"
-    others = [name for name in registry.names("store") if name != log.config.store]
+    addressed = registry.stores_of_addresses()  # such a store has no log at a path
+    others = [name for name in registry.names("store") if name != log.config.store and name not in addressed]
     if not others:
         return "Is it another directory? A log of another store needs that store's package, and --store NAME"
     return f"If another store wrote it, name that one: --store {' or --store '.join(others)}"

@@ -321,7 +321,7 @@ def agrees(log: Path, command: Walogs) -> None:
 def test_where_the_beginning_may_have_been_checkpointed_nobody_calls_it_lost(log: Path, command: Walogs) -> None:
     segment(log, 5).unlink()
     first, _, may_be = command("verify", log).out.decode().splitlines()[:3]
-    assert first.startswith("DAMAGED: 12 entries can be read (5 to 16), and 17 cannot; ")
+    assert first.startswith("DAMAGED: 12 entries can be read (5 to 16), and entry 17 cannot; ")
     assert "entries 1 to 4 are not there. It cannot be told whether they are lost" in may_be
 
 

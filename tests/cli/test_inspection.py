@@ -54,7 +54,7 @@ def test_damage_has_a_status_and_every_place_a_line(log: Path, command: Walogs) 
     told = command("verify", log)
     assert told.status == 4
     lines = told.out.decode().splitlines()
-    held = "DAMAGED: 28 entries can be read (1 to 4, 6 to 24, 26 to 30), and 5, 25 cannot; "
+    held = "DAMAGED: 28 entries can be read (1 to 4, 6 to 24, 26 to 30), and entries 5, 25 cannot; "
     assert lines[0].startswith(held)
     assert [line.split(":")[0] for line in lines[1:4]] == ["damage", "damage", "Next"]
     told = command("salvage", log)

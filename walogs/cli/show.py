@@ -24,8 +24,16 @@ def headline(report: Verification) -> str:
         return f"good: {entries} ({lsns(report.first_lsn, report.last_lsn)}), {held}"
     can = f"{entries} can be read ({spans(readable_ranges(report))})" if report.entries else "no entry can be read"
     gone = [(gap.first_lsn, gap.last_lsn) for gap in report.gaps]
-    cannot = f", and {spans(gone)} cannot" if gone else ""
+    cannot = f", and {entries_in(gone)} cannot" if gone else ""
     return f"DAMAGED: {can}{cannot}; {held}"
+
+
+def entries_in(gaps: Sequence[tuple[int, int | None]]) -> str:
+    """Return these LSNs in words that say what they are, since a bare number reads as a count."""
+    first_lsn, last_lsn = gaps[0]
+    if last_lsn is None:
+        return spans(gaps)
+    return f"{'entry' if len(gaps) == 1 and first_lsn == last_lsn else 'entries'} {spans(gaps)}"
 
 
 def readable_ranges(report: Verification) -> Iterator[tuple[int, int]]:

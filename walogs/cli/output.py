@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def output_named(note: str = "") -> Iterator[None]:
-    """Let an error of a write to standard output say so, with *note*, since it may look like one of the log."""
+    """Name standard output in an error of writing to it, and add *note*. It could be taken for an error of the log."""
     try:
         yield
     except BrokenPipeError:

@@ -144,12 +144,13 @@ class CursorFiles:
 
     def release(self, name: str, lock: LockFile) -> None:
         """Free the lock if this object holds it."""
-        if self._owned.get(name, (None,))[0] is lock:
+        owned = self._owned.get(name)
+        if owned is not None and owned[0] is lock:
             self._owned.pop(name, None)
         lock.release()
 
     def _refuse_replaced(self, directory: Directory, name: str) -> None:
-        """Raise `UnsafeStore` unless the cursor is locked in this directory. Whoever sets a cursor has locked it."""
+        """Raise `UnsafeStore` if the lock that was taken through this object is not the one in this directory."""
         owned, found = self._owned.get(name), None
         with contextlib.suppress(FileNotFoundError):
             found = identity(directory, name)

@@ -18,12 +18,13 @@ class OpenCursors:
 
     def __init__(self) -> None:
         self._references: set[weakref.ref[Cursor]] = set()
+        """A set is copied in one step, and a `WeakSet` is not."""
         self._is_closed = False
 
     def add(self, cursor: Cursor) -> Cursor:
         """Add a new cursor and return it. Raise `Closed` if the handle was closed meanwhile: so is the cursor then."""
         self._references.add(weakref.ref(cursor, self._references.discard))
-        if self._is_closed:  # asked after it was added, so that `close` finds the cursor, or is found here
+        if self._is_closed:  # asked after the cursor was added: otherwise neither this nor `close` might close it
             cursor.close()
             raise Closed(f"the log was closed while its cursor {cursor.name!r} was opened. Open the log again")
         return cursor

@@ -313,7 +313,7 @@ class Survey:
         if first is None:
             return None
         first_lsn = 1 if number == 1 else first.header.first_lsn
-        # A segment that lies before it may be left from a checkpoint, or hold entries. So it is not taken as left.
+        # The segments before this one may be left from a checkpoint, or hold entries. Nothing says that they may go.
         log_first_lsn = first_lsn if number == self.numbers[0] else 1
         return header._replace(first_lsn=first_lsn, log_first_lsn=log_first_lsn, previous_link=first.header.link)
 

@@ -110,12 +110,25 @@ def test_a_log_that_opens_needs_no_lock(tmp_path: Path) -> None:
             assert one.append(b"two") == 2
 
 
-def test_a_store_whose_segments_cannot_be_replaced_is_told_so() -> None:
-    store = MemoryImmutableStore(MemoryCloud())
-    with walogs.open(store=store) as wal:
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_store_whose_segments_cannot_be_replaced_is_told_so_if_the_log_is_damaged(*, dry_run: bool) -> None:
+    cloud = MemoryCloud()
+    with pytest.raises(walogs.LogNotFound):
+        walogs.repair(store=MemoryImmutableStore(cloud), dry_run=dry_run)
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
         wal.append(b"one")
-    with pytest.raises(walogs.ConfigError, match=r"RepairableStore.*salvage"):
-        walogs.repair(store=MemoryImmutableStore(store.cloud))
+        number = wal.append(b"two")
+    report = walogs.repair(store=MemoryImmutableStore(cloud), dry_run=dry_run)
+    assert (report.refusal, report.last_lsn, report.is_dry_run) == (None, number, dry_run)
+    for segment, data in cloud.objects.items():
+        cloud.objects[segment] = data.replace(b"one", b"ONE")
+    before = dict(cloud.objects)
+    with pytest.raises(walogs.Corrupt, match="walogs salvage") as refused_by_open:
+        walogs.open(store=MemoryImmutableStore(cloud))
+    assert "repair" not in str(refused_by_open.value)
+    with pytest.raises(walogs.ConfigError, match=r"does not open.*RepairableStore.*salvage"):
+        walogs.repair(store=MemoryImmutableStore(cloud), dry_run=dry_run)
+    assert cloud.objects == before
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,7 @@ def resolve_source(path: str | os.PathLike[str] | None, values: Mapping[str, Any
     codec, parameters = chosen
     return LogSource(
         store=store,
+        store_of_log=store,
         format=NativeFormat(),
         codec=codec,
         asked_codec=None if is_checked_by_crc(codec) else codec,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.defaults.renaming import rename_command
 from walogs.engine.exchanged_names import find_exchange
-from walogs.protocols import RepairableStore
+from walogs.protocols import is_repairable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def moves_in_place(log: NamedLog, store: SegmentStore, entries: int) -> Iterator
     if entries:
         into = command_line(log, "salvage", "--into", new_place(log))
         yield NextMove(into, "put the intact entries into a new log, and say which LSNs they get")
-    if isinstance(store, RepairableStore) and store.capabilities.appendable:
+    if is_repairable(store):
         repair = command_line(log, "repair", "--dry-run")
         yield NextMove(repair, "show what a repair would keep, and change nothing")
 

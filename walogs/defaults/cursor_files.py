@@ -19,8 +19,9 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from walogs.defaults.directory import Directory
+from walogs.defaults.file_errors import errors_name
 from walogs.defaults.lock_file import LockFile
-from walogs.defaults.posix import DIRECTORY_MODE, OURS, sync_full, write_all
+from walogs.defaults.posix import DIRECTORY_MODE, OURS, size_of_file, sync_full, write_all
 from walogs.defaults.whole_files import NO_SPACE, WholeFiles, no_space
 from walogs.errors import UnsafeStore
 from walogs.formats.crc32 import crc32
@@ -40,13 +41,21 @@ FILE_BYTES: Final = 1024
 CRC_BYTES: Final = 4
 
 
+def path_of_cursors(files: CursorFiles, *_: object, **__: object) -> str:
+    return files.path
+
+
+def path_of_cursor(files: CursorFiles, name: str, *_: object, **__: object) -> str:
+    return os.path.join(files.path, name)
+
+
 class CursorFiles:
     """The cursors of the log in a directory, which is open or not. *path* is the path of that directory."""
 
     def __init__(self, log: Directory, path: str) -> None:
         self._log = log
         self._log_path = path
-        self._path = os.path.join(path, CURSORS)
+        self.path = os.path.join(path, CURSORS)
         self._is_named = False
         """Whether the name of the directory `cursors` is known to be durable."""
         self._owned: dict[str, tuple[LockFile, tuple[int, int]]] = {}
@@ -56,6 +65,7 @@ class CursorFiles:
         """Return the path of the value below the directory of the log, for messages."""
         return f"{CURSORS}/{name}"
 
+    @errors_name(path_of_cursors)
     def names(self) -> Sequence[str]:
         """Return the names of the cursors that have a value, ascending."""
         try:
@@ -65,6 +75,7 @@ class CursorFiles:
             return []
         return sorted(filter(is_name, names))  # an editor's `mailer~` must not hold a checkpoint back
 
+    @errors_name(path_of_cursor)
     def read(self, name: str, *, durable: bool) -> bytes | None:
         """Return the value, or None. If *durable* is true, return the first one, and make its name durable.
 
@@ -74,6 +85,7 @@ class CursorFiles:
             with self._opened() as directory:
                 fd = directory.open_file(name, os.O_RDONLY | OURS)
                 try:
+                    size_of_file(fd)
                     data = os.pread(fd, FILE_BYTES + 1, 0)
                 finally:
                     os.close(fd)
@@ -87,6 +99,7 @@ class CursorFiles:
         is_second = not durable and with_crc(second[:CURSOR_BYTES]) == second
         return second[:CURSOR_BYTES] if is_second else data[:CURSOR_BYTES]
 
+    @errors_name(path_of_cursor)
     def write(self, name: str, data: bytes, *, durable: bool) -> None:
         """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`.
 
@@ -108,7 +121,7 @@ class CursorFiles:
         except FileNotFoundError:
             return False
         try:
-            if os.fstat(fd).st_size != FILE_BYTES:
+            if size_of_file(fd) != FILE_BYTES:
                 return False
             write_all(fd, with_crc(data), SECOND_VALUE)
         except OSError as error:
@@ -119,6 +132,7 @@ class CursorFiles:
             os.close(fd)
         return True
 
+    @errors_name(path_of_cursor)
     def remove(self, name: str) -> None:
         """Remove the value, durably. Do nothing if there is none. The file of the lock stays."""
         try:
@@ -132,9 +146,10 @@ class CursorFiles:
 
     def lock(self, name: str) -> CursorLockFile:
         """Return an object that can take the lock of this cursor."""
-        file = LockFile(self._path, name + LOCK, f"cursor {name!r} of {self._log_path} is open")
+        file = LockFile(self.path, name + LOCK, f"cursor {name!r} of {self._log_path} is open")
         return CursorLockFile(self, name, file)
 
+    @errors_name(path_of_cursors)
     def take(self, name: str, lock: LockFile) -> None:
         """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
         self._make()
@@ -156,19 +171,19 @@ class CursorFiles:
             found = identity(directory, name)
         if owned is not None and owned[1] != found:
             why = f"another directory has come into its place since the cursor {name!r} was opened"
-            raise UnsafeStore(f"{self._path}: {why}. Nothing was changed. Open the log and the cursor again")
+            raise UnsafeStore(f"{self.path}: {why}. Nothing was changed. Open the log and the cursor again")
 
     # The directory
 
     def _make(self) -> None:
         """Make the directory, unless it is there. Its name is durable after the first durable value."""
         with self._log as fd, contextlib.suppress(FileExistsError):
-            os.mkdir(self._path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+            os.mkdir(self.path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Directory]:
         """Open the directory for the time of one call. Raise `FileNotFoundError` if it is not there."""
-        directory = Directory(self._path, self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS))
+        directory = Directory(self.path, self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS))
         try:
             yield directory
         finally:

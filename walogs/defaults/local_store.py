@@ -26,18 +26,19 @@ import contextlib
 import errno
 import os
 import re
-import stat
 import weakref
 from typing import TYPE_CHECKING, Final
 
 from walogs.defaults.directory import LOCK, Directory
 from walogs.defaults.durable_mark_file import DURABLE_MARK, DURABLE_MARK_BYTES, DurableMarkFile
+from walogs.defaults.file_errors import errors_name, name_file, name_read
 from walogs.defaults.lock_file import LockFile
 from walogs.defaults.posix import (
     FILE_MODE,
     OURS,
     above_standard,
     make_directories,
+    size_of_file,
     sync_ancestors,
     sync_data,
     sync_full,
@@ -66,6 +67,14 @@ ALMOST: Final = re.compile(r"wal-.*\.log", re.IGNORECASE | re.DOTALL)
 LEFTOVER: Final = re.compile(r"(wal-(\d{6}|[1-9]\d{6,})\.log|DURABLE)\.tmp", re.ASCII)
 CRATE_LOG: Final = "wal.log"
 SET_ASIDE: Final = "damaged-"
+
+
+def path_of_directory(store: LocalStore, *_: object) -> str:
+    return store.path
+
+
+def path_of_segment(store: LocalStore, number: int, *_: object) -> str:
+    return os.path.join(store.path, segment_name(number))
 
 
 class LocalStore:
@@ -146,6 +155,7 @@ class LocalStore:
             return False
         return True
 
+    @errors_name(path_of_segment)
     def size(self, number: int) -> int:
         """See `SegmentStore.size`."""
         name = self.segment_name(number)
@@ -157,15 +167,20 @@ class LocalStore:
 
     def read(self, number: int, start: int = 0, end: int | None = None) -> bytes:
         """See `SegmentStore.read`."""
+        name = self.segment_name(number)
         try:
-            fd = self._directory.open_file(self.segment_name(number), os.O_RDONLY | OURS)
+            fd = self._directory.open_file(name, os.O_RDONLY | OURS)
         except FileNotFoundError:
-            raise SegmentNotFound(f"{self._path(self.segment_name(number))} is not there") from None
+            raise SegmentNotFound(f"{self._path(name)} is not there") from None
+        wanted = 0
         try:
-            size = self._size_of_file(fd, self.segment_name(number))
+            size = size_of_file(fd)
             wanted = (size if end is None else min(end, size)) - start
             data = os.pread(fd, wanted, start) if wanted > 0 else b""
             return data if len(data) >= wanted else self._read_on(fd, data, start, wanted)
+        except OSError as error:
+            name_read(error, self._path(name), start, wanted)
+            raise
         finally:
             os.close(fd)
 
@@ -175,7 +190,7 @@ class LocalStore:
             piece = os.pread(fd, wanted - length, start + length)
             if not piece:  # LevelDB #1285: a short read taken for the end of the file drops what follows
                 if os.fstat(fd).st_size > start + length:
-                    raise OSError(errno.EIO, "read fewer bytes than the file has", self.name)
+                    raise OSError(errno.EIO, "read fewer bytes than the file has")
                 break  # the writer has trimmed it since `fstat`
             pieces.append(piece)
             length += len(piece)
@@ -190,11 +205,15 @@ class LocalStore:
         except NotADirectoryError:
             raise no_directory(self.path) from None
         try:
-            self._size_of_file(fd, DURABLE_MARK)
+            size_of_file(fd)
             return os.pread(fd, DURABLE_MARK_BYTES, 0)
+        except OSError as error:
+            name_read(error, self._path(DURABLE_MARK), 0, DURABLE_MARK_BYTES)
+            raise
         finally:
             os.close(fd)
 
+    @errors_name(path_of_directory)
     def _names(self) -> list[str]:
         """Return the names in the directory.
 
@@ -207,13 +226,6 @@ class LocalStore:
             return os.listdir(fd)
         finally:
             os.close(fd)
-
-    def _size_of_file(self, fd: int, name: str) -> int:
-        """Return the size of the open file. Raise `OSError` if it is no regular file."""
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a file: move it away; nothing was changed", self._path(name))
-        return status.st_size
 
     def _path(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -235,8 +247,10 @@ class LocalStore:
             sync_ancestors(self.path)
         except BaseException as error:
             self.close()
-            if isinstance(error, OSError) and error.errno in NO_SPACE and not isinstance(error, NoSpace):
-                raise no_space(error, error.filename or self.path) from error
+            if isinstance(error, OSError):
+                name_file(error, self.path)
+                if error.errno in NO_SPACE and not isinstance(error, NoSpace):
+                    raise no_space(error, error.filename) from error
             raise
 
     def files_of_others(self) -> list[str]:
@@ -263,6 +277,7 @@ class LocalStore:
 
     # Segments
 
+    @errors_name(path_of_segment)
     def create(self, number: int, data: Buffer) -> None:
         """See `SegmentStore.create`."""
         self._directory.refuse_if_lost()
@@ -279,6 +294,7 @@ class LocalStore:
             os.close(self._files.pop(older))
         self._files[number] = fd
 
+    @errors_name(path_of_segment)
     def extend(self, number: int, size: int) -> None:
         """See `AppendableStore.extend`."""
         self._directory.refuse_if_lost()
@@ -315,11 +331,13 @@ class LocalStore:
         else:
             sync_full(fd)
 
+    @errors_name(path_of_segment)
     def zero_from(self, number: int, offset: int) -> None:
         """See `AppendableStore.zero_from`."""
         fd = self._file(number)
         write_zeros(fd, offset, os.fstat(fd).st_size)
 
+    @errors_name(path_of_segment)
     def trim(self, number: int, size: int) -> None:
         """See `AppendableStore.trim`."""
         fd = self._file(number)
@@ -328,6 +346,7 @@ class LocalStore:
         if number != max(self._files):
             os.close(self._files.pop(number))
 
+    @errors_name(path_of_directory)
     def remove(self, numbers: Sequence[int]) -> None:
         """See `SegmentStore.remove`."""
         self._directory.refuse_if_lost()
@@ -349,6 +368,7 @@ class LocalStore:
 
     # For a repair
 
+    @errors_name(path_of_segment)
     def set_aside(self, number: int, name: str) -> None:
         """See `RepairableStore.set_aside`."""
         segment = self.segment_name(number)
@@ -359,7 +379,7 @@ class LocalStore:
         except FileNotFoundError:
             raise SegmentNotFound(f"{self._path(segment)} is not there") from None
         try:
-            self._size_of_file(fd, segment)
+            size_of_file(fd)
             sync_full(fd)
             self._whole_files.give_second_name(fd, segment, name)
         finally:
@@ -369,6 +389,7 @@ class LocalStore:
             os.close(written)
         sync_full(self._directory.fd)
 
+    @errors_name(path_of_segment)
     def replace(self, number: int, pieces: Iterable[Buffer]) -> None:
         """See `RepairableStore.replace`."""
         name = self.segment_name(number)
@@ -392,6 +413,7 @@ class LocalStore:
         """See `AppendableStore.write_durable_mark`."""
         return self._durable_mark.write(data, durable=durable)
 
+    @errors_name(path_of_directory)
     def drop_durable_mark(self) -> None:
         """See `AppendableStore.drop_durable_mark`."""
         self._durable_mark.drop()

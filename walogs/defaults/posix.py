@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ __all__ = [
     "OURS",
     "above_standard",
     "make_directories",
+    "size_of_file",
     "sync_ancestors",
     "sync_data",
     "sync_directory",
@@ -118,6 +120,14 @@ def make_directories(path: str) -> list[str]:
             os.mkdir(path, DIRECTORY_MODE)
             made.append(path)
     return made
+
+
+def size_of_file(fd: int) -> int:
+    """Return the size in bytes of an open file. Raises `OSError` if it is none, but a directory or a pipe."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a file: move it away; nothing was changed")
+    return status.st_size
 
 
 def above_standard(fd: int) -> int:

@@ -10,16 +10,18 @@ from walogs.errors import Corrupt, UnsupportedFormat, WalError
 from walogs.formats import walogs_rs
 from walogs.formats.segment_format import Malformed, SegmentFormat, SegmentHeader
 from walogs.foundation.foreign import error_text
-from walogs.protocols import Codec, SegmentStore, is_appendable
+from walogs.protocols import Codec, SegmentStore, is_appendable, is_repairable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-NEXT_MOVES: Final = (
+READ_WHAT_IS_LEFT: Final = (
     "restore the log from a backup; or see what is left of it: `walogs verify` lists all damage, `walogs salvage` reads"
-    " what is intact, `walogs repair --dry-run` tells what each repair would keep. Python has functions of these names."
+    " what is intact"
 )
+REPAIR: Final = ", `walogs repair --dry-run` tells what each repair would keep"
+FUNCTIONS: Final = ". Python has functions of these names."
 
 
 def start_thread(run: Callable[[], None]) -> None:
@@ -29,18 +31,6 @@ def start_thread(run: Callable[[], None]) -> None:
     new thread before its first statement, `start` waits for ever.
     """
     start_new_thread(run, ())
-
-
-def damage_error(
-    damage: str, segment: int | None, offset: int | None, lsn: int | None, *, can_be_cut: bool = False
-) -> Corrupt:
-    """Return a `Corrupt` whose message is *damage* (a sentence), then what is true now, then what can be done.
-
-    *can_be_cut* says that an open with `recovery="prefix"` would succeed.
-    """
-    cut = ' recovery="prefix" opens the log, and gives up everything from there on.' if can_be_cut else ""
-    message = f"{damage} Nothing was changed.\nNext: {NEXT_MOVES}{cut}"
-    return Corrupt(message, segment=segment, offset=offset, lsn=lsn, damage=damage)
 
 
 def nobody_knows() -> None:
@@ -68,6 +58,8 @@ class LogSource(NamedTuple):
     """The components of one log that reading and writing both need, resolved once."""
 
     store: SegmentStore
+    """What is read: the store of the log, or a view of it that lasts for one reading."""
+    store_of_log: SegmentStore
     format: SegmentFormat
     codec: Codec
     """The codec of everything that is written from now on."""
@@ -81,7 +73,7 @@ class LogSource(NamedTuple):
     """
 
     def with_store(self, store: SegmentStore) -> LogSource:
-        """Return the same log, read through another store object."""
+        """Return the same log, read through a view of its store."""
         return self._replace(store=store)
 
     def codec_of(self, segment: SegmentHeader) -> Codec:
@@ -109,7 +101,8 @@ class LogSource(NamedTuple):
         place = self.store.name if number is None else f"{self.store.segment_name(number)} in {self.store.name}"
         at = "" if offset is None else f" at byte {offset}"
         entry = "" if lsn is None else f" (entry {lsn})"
-        return damage_error(f"{place} is corrupt{at}{entry}: {why}.", number, offset, lsn, can_be_cut=can_be_cut)
+        damage = f"{place} is corrupt{at}{entry}: {why}."
+        return self._damage_error(damage, number, offset, lsn, can_be_cut=can_be_cut)
 
     def missing(self, number: int | None, first_lsn: int, last_lsn: int) -> Corrupt:
         """Return a `Corrupt` that says which entries are gone with a segment.
@@ -122,7 +115,16 @@ class LogSource(NamedTuple):
             has_entries = last_lsn >= first_lsn
             lost = f"and {what} with it" if has_entries else "which held no entry, but a part of the log's history"
             why = f"{self.store.segment_name(number)} is missing, {lost}"
-        return damage_error(f"{self.store.name} is corrupt (entry {first_lsn}): {why}.", number, None, first_lsn)
+        return self._damage_error(f"{self.store.name} is corrupt (entry {first_lsn}): {why}.", number, None, first_lsn)
+
+    def _damage_error(
+        self, damage: str, segment: int | None, offset: int | None, lsn: int | None, *, can_be_cut: bool = False
+    ) -> Corrupt:
+        """Return a `Corrupt` whose message is *damage* (a sentence), then what is true now, then what can be done."""
+        moves = f"{READ_WHAT_IS_LEFT}{REPAIR if is_repairable(self.store_of_log) else ''}{FUNCTIONS}"
+        cut = ' recovery="prefix" opens the log, and gives up everything from there on.' if can_be_cut else ""
+        message = f"{damage} Nothing was changed.\nNext: {moves}{cut}"
+        return Corrupt(message, segment=segment, offset=offset, lsn=lsn, damage=damage)
 
     def header(self, number: int, in_doubt: Callable[[], int | None] = nobody_knows) -> SegmentHeader:
         """Read and return the header of a segment.

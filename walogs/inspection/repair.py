@@ -37,7 +37,7 @@ from walogs.inspection.gaps import contents_of
 from walogs.inspection.repair_plan import checkpoint_bytes, plan_repair, survey_damaged_log
 from walogs.inspection.survey import EXAMINATIONS_MAX
 from walogs.inspection.verify import list_damage_in_place, pulse
-from walogs.protocols import RepairableStore
+from walogs.protocols import is_repairable
 from walogs.types import RepairReport
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from walogs.formats.segment_format import SegmentHeader
     from walogs.inspection.repair_plan import Keep, RepairPlan, Rewrite
     from walogs.inspection.survey import Run
+    from walogs.protocols import RepairableStore
 
 AGAIN: Final = "The repair was interrupted. No more is lost than before: what was changed was set aside. Repair again."
 
@@ -75,11 +76,11 @@ def repair(
     A damaged log is repaired under its lock, for which the call waits as long as the `wait` of *config* says. A log
     that opens needs no lock, so this works beside its writer. A *dry_run* takes no lock either, and writes nothing.
 
-    Raises `Locked` (the log is damaged, and open elsewhere), `LogNotFound` (no log is there), `ConfigError` (also
-    for a store that is no `RepairableStore`), `Unavailable` (a dry run beside a busy writer), `UnsupportedFormat`,
-    `OSError` (also `NoSpace`), and `Corrupt` in four cases: no entry is intact; none is intact on the side that *keep*
-    names; segments of two logs lie there; segment files have each other's names. In the last case the message has the
-    commands that rename them.
+    Raises `Locked` (the log is damaged, and open elsewhere), `LogNotFound` (no log is there), `ConfigError` (also for
+    a damaged log in a store that is no `RepairableStore`), `Unavailable` (a dry run beside a busy writer),
+    `UnsupportedFormat`, `OSError` (also `NoSpace`), and `Corrupt` in four cases: no entry is intact; none is intact on
+    the side that *keep* names; segments of two logs lie there; segment files have each other's names. In the last case
+    the message has the commands that rename them.
 
     After an error the log is refused as before. If a note on the error says so, it is repaired in part, and the same
     call continues. If that call says that nothing is on the side to be kept, the other side is removed already: then
@@ -97,19 +98,16 @@ def repair(
 def repair_source(
     source: LogSource, keep: Keep | None, environment: Environment, *, is_dry_run: bool, wait: float = 0.0
 ) -> RepairReport:
-    store = source.store
-    if not isinstance(store, RepairableStore) or not store.capabilities.appendable:
-        why = "repair needs a store whose segments can be replaced (RepairableStore)"
-        move = "`walogs salvage --into NEW` (walogs.salvage_into) writes what is intact into a new log"
-        raise config_error(f"{store.name}: {why}; {move}")
+    store, began = source.store, time.monotonic()
+    if not is_repairable(store):
+        return report_or_refuse(source, began, is_dry_run=is_dry_run)
     if not store.segments() and store.read_durable_mark() is None:
         raise no_log(source)
     with suppress(Corrupt):
         peek_header(source)
-    began = time.monotonic()
     if is_dry_run:
         return preview(source, store, keep, environment, began)
-    report = report_if_it_opens(source, began)
+    report = report_if_it_opens(source, began, is_dry_run=False)
     if report is not None:
         return report
     acquire_within(store, wait, environment)
@@ -119,12 +117,24 @@ def repair_source(
         store.close()
 
 
-def report_if_it_opens(source: LogSource, began: float) -> RepairReport | None:
+def report_or_refuse(source: LogSource, began: float, *, is_dry_run: bool) -> RepairReport:
+    """Return the report on a log that opens. Raise `ConfigError` for another one: its store cannot replace segments."""
+    if not source.store.segments():
+        raise no_log(source)
+    report = report_if_it_opens(source, began, is_dry_run=is_dry_run)
+    if report is None:
+        why = "the log does not open, and repair needs a store whose segments can be replaced (RepairableStore)"
+        move = "`walogs salvage --into NEW` (walogs.salvage_into) writes what is intact into a new log"
+        raise config_error(f"{source.store.name}: {why}; {move}")
+    return report
+
+
+def report_if_it_opens(source: LogSource, began: float, *, is_dry_run: bool) -> RepairReport | None:
     """Return the report on a log that opens, without a lock. None if it does not, or if a writer keeps changing it."""
     for _ in range(EXAMINATIONS_MAX):
         before = pulse(source)
         try:
-            return report_unchanged(source, examine(source, "full", "acked"), began, is_dry_run=False)
+            return report_unchanged(source, examine(source, "full", "acked"), began, is_dry_run=is_dry_run)
         except (Corrupt, SegmentNotFound, LogNotFound):
             if pulse(source) == before:
                 return None

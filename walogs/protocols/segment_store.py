@@ -355,3 +355,8 @@ def read_many(
 def is_appendable(store: SegmentStore) -> TypeGuard[AppendableStore]:
     """Return whether the store says that it is appendable. It then has the members of `AppendableStore`."""
     return store.capabilities.appendable
+
+
+def is_repairable(store: SegmentStore) -> TypeGuard[RepairableStore]:
+    """Return whether `repair` works in the store."""
+    return isinstance(store, RepairableStore) and is_appendable(store)

@@ -97,11 +97,21 @@ time.sleep(100)
 """
 
 
-@pytest.mark.parametrize("broken", ["wal-1.log", "wal-000001.log"])
-def test_it_says_that_it_has_not_looked_at_the_log_itself(broken: str, tmp_path: Path, command: Walogs) -> None:
+@pytest.mark.parametrize(("name", "why"), [("wal-1.log", "is almost"), ("wal.log", "is a log of the Rust crate")])
+def test_a_directory_in_which_no_log_opens_is_told_with_the_file(
+    name: str, why: str, tmp_path: Path, command: Walogs
+) -> None:
+    log = made(tmp_path / "log", b"one")
+    (log / name).write_bytes(b"no segment")
+    told = command("doctor", log, "--json")
+    assert (told.status, grades(told)["log"]) == (1, "bad")
+    assert message(told, "log").startswith(f"{log / name} {why}")
+
+
+def test_it_says_that_it_has_not_looked_at_the_log_itself(tmp_path: Path, command: Walogs) -> None:
     """A log that does not open may lie in a place that is good in everything."""
     log = made(tmp_path / "log", b"one")
-    (log / broken).write_bytes(b"no segment")
+    (log / "wal-000001.log").write_bytes(b"no segment")
     told = command("doctor", log)
     (line,) = (line for line in told.out.decode().splitlines() if line.split()[1] == "log")
     assert line.split(maxsplit=2)[2] == f"not checked here: `walogs verify {log}` checks its entries"

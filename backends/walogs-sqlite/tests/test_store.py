@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import walogs
+from tests.cli.commands import Walogs
 from walogs_sqlite import SqliteOptions, SqliteStore, database, places
 
 
@@ -294,6 +295,14 @@ class TestRefusals:
     def test_a_file_that_is_no_database(self, path: Path) -> None:
         path.write_bytes(b"Dear diary, " * 1000)
         self.refused(path, walogs.UnsafeStore, "is no SQLite database")
+
+    def test_doctor_tells_a_file_that_is_no_database(
+        self, path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        path.write_bytes(b"Dear diary")
+        told = Walogs(capsysbinary)("doctor", path, "--store", "sqlite")
+        assert told.status == 1
+        assert f"{path} is no SQLite database" in told.out.decode()
 
     def test_somebody_elses_database(self, path: Path) -> None:
         connection = sqlite3.connect(path)

@@ -18,8 +18,9 @@ from walogs.cli.log_argument import LogArgument, NamedLog
 from walogs.cli.next_moves import command_line
 from walogs.cli.options import AsJson
 from walogs.cli.output import print_text
-from walogs.cli.status import DONE, FAILED, LOCKED, printable
+from walogs.cli.status import DONE, FAILED, LOCKED, message_line, printable
 from walogs.defaults.local_store import LocalStore
+from walogs.errors import WalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,14 @@ def doctor(log: LogArgument, /, *, as_json: AsJson = False) -> int:
 
 
 def log_findings(log: NamedLog, place: Place) -> Iterator[Finding]:
-    """Yield what is known of the log itself: it was not checked, or no log can be made in this directory."""
-    others = other_files(store_of(log.path, log.config.store))
+    """Yield what is known of the log itself: that it was not checked, or why it can neither be read nor made here."""
+    store = store_of(log.path, log.config.store)
+    try:
+        store.segments()
+    except (WalError, OSError) as error:
+        yield Finding("log", "bad", message_line(error))
+        return
+    others = other_files(store)
     if others:
         own = os.path.join(place.path, "log.wal")
         why = f"no log is here, and none can be made: the directory holds {others}, and a log needs one of its own"

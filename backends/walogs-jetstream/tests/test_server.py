@@ -345,7 +345,7 @@ def test_a_server_that_syncs_later_is_refused_unless_it_is_trusted(make: Make, t
 
 
 def test_a_monitoring_address_that_does_not_answer_is_told(make: Make) -> None:
-    with pytest.raises(walogs.Unavailable, match=r"only 0 of 1 servers told .* http://127.0.0.1:1 \("):
+    with pytest.raises(walogs.Unavailable, match=r"only 0 of 1 servers told .* http://127.0.0.1:1 \(.*Start the"):
         walogs.open(store=make(monitoring=("http://127.0.0.1:1",), deadline=0.2))
 
 

@@ -59,6 +59,7 @@ def refuse_lazy_servers(name: str, addresses: Sequence[str], deadline: float, pa
             raise Unavailable(
                 f"{name}: only {len(said)} of {len(cluster) or len(addresses)} servers told whether they sync what they"
                 f" acknowledge. No answer: {'; '.join(silent) or ', '.join(unknown)}. Nothing was written."
+                " Start the servers, or correct their addresses in the option monitoring."
             )
         pause(AGAIN_SECONDS)
     if unknown and not silent:

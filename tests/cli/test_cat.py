@@ -222,6 +222,8 @@ def test_what_lies_before_damage_is_printed_and_the_damage_told(
     told = command("cat", three)
     assert (told.status, told.out) == (4, b"".join(LINES[:count]))
     assert "corrupt" in told.line
+    followed = command("cat", three, "--follow")
+    assert (followed.status, followed.out) == (4, told.out)
     assert [json.loads(line)["lsn"] for line in command("cat", three, "--json").out.splitlines()] == [
         *range(1, count + 1)
     ]

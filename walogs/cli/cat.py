@@ -67,27 +67,29 @@ def cat(
     since_ns = unix_ns(from_time)
     with standard_output() as out:
         if not follow:
-            entries = entries_once(log, start, stop, since_ns, visibility or "written")
+            entries = entries_of(log, start, stop, since_ns, visibility or "written", follow=False)
             print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in entries))
             return DONE
-        for lsn, data in entries_followed(log, start, stop, since_ns, visibility or "durable"):
+        for lsn, data in entries_of(log, start, stop, since_ns, visibility or "durable", follow=True):
             print_lines(out, [as_line(lsn, data, as_json=as_json)])
     return DONE
 
 
-def entries_once(
-    log: NamedLog, start: int | None, stop: int | None, since_ns: int, visibility: Visibility
+def entries_of(
+    log: NamedLog, start: int | None, stop: int | None, since_ns: int, visibility: Visibility, *, follow: bool
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (LSN, data) of the entries in [start, stop) that were committed at *since_ns* or later.
 
-    Raises `Corrupt` at damage, after all entries before it have been yielded.
+    If *follow* is true, then yield each new one when it is appended, and end only at *stop*. Raises `Corrupt` at
+    damage, after all entries before it have been yielded.
     """
     source, next_lsn = existing(log), start
     try:
         with open_reader(log.path, log.config, visibility=visibility) as reader:
             first_lsn = start if not since_ns else first_since(reader, start, since_ns)
-            is_since = since_test(reader, since_ns)
-            for lsn, data in reader.iter(first_lsn, stop):
+            is_since = since_test(reader, since_ns)  # *since_ns* may be in the future, so new entries are checked too
+            entries = entries_followed(reader, first_lsn, stop) if follow else reader.iter(first_lsn, stop)
+            for lsn, data in entries:
                 if is_since(lsn):
                     yield lsn, data
                 next_lsn = lsn + 1
@@ -96,23 +98,14 @@ def entries_once(
         raise
 
 
-def entries_followed(
-    log: NamedLog, start: int | None, stop: int | None, since_ns: int, visibility: Visibility
-) -> Iterator[tuple[int, bytes]]:
-    """Yield the same entries, and then each new entry when it is appended. End only at *stop*."""
-    existing(log)
-    with open_reader(log.path, log.config, visibility=visibility) as reader:
-        first_lsn = reader.first_lsn if start is None else start
-        if since_ns:
-            first_lsn = max(first_lsn, first_since(reader, start, since_ns))
-        if stop is not None and first_lsn >= stop:
+def entries_followed(reader: WalReader, start: int | None, stop: int | None) -> Iterator[tuple[int, bytes]]:
+    first_lsn = reader.first_lsn if start is None else start
+    if stop is not None and first_lsn >= stop:
+        return
+    for lsn, data in reader.follow(first_lsn):
+        yield lsn, data
+        if lsn + 1 == stop:
             return
-        is_since = since_test(reader, since_ns)  # *since_ns* may be in the future, so new entries are checked too
-        for lsn, data in reader.follow(first_lsn):
-            if is_since(lsn):
-                yield lsn, data
-            if lsn + 1 == stop:
-                return
 
 
 def first_since(reader: WalReader, start: int | None, since_ns: int) -> int:

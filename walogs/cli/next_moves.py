@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.defaults.renaming import rename_command
 from walogs.engine.exchanged_names import find_exchange
+from walogs.foundation.shell import command_of
 from walogs.protocols import is_repairable
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class NextMove(NamedTuple):
 
 
 def command_line(log: NamedLog, command: str, *options: str) -> str:
-    """Return what to type for *command* on this log, quoted for a shell."""
-    return shlex.join(("walogs", command, *log.words, *options))
+    """Return what to type for *command* on this log."""
+    return command_of(("walogs", command, *log.words, *options))
 
 
 def after_damage(log: NamedLog, source: LogSource, entries: int) -> tuple[NextMove, ...]:

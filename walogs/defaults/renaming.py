@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from walogs.defaults.local_store import LocalStore
 from walogs.engine.exchanged_names import Exchange, find_exchange
 from walogs.errors import Corrupt, WalError
+from walogs.foundation.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def rename_command(source: LogSource, exchange: Exchange) -> str:
     store, wrong = source.store, dict(sorted(exchange.moves))
     if not isinstance(store, LocalStore):
         return ""
-    steps = [f"cd {shlex.quote(os.fspath(store.path))}"]
+    steps = [f"cd {quote(os.fspath(store.path))}"]
     steps += [f"mv -n {old} {new}" for old, new in ordered_moves(store, wrong)]
     return f"({' && '.join(steps)})"
 

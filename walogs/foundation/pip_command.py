@@ -7,12 +7,12 @@ same names in an index need not be ours.
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from walogs.foundation.lazy import lazy_import
+from walogs.foundation.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ FOLDERS: Final = ("plugins", "backends")
 
 def pip_install(distribution: str, extra: str = "") -> str:
     """Return the command that installs this distribution of the project, with its *extra* if one is named."""
-    return f"pip install {shlex.quote(requirement(distribution, extra, origin()))}"
+    return f"pip install {quote(requirement(distribution, extra, origin()))}"
 
 
 def origin() -> Mapping[str, Any]:

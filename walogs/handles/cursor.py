@@ -6,7 +6,6 @@ The position is kept with the log, in its store. It only moves forward. Nothing 
 from __future__ import annotations
 
 import os
-import shlex
 import time
 import warnings
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from walogs.errors import Checkpointed, Closed, ConfigError, Corrupt, LogRewound
 from walogs.formats import cursor as cursor_bytes
 from walogs.formats.segment_format import Malformed
 from walogs.foundation.foreign import error_text
+from walogs.foundation.shell import command_of
 from walogs.foundation.turns import TurnLock
 from walogs.handles.arguments import check_number, shorten
 from walogs.protocols.cursor_store import CursorStore
@@ -388,4 +388,4 @@ def set_command(source: LogSource, name: str, lsn: str) -> str:
 def command(source: LogSource, *change: str) -> str:
     """Return the command that makes this change to a cursor. It has to name any store but the one of local files."""
     store = () if source.store.capabilities.appendable else ("--store", "NAME")
-    return shlex.join(("walogs", "cursors", source.store.name, *store, *change))
+    return command_of(("walogs", "cursors", source.store.name, *store, *change))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -251,7 +255,7 @@ def test_every_directory_that_was_made_is_synced_and_its_name_too(
         events.append("renamed")
 
     stores = ("defaults.local_store", "defaults.posix", "defaults.whole_files")
-    for module in (*stores, "inspection.partial", "inspection.backup"):
+    for module in (*stores, "inspection.partial"):
         monkeypatch.setattr(f"walogs.{module}.sync_full", sync)
     monkeypatch.setattr(os, "rename", rename)
     copy = tmp_path / "new1" / "new2" / "new3" / "copy"
@@ -272,6 +276,53 @@ def test_directories_made_for_a_copy_that_fails_are_removed_and_no_others(tmp_pa
         with pytest.raises(KeyboardInterrupt):
             walogs.backup(log, tmp_path.joinpath(*parents, "copy"), fails)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["log", "there"]
+
+
+# Errors of the system
+
+
+def failing(*given: object, **_: object) -> Any:
+    """A system call that fails, with the name that it was given."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO), *(name for name in given[:1] if isinstance(name, str)))
+
+
+def failing_to_make(name: str, flags: int, *more: Any, **options: Any) -> int:
+    return failing(name) if flags & os.O_CREAT else genuine_open(name, flags, *more, **options)
+
+
+genuine_open = os.open
+
+
+@contextmanager
+def files_limited(size: int) -> Iterator[None]:
+    """No file of this process can become larger, as on a full disk."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+
+
+FAILING = {
+    "open": lambda: patch.object(os, "open", failing_to_make),
+    "mkdir": lambda: patch.object(os, "mkdir", failing),
+    "rename": lambda: patch.object(os, "rename", failing),
+    "fsync": lambda: patch.object(os, "fsync", failing),
+    "write": lambda: files_limited(600),
+}
+
+
+@pytest.mark.parametrize("call", FAILING)
+def test_an_error_of_the_system_names_the_target_and_leaves_nothing(call: str, tmp_path: Path, log: Path) -> None:
+    target = tmp_path / "copies" / "copy"
+    target.parent.mkdir()
+    before = everything_in(log)
+    with pytest.raises(OSError) as told, FAILING[call]():
+        walogs.backup(log, target)
+    assert (told.value.errno, told.value.filename) == (errno.EFBIG if call == "write" else errno.EIO, str(target))
+    assert list(target.parent.iterdir()) == []
+    assert everything_in(log) == before
 
 
 # Beside checkpoints

@@ -15,7 +15,6 @@ from walogs.assembly.config import config_error, refuse_uncallable
 from walogs.assembly.opening import source_of
 from walogs.defaults.cursor_files import CURSORS, file_of
 from walogs.defaults.local_store import DURABLE_MARK, LocalStore, segment_name
-from walogs.defaults.posix import sync_full
 from walogs.engine.extent_finder import completed_extent
 from walogs.engine.extent_reader import Extent
 from walogs.engine.frame_reader import FrameReader
@@ -151,7 +150,7 @@ def copy_cursors(partial: Partial, cursors: dict[str, CursorValue], log_id: byte
     for name, value in of_this_log.items():
         with partial.create(f"{CURSORS}/{name}") as file:
             file.write(file_of(cursor_bytes.encode(log_id, min(value.lsn, last_lsn), value.time_ns)))
-            flush_and_sync(file)
+            partial.flush_and_sync(file)
     partial.sync_directory(CURSORS)
     return tuple(of_this_log)
 
@@ -251,7 +250,7 @@ class Copy:
             except BaseException:
                 self._partial.remove(name)
                 raise
-            flush_and_sync(file)
+            self._partial.flush_and_sync(file)
         size = self._done - before
         self._total += size - self._sizes.get(number, 0)
         self._copied.append(CopiedSegment(name, successor.first_lsn, size))
@@ -290,7 +289,7 @@ class Copy:
             form, codec = self._source.format, self._source.codec_of(bound.newest)
             frame = form.encode_checkpoint(salt, offset, bound.end, link, self._first_lsn, time_ns, codec)
             self._write(file, (frame,))
-        flush_and_sync(file)
+        self._partial.flush_and_sync(file)
         size = file.tell() + sum(copied.size for copied in self._copied)
         if is_appendable(self._source.store) and self._source.format.traits.has_durable_mark:
             self._write_durable_mark(file.tell())
@@ -304,7 +303,7 @@ class Copy:
         with self._partial.create(DURABLE_MARK) as file:
             last_lsn, link = self._bound.last_lsn, self._end.link
             file.write(durable_mark_bytes.encode(header.log_id, header.number, end, last_lsn, header.salt, link))
-            flush_and_sync(file)
+            self._partial.flush_and_sync(file)
 
     def close(self) -> None:
         if self._newest_file is not None:
@@ -326,11 +325,6 @@ class NewestEnd(NamedTuple):
     """Unix time of its last frame, nanoseconds."""
     link: bytes
     """The link of its last frame with entries."""
-
-
-def flush_and_sync(file: BufferedWriter) -> None:
-    file.flush()
-    sync_full(file.fileno())
 
 
 def segment_chunks(source: LogSource, extent: Extent) -> Iterator[bytes | memoryview]:

@@ -17,16 +17,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from io import BufferedWriter, FileIO
 from typing import TYPE_CHECKING, Final
 
 from walogs.defaults.directory import LOCK
+from walogs.defaults.file_errors import errors_name
 from walogs.defaults.local_store import FILE_MODE, OURS, is_ours
 from walogs.defaults.posix import DIRECTORY_MODE, make_directories, sync_ancestors, sync_full
 
 if TYPE_CHECKING:
-    from io import BufferedWriter
     from types import TracebackType
     from typing import Self
+
+    from typing_extensions import Buffer
 
 MARK: Final = ".partial-"
 """`copy.wal.partial-3f2a9c1b` is an unfinished `copy.wal`."""
@@ -36,8 +39,15 @@ IN_THE_WAY: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, err
 """Errors of `rename` if the target has become a file, or a directory that holds something."""
 
 
+def target_of(made: Partial | FileOfPartial, *_: object) -> str:
+    return made.target
+
+
 class Partial:
-    """The partial directory of one target. Leaving its context removes it, unless it was published."""
+    """The partial directory of one target. Leaving its context removes it, unless it was published.
+
+    An `OSError` of a method names the target, or another absolute path.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -54,6 +64,7 @@ class Partial:
     def path(self) -> str:
         return os.path.join(self._directory, self.name)
 
+    @errors_name(target_of)
     def __enter__(self) -> Self:
         refuse_occupied(self.target)
         try:
@@ -78,6 +89,7 @@ class Partial:
             return
         raise FileExistsError(errno.EEXIST, "every name for a partial is taken", self.path)
 
+    @errors_name(target_of)
     def create(self, name: str) -> BufferedWriter:
         """Make a file in the directory and return it, open for writing.
 
@@ -88,8 +100,15 @@ class Partial:
         except FileNotFoundError:
             raise self._lost_error() from None
         self._made[name] = os.fstat(fd)
-        return open(fd, "wb")
+        return BufferedWriter(FileOfPartial(fd, self.target))
 
+    @errors_name(target_of)
+    def flush_and_sync(self, file: BufferedWriter) -> None:
+        """Make the bytes durable that were written to *file*, which `create` has returned."""
+        file.flush()
+        sync_full(file.fileno())
+
+    @errors_name(target_of)
     def make_directory(self, name: str) -> None:
         """Make a directory in the directory. A file in it has the name `directory/file`.
 
@@ -98,6 +117,7 @@ class Partial:
         os.mkdir(name, DIRECTORY_MODE, dir_fd=self.fd)
         self._made_directories[name] = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
+    @errors_name(target_of)
     def sync_directory(self, name: str) -> None:
         """Make the names in a directory durable that was made in the directory."""
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | OURS, dir_fd=self.fd)
@@ -115,6 +135,7 @@ class Partial:
         for name in filter(is_store_file, os.listdir(self.fd)):
             self._made.setdefault(name, os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
+    @errors_name(target_of)
     def publish(self) -> None:
         """Sync the directory, and durably give it the target's name.
 
@@ -181,6 +202,18 @@ class Partial:
                 if fd >= 0:
                     os.close(fd)
             self.fd = self._parent_fd = -1
+
+
+class FileOfPartial(FileIO):
+    """A file in a partial directory. An error of a write names the target, because the partial is removed then."""
+
+    def __init__(self, fd: int, target: str) -> None:
+        super().__init__(fd, "wb")
+        self.target = target
+
+    @errors_name(target_of)
+    def write(self, data: Buffer, /) -> int:
+        return super().write(data)
 
 
 def is_store_file(name: str) -> bool:

@@ -60,16 +60,16 @@ def test_no_lsn_is_acknowledged_that_no_open_accepts(tmp_path: Path) -> None:
     path = made(tmp_path / "log", first_lsn=first, log_first_lsn=first)
     with walogs.open(path) as wal:
         assert wal.append(b"1") == first
-        with pytest.raises(walogs.WalError, match=r"has 2 LSNs left, and was given 3 entries\. Nothing was written"):
+        with pytest.raises(walogs.WalError, match=r"2 LSNs are left, and 3 would be needed\. Nothing was written"):
             wal.append_batch([b"x"] * 3)
         assert wal.append(b"2") == first + 1
         assert wal.submit(b"3").result() == first + 2
         refused: list[Callable[[], object]] = [lambda: wal.append(b"x"), lambda: wal.submit(b"x").result()]
         for call in refused:
-            with pytest.raises(walogs.WalError, match="has 0 LSNs left"):
+            with pytest.raises(walogs.WalError, match="0 LSNs are left, and 1 would be needed"):
                 call()
         wal.rotate()
-        with pytest.raises(walogs.WalError, match="has 0 LSNs left"):
+        with pytest.raises(walogs.WalError, match="0 LSNs are left, and 1 would be needed"):
             wal.append(b"x")
         assert wal.last_lsn == LARGEST - 1
     same_everywhere(path, [(first, b"1"), (first + 1, b"2"), (first + 2, b"3")])

@@ -344,7 +344,7 @@ def rewritten_after_a_failed_sync(seed: int, *, unwritten_extents: bool = True, 
 
 class TestUnwrittenExtents:
     def test_a_block_whose_first_sync_failed_can_lose_what_is_synced_into_it_later(self) -> None:
-        """ext4, measured: the reason why a taken-up segment is trimmed and extended anew (G8)."""
+        """ext4, measured: a reason why nothing is written through a handle whose sync has failed (G7)."""
         kept, lost = bytes(4096) + b"B" * 4096, bytes(8192)
         assert {rewritten_after_a_failed_sync(seed) for seed in SEEDS} == {kept, lost}
         assert {rewritten_after_a_failed_sync(seed, unwritten_extents=False) for seed in SEEDS} == {kept}

@@ -334,7 +334,7 @@ class AppendableWriter(WriterState):
             self._store.sync(number, "data")
             self._store.trim(number, seal_end)
         except Exception as error:
-            self._warn("%s was not sealed: %r", self._store.segment_name(number), error)
+            self._warn("%s in %s was not sealed: %r", self._store.segment_name(number), self._store.name, error)
         else:
             self.completed[-1] = completed_by_rotation(old, seal_end)
 
@@ -434,7 +434,8 @@ class AppendableWriter(WriterState):
             if active.size > kept:
                 self._store.trim(active.header.number, kept)
         except OSError as error:
-            self._warn("%s keeps its window: %r", self._store.segment_name(active.header.number), error)
+            name = self._store.segment_name(active.header.number)
+            self._warn("%s in %s keeps its window: %r", name, self._store.name, error)
             return
         self._write_durable_mark(durable=True, is_clean=True)
 

@@ -162,8 +162,8 @@ class WriterState:
     def _refuse_beyond_lsns(self, first_lsn: int, count: int) -> None:
         """Raise `WalError` if the entries would need LSNs that do not exist. No open would accept them."""
         if first_lsn + count > LARGEST:
-            few = f"{LARGEST - first_lsn} LSNs left, and was given {count} entries"
-            raise WalError(f"{self._source.store.name} has {few}. Nothing was written.")
+            left = f"{LARGEST - first_lsn} LSNs are left, and {count} would be needed"
+            raise WalError(f"{self._source.store.name}: {left}. Nothing was written. Begin another log.")
 
     def _warn(self, message: str, *args: object) -> None:
         """Log a warning about a failure that loses no entry."""

@@ -69,7 +69,7 @@ def problems_of(error: ConfigError | PluginError) -> tuple[str, ...]:
 def store_of(path: str | os.PathLike[str] | None, store: str | SegmentStore) -> SegmentStore:
     """Return the store of that name at *path*, or the object given. Raise `ConfigError`, `PluginError`.
 
-    If no store is named and *path* is an address, this is the store that takes such addresses.
+    With `local`, the default, and an address as *path*, this is the store that takes such addresses.
     """
     if isinstance(store, str):
         if path is None:

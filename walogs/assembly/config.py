@@ -65,7 +65,8 @@ class WalConfig(Record):
     """How a log is opened. Sizes are in bytes. Making one raises a `ConfigError` that lists every problem."""
 
     store: str | SegmentStore = LOCAL_STORE
-    """The store that holds the segments: a name or an object."""
+    """The store that holds the segments: a name or an object. With `local`, an address (`s3://…`) as path finds the
+    installed store that takes such addresses."""
     codec: str | Codec = "crc32"
     """The codec that stores and checks bodies: a name or an object. Its name is written into every segment."""
     sync: str | SyncPolicy = "fdatasync"

@@ -144,7 +144,7 @@ def path_of(raw: RawValue, directory: str, problems: list[Problem]) -> str | Non
 def refuse_address(log: Log, log_settings: LogSettings, problems: list[Problem]) -> None:
     """Refuse an address as the path of the local store, which would make a directory of that name.
 
-    If no store is named, an installed store may take addresses of that scheme.
+    With `local`, an installed store may take addresses of that scheme.
     """
     raw, store = log.values.get("path"), log_settings.components.get("store")
     if raw is None or log_settings.path is None or store is None or store.name != LOCAL_STORE:

@@ -17,7 +17,7 @@ import pytest
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, made
 from walogs.assembly.opening import assemble
-from walogs.cli.cat import entries_followed, entries_once, unix_ns
+from walogs.cli.cat import selected_entries, unix_ns
 from walogs.cli.log_argument import in_directory
 from walogs.engine.log_source import Environment
 from walogs.handles.reader import WalReader
@@ -211,13 +211,13 @@ def test_a_follower_waits_for_a_time_that_has_not_come(log: Path) -> None:
             wal.append_batch([b"late", b"later"])
 
         writer = threading.Thread(target=write)
-        following = entries_followed(named, None, 34, since_ns, "durable")
+        following = selected_entries(named, None, 34, since_ns, "durable", follow=True)
         writer.start()
         assert list(following) == [(32, b"late"), (33, b"later")]
         writer.join()
-        assert list(entries_followed(named, 5, 34, since_ns, "durable")) == [(32, b"late"), (33, b"later")]
-        assert list(entries_followed(named, 33, 34, since_ns, "durable")) == [(33, b"later")]
-        assert list(entries_once(named, 33, None, since_ns, "written")) == [(33, b"later")]
+        assert list(selected_entries(named, 5, 34, since_ns, "durable", follow=True)) == [(32, b"late"), (33, b"later")]
+        assert list(selected_entries(named, 33, 34, since_ns, "durable", follow=True)) == [(33, b"later")]
+        assert list(selected_entries(named, 33, None, since_ns, "written", follow=False)) == [(33, b"later")]
 
 
 def test_a_clock_that_was_wrong_once_does_not_make_what_came_later_late(tmp_path: Path, command: Walogs) -> None:
@@ -232,8 +232,8 @@ def test_a_clock_that_was_wrong_once_does_not_make_what_came_later_late(tmp_path
     assert command("cat", tmp_path / "log", "--from-time", "2001-01-01").out == b"1\n2\n3\n4\n5\n6\n"
     since_ns = now_ns + 2 * 10**9
     named = in_directory(tmp_path / "log")
-    assert [lsn for lsn, _ in entries_once(named, None, None, since_ns, "written")] == [3, 5, 6]
-    assert [lsn for lsn, _ in entries_followed(named, None, 7, since_ns, "durable")] == [3, 5, 6]
+    assert [lsn for lsn, _ in selected_entries(named, None, None, since_ns, "written", follow=False)] == [3, 5, 6]
+    assert [lsn for lsn, _ in selected_entries(named, None, 7, since_ns, "durable", follow=True)] == [3, 5, 6]
 
 
 @pytest.mark.guarantee("G6")

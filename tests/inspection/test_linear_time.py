@@ -18,7 +18,7 @@ from typing_extensions import Buffer
 import walogs
 from tests.kit.logs import FRAME_HEADER, HEADER, salt_of
 from walogs.assembly.opening import source_of
-from walogs.cli.cat import entries_once
+from walogs.cli.cat import selected_entries
 from walogs.cli.log_argument import NamedLog
 from walogs.defaults.crc32_codec import Crc32Codec
 from walogs.defaults.local_store import LocalStore
@@ -165,8 +165,13 @@ VERBS: Final[dict[str, Callable[..., object]]] = {
     "open": lambda **log: walogs.open(**log).close(),
     "reader": lambda **log: list(walogs.reader(visibility="written", **log)),
     "cat": lambda **log: list(
-        entries_once(
-            NamedLog(path=None, config=walogs.WalConfig(**log), name="log", words="log"), None, None, 0, "written"
+        selected_entries(
+            NamedLog(path=None, config=walogs.WalConfig(**log), name="log", words="log"),
+            None,
+            None,
+            0,
+            "written",
+            follow=False,
         )
     ),
 }

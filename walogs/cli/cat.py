@@ -67,15 +67,15 @@ def cat(
     since_ns = unix_ns(from_time)
     with standard_output() as out:
         if not follow:
-            entries = entries_of(log, start, stop, since_ns, visibility or "written", follow=False)
+            entries = selected_entries(log, start, stop, since_ns, visibility or "written", follow=False)
             print_lines(out, (as_line(lsn, data, as_json=as_json) for lsn, data in entries))
             return DONE
-        for lsn, data in entries_of(log, start, stop, since_ns, visibility or "durable", follow=True):
+        for lsn, data in selected_entries(log, start, stop, since_ns, visibility or "durable", follow=True):
             print_lines(out, [as_line(lsn, data, as_json=as_json)])
     return DONE
 
 
-def entries_of(
+def selected_entries(
     log: NamedLog, start: int | None, stop: int | None, since_ns: int, visibility: Visibility, *, follow: bool
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (LSN, data) of the entries in [start, stop) that were committed at *since_ns* or later.

@@ -147,26 +147,26 @@ def put_segment(store: SegmentStore, sleep: Callable[[float], None], number: int
     read back before it is taken for another writer's: the salt in its header tells whose it is. Raises `NoSpace` or
     `PermissionError` if nothing was written, and `Unavailable` if it remains unknown whether the segment is there.
     """
-    wait, may_arrive_late, began = iter(RETRY_SECONDS), False, time.monotonic()
+    wait, may_be_there, began = iter(RETRY_SECONDS), False, time.monotonic()
     while True:
         failure: Exception
         try:
             store.create(number, data)
             return True
         except (NoSpace, PermissionError) as error:
-            if not may_arrive_late:
+            if not may_be_there:
                 raise
-            failure = error  # this attempt wrote nothing; an earlier one may still arrive
+            failure = error  # this attempt wrote nothing; an earlier one may have, or may still arrive
         except Unavailable as error:
-            failure, may_arrive_late = error, True
+            failure, may_be_there = error, True
         except SegmentExists as error:
-            failure = error
+            failure, may_be_there = error, True
             try:
-                is_ours = store.read(number, 0, len(data)) == data
-            except (SegmentNotFound, Unavailable):
+                return store.read(number, 0, len(data)) == data
+            except SegmentNotFound:
                 pass  # the store says that it exists, and does not show it: try to create it again
-            else:
-                return is_ours
+            except (NoSpace, PermissionError, Unavailable) as unread:
+                failure = unread
         seconds = next(wait, None)
         has_retried = isinstance(failure, Unavailable) and time.monotonic() - began > STORE_RETRIED_SECONDS
         if seconds is None or has_retried:

@@ -290,7 +290,7 @@ def test_a_reader_that_is_gone_from_the_start_is_no_error(tokens: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("name", "note"), [("cat", b""), ("info", b" The command was carried out: only what it has to say is lost.")]
+    ("name", "note"), [("cat", b""), ("info", b" What the command has done stands: only what it has to say is lost.")]
 )
 def test_output_that_cannot_be_written_is_an_error(name: str, note: bytes, log: Path) -> None:
     ran = shell("{walogs} {name} {log} > /dev/full", log=log, name=name)
@@ -298,11 +298,12 @@ def test_output_that_cannot_be_written_is_an_error(name: str, note: bytes, log: 
     assert entries_of(log) == list(ENTRIES)
 
 
-def test_output_that_cannot_be_written_does_not_look_like_a_full_log(log: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "PYTHONUNBUFFERED=1"])
+def test_output_that_cannot_be_written_does_not_look_like_a_full_log(unbuffered: str, log: Path) -> None:
     """Whoever appends the lines again would have them twice."""
-    ran = shell("echo one more | {walogs} append {log} > /dev/full", log=log)
+    ran = shell(f"echo one more | {unbuffered} {{walogs}} append {{log}} > /dev/full", log=log)
     assert ran.returncode == 1
-    assert ran.stderr.startswith(b"walogs: standard output: No space left on device. The command was carried out")
+    assert ran.stderr.startswith(b"walogs: standard output: No space left on device. What the command has done stands")
     assert entries_of(log) == [*ENTRIES, b"one more"]
 
 

@@ -23,7 +23,7 @@ from walogs.cli.doctor.command import doctor
 from walogs.cli.export import export
 from walogs.cli.info import info
 from walogs.cli.log_argument import on_a_log
-from walogs.cli.output import output_named
+from walogs.cli.output import errors_of_output_named
 from walogs.cli.plugins import commands_of_plugins, plugins
 from walogs.cli.repair import repair
 from walogs.cli.root import app
@@ -73,10 +73,9 @@ def run(tokens: Sequence[str]) -> int:
     logger = logging.getLogger("walogs")
     logger.addHandler(warnings)
     try:
-        with commands_of_plugins(app, tokens):
+        with commands_of_plugins(app, tokens), errors_of_output_named():
             status = run_command(tokens)
-        if sys.stdout is not None:
-            with output_named("The command was carried out: only what it has to say is lost."):
+            if sys.stdout is not None:
                 sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except BrokenPipeError:  # the reader of the output has closed its end of the pipe

@@ -175,6 +175,17 @@ def test_a_store_that_cannot_be_repaired_is_not_offered_a_repair() -> None:
     assert commands(memory, 0) == ["", salvage, repair]
 
 
+@pytest.mark.parametrize("address", ["s3://bucket/team/orders", "s3://bucket/team/orders/", "nats://host:4222/orders"])
+def test_the_intact_entries_of_a_log_at_an_address_go_into_a_directory_here(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = MemoryImmutableStore(MemoryCloud())
+    log = NamedLog(path=address, config=walogs.WalConfig(), name=address, words=(address,))
+    move = after_damage(log, source_of(None, walogs.WalConfig(store=store)), 1)[2]
+    assert move.command == f"walogs salvage {address} --into orders.salvaged"
+
+
 @pytest.mark.parametrize("name", ["x.wal", "x.wal/", ".", "-x.wal", "sub/../x.wal"])
 def test_the_new_log_is_named_beside_the_damaged_one_and_is_not_there_yet(
     name: str, damaged: Path, command: Walogs, monkeypatch: pytest.MonkeyPatch

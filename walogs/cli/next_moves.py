@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.defaults.renaming import rename_command
 from walogs.engine.exchanged_names import find_exchange
+from walogs.foundation.local_paths import address_in
 from walogs.foundation.shell import command_of
 from walogs.protocols import is_repairable
 
@@ -62,8 +63,10 @@ def moves_in_place(log: NamedLog, store: SegmentStore, entries: int) -> Iterator
 
 
 def new_place(log: NamedLog) -> str:
-    """Return the path of a directory beside the log that does not exist yet, for the intact entries."""
+    """Return the path of a directory that does not exist yet, for the intact entries: beside the log if it is local."""
     place = os.path.normpath(log.path) if log.path is not None else "log"
+    if log.path is not None and address_in(log.path) is not None:
+        place = os.path.basename(place)
     if os.path.basename(place) in ("", os.curdir, os.pardir):
         place = os.path.realpath(place)
     names = (f"{place}.salvaged{count}" for count in ("", *(f"-{number}" for number in range(2, 100))))

@@ -20,6 +20,7 @@ from tests.kit.logs import (
     salt_of,
     segment_name,
 )
+from walogs.testing import MemoryCloud, MemoryImmutableStore
 
 CRATE_LOGS: Final = {
     "new, empty": {"wal-000001.log": b""},
@@ -173,3 +174,15 @@ def test_parameters_that_fill_a_header_are_kept_and_longer_ones_are_refused_befo
         with pytest.raises(walogs.ConfigError, match=phrase):
             walogs.open(tmp_path / "other", codec=codec)
         assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.guarantee("G6")
+def test_empty_segments_in_a_store_that_cannot_append_are_damage_and_not_the_crate_s() -> None:
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        wal.append(b"one")
+    for number in cloud.objects:
+        cloud.objects[number] = b""
+    with pytest.raises(walogs.Corrupt):
+        walogs.open(store=MemoryImmutableStore(cloud))
+    assert not walogs.verify(store=MemoryImmutableStore(cloud)).ok

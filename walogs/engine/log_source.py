@@ -165,12 +165,12 @@ class LogSource(NamedTuple):
         """Return whether a segment is of a log of the Rust crate.
 
         A new log of the crate is one empty segment. An empty segment beside a durable mark, or beside segments of
-        walogs, is damage instead.
+        walogs, is damage instead. So is an empty one in a store that cannot append: the crate only writes files.
         """
         head = self.store.read(number, 0, walogs_rs.HEAD_BYTES)
         if head or not walogs_rs.recognises(head):
             return walogs_rs.recognises(head)
-        if is_appendable(self.store) and self.store.read_durable_mark() is not None:
+        if not is_appendable(self.store) or self.store.read_durable_mark() is not None:
             return False
         return not any(self.format.begins(self.store.read(other, 0, 8)) for other in self.store.segments())
 

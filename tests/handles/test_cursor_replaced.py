@@ -13,7 +13,10 @@ import pytest
 
 import walogs
 from tests.cli.commands import Walogs
+from tests.defaults.local_stores import Calls
 from tests.handles.cursors import log, lsns
+from tests.system.children import forked
+from walogs.defaults.local_store import LocalStore
 
 __all__ = ["log"]
 
@@ -157,3 +160,78 @@ def test_the_advice_for_a_value_that_is_gone_works(
         assert result.status == 0, result.err
     with walogs.reader(log) as reader, reader.cursor("mailer") as again:
         assert again.position == 3
+
+
+@pytest.mark.guarantee("G21")
+@pytest.mark.parametrize("was_refused", [True, False])
+def test_the_old_cursor_of_a_reader_does_not_move_the_new_one(
+    opened: Opened, log: Path, copy: Path, was_refused: bool
+) -> None:
+    """Both have the same name, and are opened through the same store object."""
+    reader, old = opened
+    replace(log, copy)
+    if was_refused:
+        with pytest.raises(walogs.UnsafeStore):
+            old.commit(5)
+    else:
+        with pytest.raises(walogs.UnsafeStore, match="Close the cursor"):
+            reader.cursor("mailer")
+        assert not (log / "cursors").exists()
+        old.close()
+    with reader.cursor("mailer") as new:
+        new.commit(1)
+        for durable in (True, False):
+            with pytest.raises(walogs.UnsafeStore if was_refused else walogs.Closed):
+                old.commit(9, durable=durable)
+        assert new.position == 1
+        old.close()
+        with pytest.raises(walogs.Locked):
+            reader.cursor("mailer")
+        new.commit(2)
+    with reader.cursor("mailer") as again:
+        assert again.position == 2
+
+
+@pytest.mark.guarantee("G21")
+def test_a_writer_that_opens_the_new_log_by_the_same_store_does_not_hide_the_old_lock(log: Path, copy: Path) -> None:
+    store = LocalStore(log)
+    with walogs.reader(store=store) as reader, reader.cursor("mailer") as old:
+        old.commit(4)
+        replace(log, copy)
+        with walogs.open(store=store) as wal:
+            with pytest.raises(walogs.UnsafeStore, match="Close the cursor"):
+                wal.cursor("mailer")
+            with walogs.reader(log) as other, other.cursor("mailer") as owned:
+                with pytest.raises(walogs.UnsafeStore):
+                    old.commit(9)
+                owned.commit(1)
+            with wal.cursor("mailer") as new:
+                assert new.position == 1
+
+
+@pytest.mark.guarantee("G21")
+def test_the_first_value_in_a_new_directory_is_durable_with_all_names(
+    opened: Opened, log: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, old = opened
+    old.close()
+    replace(log, copy)
+    calls = Calls(monkeypatch)
+    reader.cursor("mailer").close()
+    assert calls.of("fsync") == ["mailer.tmp", "cursors", log.name]
+    monkeypatch.undo()
+
+
+def test_a_forked_child_opens_a_cursor_of_its_own_in_the_new_directory(opened: Opened, log: Path, copy: Path) -> None:
+    reader, old = opened
+    replace(log, copy)
+
+    def child() -> None:
+        with walogs.reader(log) as other, other.cursor("auditor"), reader.cursor("mailer") as own:
+            own.commit(3)
+
+    assert forked(child) == 0
+    with pytest.raises(walogs.UnsafeStore):
+        old.commit(5)
+    with reader.cursor("mailer") as new:
+        assert new.position == 3

@@ -82,6 +82,10 @@ class CursorFiles:
         self._owned: dict[str, Owned] = {}
         """By the name of the cursor: each lock that was taken through this object."""
 
+    def use(self, log: Directory) -> None:
+        """Work in this directory of a log from now on. The locks that were taken stay what they are."""
+        self._log = log
+
     def name_of(self, name: str) -> str:
         """Return the path of the value below the directory of the log, for messages."""
         return f"{CURSORS}/{name}"
@@ -168,10 +172,13 @@ class CursorFiles:
     @errors_name(path_of_cursors)
     def take(self, name: str, lock: LockFile) -> None:
         """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
+        with contextlib.suppress(FileNotFoundError), self._opened(name):
+            pass  # an owner in another directory would look like this one
         self._make()
-        with self._opened() as directory:
+        with self._opened(name) as directory:
             lock.take(directory)
             self._owned[name] = Owned(lock, identity(directory, name), os.getpid())
+            self._is_named = False  # another directory than before may be there
 
     def release(self, name: str, lock: LockFile) -> None:
         """Free the lock if this object holds it."""

@@ -307,7 +307,8 @@ def open_cursor(name: str, log: LogOfCursor) -> Cursor:
     """Return the cursor of that name, with its lock. If there is none, make one before the first entry of the log.
 
     Raise `ValueError` or `TypeError` for a wrong name, `ConfigError` if the store keeps no cursors, `Locked` if another
-    owner has it, `Corrupt` if its value is damaged or of another log, and `OSError`.
+    owner has it, `Corrupt` if its value is damaged or of another log, and `OSError`. Raise `UnsafeStore` if a cursor of
+    this name is still open in a directory that was replaced: close that one.
     """
     check_name(name)
     store = cursor_store(log.source)

@@ -179,7 +179,8 @@ class WalReader:
 
         Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
         the store keeps no cursors or the reader returns entries that are not durable, `Corrupt` if the value of the
-        cursor is damaged or of another log, and `OSError`.
+        cursor is damaged or of another log, and `OSError`. Raise `UnsafeStore` if the directory of the log was replaced
+        and this cursor is still open in the old one: close that one.
         """
         with lazy_import:
             from walogs.handles.cursor import LogOfCursor, open_cursor

@@ -265,6 +265,12 @@ class Cursor:
         if self._is_committing:
             raise Reentered(f"{self._name()} was called in the middle of its own commit. Nothing was done.")
 
+    def _refuse_in_commit(self) -> None:
+        """Raise `Reentered` if this thread is in the middle of a commit. Wait for one of another thread."""
+        if os.getpid() == self._pid:
+            with self._turn:
+                self._refuse_reentered()
+
     def _position(self) -> int:
         """Return the position. The store is asked if a write was interrupted. The caller has the turn."""
         known = self._known_position

@@ -197,7 +197,7 @@ class WalReader:
             durable_lsn=self._look_up_to,
             last_lsn=lambda: observe(self._source, "written").last_lsn,
         )
-        return self._cursors.add(open_cursor(name, log))
+        return self._cursors.add(open_cursor(name, log), self)
 
     def _look_up_to(self, lsn: int) -> int:
         """Return the LSN of the last durable entry. Observe the log first if this entry is not known."""
@@ -220,8 +220,8 @@ class WalReader:
 
         A second call does nothing.
         """
-        self._cursors.close()
-        self._view.closed = True
+        with self._cursors.closing(self):
+            self._view.closed = True
         release(self._woken)
         for looks in [reference() for reference in list(self._looks)]:
             if looks is not None:

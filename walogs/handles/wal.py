@@ -359,7 +359,7 @@ class Wal:
         log = LogOfCursor(
             self, self._source, log_id=log_id, durable_lsn=self._sync_up_to, last_lsn=lambda: self.last_lsn
         )
-        return self._cursors.add(open_cursor(name, log))
+        return self._cursors.add(open_cursor(name, log), self)
 
     def _log_id(self) -> bytes:
         active = self._writer.active
@@ -521,8 +521,9 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
-        self._cursors.close()  # outside of any turn, because a cursor in its own turn may wait for one
-        self._commits.close(self._end)
+        self._commits.turns.refuse_within_turn()
+        with self._cursors.closing(self):  # outside of any turn, because a cursor in its own turn may wait for one
+            self._commits.close(self._end)
         self._await_callbacks()
 
     def _await_callbacks(self) -> None:

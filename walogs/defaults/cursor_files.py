@@ -176,7 +176,7 @@ class CursorFiles:
             pass  # an owner in another directory would look like this one
         self._make()
         with self._opened(name) as directory:
-            lock.take(directory)
+            lock.take(Directory(path_now(directory.fd, self.path), directory.fd))
             self._owned[name] = Owned(lock, identity(directory, name), os.getpid())
             self._is_named = False  # another directory than before may be there
 
@@ -253,6 +253,32 @@ class CursorLockFile:
     def release(self) -> None:
         """See `CursorLock.release`."""
         self._files.release(self._name, self._file)
+
+
+def path_now(fd: int, path: str) -> str:
+    """Return a path that leads to this open directory: *path*, or the one after a rename. The lock is taken by a path.
+
+    Raise `UnsafeStore` if the system does not tell one. Linux does.
+    """
+    if leads_to(path, fd):
+        return path
+    try:
+        found = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:  # this is no Linux
+        found = path
+    if leads_to(found, fd):
+        return found
+    why = f"{path} was moved or replaced since the log was opened, and the system does not tell where it is now"
+    raise UnsafeStore(f"{why}. Nothing was changed. Close the log, and open it by the path that it has")
+
+
+def leads_to(path: str, fd: int) -> bool:
+    """Return whether the path is that of the open directory."""
+    try:
+        there, opened = os.stat(path, follow_symlinks=False), os.fstat(fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def identity(directory: Directory, name: str) -> tuple[int, int]:

@@ -171,7 +171,7 @@ class CursorFiles:
 
     @errors_name(path_of_cursors)
     def take(self, name: str, lock: LockFile) -> None:
-        """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
+        """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `NoSpace`, `OSError`."""
         with contextlib.suppress(FileNotFoundError), self._opened(name):
             pass  # an owner in another directory would look like this one
         self._make()
@@ -190,9 +190,17 @@ class CursorFiles:
     # The directory
 
     def _make(self) -> None:
-        """Make the directory, unless it is there. Its name is durable after the first durable value."""
-        with self._log as fd, contextlib.suppress(FileExistsError):
-            os.mkdir(self.path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+        """Make the directory, unless it is there. Raise `NoSpace`, `OSError`.
+
+        Its name is durable after the first durable value.
+        """
+        try:
+            with self._log as fd, contextlib.suppress(FileExistsError):
+                os.mkdir(self.path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise no_space(error, self.path) from error
 
     @contextlib.contextmanager
     def _opened(self, name: str = "") -> Iterator[Directory]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from walogs.defaults.directory import LOCK, Directory
 from walogs.defaults.posix import FILE_MODE, LAST_STANDARD, OURS
+from walogs.defaults.whole_files import NO_SPACE, no_space
 from walogs.errors import Locked, UnsafeStore
 from walogs.foundation.lazy import lazy_import
 from walogs.foundation.process_name import HOST
@@ -42,8 +43,8 @@ class LockFile:
     def take(self, directory: Directory) -> None:
         """Lock the file in this directory, which is open, and sign it. The file is found by the path of *directory*.
 
-        Raise `Locked` if another holder has the lock: this never waits. After any other error this object can hold the
-        lock; `release` then frees it.
+        Raise `Locked` if another holder has the lock: this never waits. Raise `NoSpace` if there is no space for the
+        file. After any error but `Locked` this object can hold the lock; `release` then frees it.
         """
         with lazy_import:
             from filelock import FileLock, Timeout
@@ -65,6 +66,8 @@ class LockFile:
             self._held = None
             raise self._locked(path) from None
         except OSError as error:
+            if error.errno in NO_SPACE:
+                raise no_space(error, path) from error
             if error.errno in (errno.ENOSYS, errno.ENOTSUP):
                 raise UnsafeStore(
                     f"{self._directory} is on a file system without locks: two writers would not see each other"
@@ -106,8 +109,8 @@ class PathLock:
     def take(self) -> None:
         """Lock the file, and write into it which process has it. Never wait.
 
-        Raise `Locked` if another holder has it, in this process too, and `OSError`. After any error but `Locked`, this
-        object can hold the lock; `release` then frees it.
+        Raise `Locked` if another holder has it, in this process too, `NoSpace` and `OSError`. After any error but
+        `Locked`, this object can hold the lock; `release` then frees it.
         """
         directory = Directory(self._path, os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         try:

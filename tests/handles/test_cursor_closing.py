@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 
 import walogs
 from tests.handles.cursors import log
+from tests.kit.callers import OURS, reached
 from walogs.defaults import cursor_files
 from walogs.handles.cursor import Cursor
+from walogs.testing import MemoryDisk, MemoryStore
 
 __all__ = ["log"]
 
@@ -132,3 +136,30 @@ def test_a_cursor_that_is_opened_during_the_close_is_closed_with_it(
     assert [cursor.closed for cursor in (first, *late)] == [True, True]
     with walogs.open(log) as wal:
         wal.cursor("late").close()
+
+
+@pytest.mark.guarantee("G18")
+def test_an_interrupt_at_any_point_of_a_close_leaves_what_a_second_close_ends() -> None:
+    """At every fourth point in one run, from any on."""
+    at, was_reached = -random.randrange(4), True
+    while was_reached:
+        at += 4
+        disk = MemoryDisk()
+        wal = walogs.open(store=MemoryStore(disk))
+        wal.append_batch([b"one", b"two"])
+        cursors = [wal.cursor(name) for name in ("auditor", "mailer")]
+        with contextlib.suppress(KeyboardInterrupt):
+            was_reached = reached(wal.close, at, interrupt, OURS)
+        if not wal._commits.turns.is_closed:
+            wal.cursor("another").close()
+        wal.close()
+        assert all(cursor.closed for cursor in cursors)
+        with walogs.open(store=MemoryStore(disk)) as again:
+            for name in ("auditor", "mailer", "another"):
+                again.cursor(name).close()
+    print(f"up to point {at}")
+    assert at > 100
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt

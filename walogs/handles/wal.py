@@ -350,7 +350,7 @@ class Wal:
         the same moment may not see it: then its first iteration raises `Checkpointed`.
 
         Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
-        the store keeps no cursors, `Corrupt` if the value of the cursor is damaged or of another log, and `OSError`.
+        the store keeps no cursors, `Corrupt` if its value is damaged or of another log, `UnsafeStore` (A6), `OSError`.
         """
         with lazy_import:
             from walogs.handles.cursor import LogOfCursor, open_cursor

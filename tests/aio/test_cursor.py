@@ -138,3 +138,29 @@ def test_the_end_of_the_log_closes_its_cursors(backend: str, tmp_path: Path) -> 
     run_on(backend, main)
     with walogs.open(tmp_path / "log") as log, log.cursor("mailer") as cursor:
         assert cursor.position == 0
+
+
+@on_each_backend
+@pytest.mark.guarantee("G21")
+def test_a_commit_that_is_refused_in_a_directory_that_was_replaced_changes_nothing(
+    backend: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+
+    async def main() -> None:
+        async with walogs.aio.open(log) as wal:
+            await wal.append_batch([b"x"] * 5)
+        walogs.backup(log, tmp_path / "copy")
+        async with walogs.aio.reader(log) as reader, reader.cursor("mailer") as cursor:
+            await cursor.commit(2)
+            log.rename(tmp_path / "moved away")
+            (tmp_path / "copy").rename(log)
+            with pytest.raises(walogs.UnsafeStore, match="Nothing was changed"):
+                await cursor.commit(3)
+            assert (await cursor.position(), (log / "cursors").exists()) == (2, False)
+            async with walogs.aio.reader(log) as other, other.cursor("mailer") as owned:
+                await owned.commit(4)
+            assert await cursor.position() == 2
+            assert [lsn async for lsn, _ in cursor] == [3, 4, 5]
+
+    run_on(backend, main)

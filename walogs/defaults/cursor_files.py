@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.defaults.directory import Directory
 from walogs.defaults.file_errors import errors_name
@@ -49,8 +49,29 @@ def path_of_cursor(files: CursorFiles, name: str, *_: object, **__: object) -> s
     return os.path.join(files.path, name)
 
 
+class Owned(NamedTuple):
+    """A lock that was taken."""
+
+    lock: LockFile
+    file: tuple[int, int]
+    """The identity of its file."""
+    pid: int
+    """The process that took it."""
+
+    def is_in(self, directory: Directory, name: str) -> bool:
+        """Return whether the lock of the cursor in this directory is this one."""
+        try:
+            return identity(directory, name) == self.file
+        except FileNotFoundError:
+            return False
+
+
 class CursorFiles:
-    """The cursors of the log in a directory, which is open or not. *path* is the path of that directory."""
+    """The cursors of the log in a directory, which is open or not. *path* is the path of that directory.
+
+    The owner of a cursor has locked it in one directory. If another one has come into its place, each call about that
+    cursor raises `UnsafeStore`, and changes nothing, until the owner has freed the lock.
+    """
 
     def __init__(self, log: Directory, path: str) -> None:
         self._log = log
@@ -58,8 +79,12 @@ class CursorFiles:
         self.path = os.path.join(path, CURSORS)
         self._is_named = False
         """Whether the name of the directory `cursors` is known to be durable."""
-        self._owned: dict[str, tuple[LockFile, tuple[int, int]]] = {}
-        """By the name of the cursor: each lock that was taken through this object, and the identity of its file."""
+        self._owned: dict[str, Owned] = {}
+        """By the name of the cursor: each lock that was taken through this object."""
+
+    def use(self, log: Directory) -> None:
+        """Work in this directory of a log from now on. The locks that were taken stay what they are."""
+        self._log = log
 
     def name_of(self, name: str) -> str:
         """Return the path of the value below the directory of the log, for messages."""
@@ -82,7 +107,7 @@ class CursorFiles:
         Return all bytes of a file that has another size than a cursor's.
         """
         try:
-            with self._opened() as directory:
+            with self._opened(name) as directory:
                 fd = directory.open_file(name, os.O_RDONLY | OURS)
                 try:
                     size_of_file(fd)
@@ -101,13 +126,8 @@ class CursorFiles:
 
     @errors_name(path_of_cursor)
     def write(self, name: str, data: bytes, *, durable: bool) -> None:
-        """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`.
-
-        Raise `UnsafeStore` if another directory has come into the place of the one in which the cursor was locked.
-        """
-        self._make()
-        with self._opened() as directory:
-            self._refuse_replaced(directory, name)
+        """Write the value, and sync it if it has to be *durable*, or if it is the first. Raise `NoSpace`, `OSError`."""
+        with self._opened(name) as directory:
             files = WholeFiles(directory)
             if not durable and self._write_in_place(files, directory, name, data):
                 return
@@ -136,7 +156,7 @@ class CursorFiles:
     def remove(self, name: str) -> None:
         """Remove the value, durably. Do nothing if there is none. The file of the lock stays."""
         try:
-            with self._opened() as directory:
+            with self._opened(name) as directory:
                 for file in (name, name + TEMPORARY):
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(file, dir_fd=directory.fd)
@@ -151,43 +171,64 @@ class CursorFiles:
 
     @errors_name(path_of_cursors)
     def take(self, name: str, lock: LockFile) -> None:
-        """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `OSError`."""
+        """Take a lock in the directory, which is made if it is missing. Raise `Locked`, `NoSpace`, `OSError`."""
+        with contextlib.suppress(FileNotFoundError), self._opened(name):
+            pass  # an owner in another directory would look like this one
         self._make()
-        with self._opened() as directory:
-            lock.take(directory)
-            self._owned[name] = lock, identity(directory, name)
+        with self._opened(name) as directory:
+            lock.take(Directory(path_now(directory.fd, self.path), directory.fd))
+            self._owned[name] = Owned(lock, identity(directory, name), os.getpid())
+            self._is_named = False  # another directory than before may be there
 
     def release(self, name: str, lock: LockFile) -> None:
         """Free the lock if this object holds it."""
         owned = self._owned.get(name)
-        if owned is not None and owned[0] is lock:
+        if owned is not None and owned.lock is lock:
             self._owned.pop(name, None)
         lock.release()
-
-    def _refuse_replaced(self, directory: Directory, name: str) -> None:
-        """Raise `UnsafeStore` if the lock that was taken through this object is not the one in this directory."""
-        owned, found = self._owned.get(name), None
-        with contextlib.suppress(FileNotFoundError):
-            found = identity(directory, name)
-        if owned is not None and owned[1] != found:
-            why = f"another directory has come into its place since the cursor {name!r} was opened"
-            raise UnsafeStore(f"{self.path}: {why}. Nothing was changed. Open the log and the cursor again")
 
     # The directory
 
     def _make(self) -> None:
-        """Make the directory, unless it is there. Its name is durable after the first durable value."""
-        with self._log as fd, contextlib.suppress(FileExistsError):
-            os.mkdir(self.path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+        """Make the directory, unless it is there. Raise `NoSpace`, `OSError`.
+
+        Its name is durable after the first durable value.
+        """
+        try:
+            with self._log as fd, contextlib.suppress(FileExistsError):
+                os.mkdir(self.path if fd is None else CURSORS, DIRECTORY_MODE, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise no_space(error, self.path) from error
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[Directory]:
-        """Open the directory for the time of one call. Raise `FileNotFoundError` if it is not there."""
-        directory = Directory(self.path, self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS))
+    def _opened(self, name: str = "") -> Iterator[Directory]:
+        """Open the directory for the time of one call. Raise `FileNotFoundError` if it is not there.
+
+        Raise `UnsafeStore` if the cursor *name* was locked through this object, and in another directory.
+        """
+        owned = self._owned.get(name)
+        if owned is not None and owned.pid != os.getpid():  # a forked child does not have the locks of its parent
+            owned = None
         try:
+            fd = self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS)
+        except FileNotFoundError:
+            if owned is not None:
+                raise self._replaced(name) from None
+            raise
+        directory = Directory(self.path, fd)
+        try:
+            if owned is not None and not owned.is_in(directory, name):
+                raise self._replaced(name)
             yield directory
         finally:
             directory.close()
+
+    def _replaced(self, name: str) -> UnsafeStore:
+        why = f"another directory has come into its place since the cursor {name!r} was opened"
+        move = "Close the cursor, and open the log and the cursor again"
+        return UnsafeStore(f"{self.path}: {why}. Nothing was changed. {move}")
 
     def _sync_names(self, directory: Directory) -> None:
         """Make the names in the directory durable, and the name of the directory itself.
@@ -220,6 +261,32 @@ class CursorLockFile:
     def release(self) -> None:
         """See `CursorLock.release`."""
         self._files.release(self._name, self._file)
+
+
+def path_now(fd: int, path: str) -> str:
+    """Return a path that leads to this open directory: *path*, or the one after a rename. The lock is taken by a path.
+
+    Raise `UnsafeStore` if the system does not tell one. Linux does.
+    """
+    if leads_to(path, fd):
+        return path
+    try:
+        found = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:  # this is no Linux
+        found = path
+    if leads_to(found, fd):
+        return found
+    why = f"{path} was moved or replaced since the log was opened, and the system does not tell where it is now"
+    raise UnsafeStore(f"{why}. Nothing was changed. Close the log, and open it by the path that it has")
+
+
+def leads_to(path: str, fd: int) -> bool:
+    """Return whether the path is that of the open directory."""
+    try:
+        there, opened = os.stat(path, follow_symlinks=False), os.fstat(fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def identity(directory: Directory, name: str) -> tuple[int, int]:

@@ -95,6 +95,7 @@ class LocalStore:
         self.path = os.path.abspath(local_path(path))
         self.name = self.path
         self._lock = LockFile(self.path)
+        self._cursors: CursorFiles | None = None
         self._use(Directory(self.path))
         self._files: dict[int, int] = {}
         """The descriptor of each segment that this store has created or written in place, by its number."""
@@ -103,7 +104,8 @@ class LocalStore:
         """Work in this directory from now on."""
         self._directory = directory
         self._whole_files = WholeFiles(directory)
-        self._cursors: CursorFiles | None = None
+        if self._cursors is not None:
+            self._cursors.use(directory)
         self._durable_mark = DurableMarkFile(directory, self._whole_files)
 
     # Reading. It needs no lock and changes nothing. A writer reads through the directory's descriptor, by which it also

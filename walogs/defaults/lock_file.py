@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from walogs.defaults.directory import LOCK, Directory
 from walogs.defaults.posix import FILE_MODE, LAST_STANDARD, OURS
+from walogs.defaults.whole_files import NO_SPACE, no_space
 from walogs.errors import Locked, UnsafeStore
 from walogs.foundation.lazy import lazy_import
 from walogs.foundation.process_name import HOST
@@ -40,16 +41,17 @@ class LockFile:
         self._held: BaseFileLock | None = None
 
     def take(self, directory: Directory) -> None:
-        """Lock the file in this directory, which is open, and sign it.
+        """Lock the file in this directory, which is open, and sign it. The file is found by the path of *directory*.
 
-        Raise `Locked` if another holder has the lock: this never waits. After any other error this object can hold the
-        lock; `release` then frees it.
+        Raise `Locked` if another holder has the lock: this never waits. Raise `NoSpace` if there is no space for the
+        file. After any error but `Locked` this object can hold the lock; `release` then frees it.
         """
         with lazy_import:
             from filelock import FileLock, Timeout
 
+        path = directory.path_of(self._name)
         lock = FileLock(
-            self._path,
+            path,
             timeout=0,
             mode=FILE_MODE,
             thread_local=False,
@@ -58,12 +60,14 @@ class LockFile:
         )
         self._held = lock  # first: an interrupt can arrive when the lock has just been taken
         try:
-            with standard_descriptors_taken(self._directory):
+            with standard_descriptors_taken(os.path.dirname(path)):
                 lock.acquire()
         except Timeout:
             self._held = None
-            raise self._locked() from None
+            raise self._locked(path) from None
         except OSError as error:
+            if error.errno in NO_SPACE:
+                raise no_space(error, path) from error
             if error.errno in (errno.ENOSYS, errno.ENOTSUP):
                 raise UnsafeStore(
                     f"{self._directory} is on a file system without locks: two writers would not see each other"
@@ -80,19 +84,10 @@ class LockFile:
 
     def signature(self) -> tuple[int | None, str | None, str | None]:
         """Return the process, the host and the time that the last holder wrote into the file, or three times None."""
-        words: list[str] = []
-        with contextlib.suppress(OSError):
-            fd = os.open(self._path, os.O_RDONLY | OURS)
-            try:
-                words = os.pread(fd, 512, 0).decode("utf-8", "replace").split()
-            finally:
-                os.close(fd)
-        if len(words) != 3 or not words[0].isdecimal():
-            return None, None, None
-        return int(words[0]), words[1], words[2]
+        return signature_in(self._path)
 
-    def _locked(self) -> Locked:
-        pid, host, since = self.signature()
+    def _locked(self, path: str) -> Locked:
+        pid, host, since = signature_in(path)
         unsigned = f"another handle or process, which has not written into {self._name} yet who it is"
         holder = f"process {pid} on {host} since {since}" if pid is not None else unsigned
         move = "Close it there; a process that died has freed it already"
@@ -114,8 +109,8 @@ class PathLock:
     def take(self) -> None:
         """Lock the file, and write into it which process has it. Never wait.
 
-        Raise `Locked` if another holder has it, in this process too, and `OSError`. After any error but `Locked`, this
-        object can hold the lock; `release` then frees it.
+        Raise `Locked` if another holder has it, in this process too, `NoSpace` and `OSError`. After any error but
+        `Locked`, this object can hold the lock; `release` then frees it.
         """
         directory = Directory(self._path, os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         try:
@@ -126,6 +121,20 @@ class PathLock:
     def release(self) -> None:
         """Free the lock if this object holds it. A second call does nothing."""
         self._file.release()
+
+
+def signature_in(path: str) -> tuple[int | None, str | None, str | None]:
+    """Return what `sign` wrote into the lock file: process, host and time. Return three times None without that."""
+    words: list[str] = []
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | OURS)
+        try:
+            words = os.pread(fd, 512, 0).decode("utf-8", "replace").split()
+        finally:
+            os.close(fd)
+    if len(words) != 3 or not words[0].isdecimal():
+        return None, None, None
+    return int(words[0]), words[1], words[2]
 
 
 def sign(directory: Directory, name: str) -> None:

@@ -11,7 +11,16 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from walogs.errors import Checkpointed, Closed, ConfigError, Corrupt, LogRewound, Reentered, UnsupportedFormat
+from walogs.errors import (
+    Checkpointed,
+    Closed,
+    ConfigError,
+    Corrupt,
+    LogRewound,
+    Reentered,
+    UnsafeStore,
+    UnsupportedFormat,
+)
 from walogs.formats import cursor as cursor_bytes
 from walogs.formats.segment_format import Malformed
 from walogs.foundation.foreign import error_text
@@ -64,6 +73,8 @@ class Cursor:
         self._lock = lock
         self._known_position: int | None = position
         """None: a write was interrupted or has failed, so the store has to be asked."""
+        self._loss = ""
+        """Why the cursor is lost to this owner for ever. "": it is not."""
         self._turn = TurnLock()
         self._is_committing = False
         self._closed = False
@@ -76,6 +87,9 @@ class Cursor:
         """The LSN of the last entry that was committed. The consumer continues with the entry after it.
 
         A new cursor begins before the first entry that the log has then: at 0, unless a checkpoint has removed entries.
+
+        If a commit was interrupted or has failed, this asks the store. It then raises what `commit` raises if another
+        log has come into the place of this one.
         """
         self._refuse_unusable()
         with self._turn:
@@ -107,9 +121,11 @@ class Cursor:
 
         Raise `ValueError` if *lsn* is below the position (`walogs cursors --set` sets a cursor back), `IndexError` if
         the log holds no such entry that is durable, and `TypeError` if *lsn* is no whole number: nothing has changed.
-        Raise `UnsafeStore` if another log, or a copy of this one, has come into its place, and `NoSpace` if there is no
-        space: nothing has changed. After another `OSError`, the position is the old one or *lsn*, and `position` tells
-        which.
+        Raise `NoSpace` if there is no space: nothing has changed. After another `OSError`, the position is the old one
+        or *lsn*, and `position` tells which.
+
+        Raise `UnsafeStore` if another log, or a copy of this one, has come into its place: nothing has changed. The
+        cursor is free then, for whoever opens it anew, and every later commit of this object is refused.
         """
         number = check_number(lsn, "lsn")
         self._refuse_unusable()
@@ -123,6 +139,7 @@ class Cursor:
 
     def _commit(self, lsn: int, *, durable: bool) -> None:
         self._refuse_unusable()  # another thread may have closed it meanwhile
+        self._refuse_lost()
         position = self._position()
         if lsn < position:
             what = f"{self._name()} is at entry {position} already, and lsn={shorten(lsn)} is before it"
@@ -134,7 +151,12 @@ class Cursor:
             raise IndexError(f"{what}: the last durable entry is {durable_lsn}. Nothing was changed.")
         data = cursor_bytes.encode(self._log.log_id, lsn, max(time.time_ns(), 0))
         self._known_position = None
-        self._store.write_cursor(self.name, data, durable=durable)
+        try:
+            self._store.write_cursor(self.name, data, durable=durable)
+        except UnsafeStore as error:
+            self._known_position = position
+            self._lose(error)
+            raise
         self._known_position = lsn
 
     # Reading on from there
@@ -243,16 +265,38 @@ class Cursor:
         if self._is_committing:
             raise Reentered(f"{self._name()} was called in the middle of its own commit. Nothing was done.")
 
+    def _refuse_in_commit(self) -> None:
+        """Raise `Reentered` if this thread is in the middle of a commit. Wait for one of another thread."""
+        if os.getpid() == self._pid:
+            with self._turn:
+                self._refuse_reentered()
+
     def _position(self) -> int:
         """Return the position. The store is asked if a write was interrupted. The caller has the turn."""
         known = self._known_position
         if known is None:
-            value = read_value(self._log.source, self.name, self._log.log_id)
+            self._refuse_lost()
+            try:
+                value = read_value(self._log.source, self.name, self._log.log_id)
+            except UnsafeStore as error:
+                self._lose(error)
+                raise
             if value is None:
                 what = f"{self._store.cursor_name(self.name)} in {self._log.source.store.name} is gone"
-                raise damaged_cursor(self._log.source, self.name, what)
+                move = f"Close it, and `{set_command(self._log.source, self.name, 'LSN')}` gives it a position anew"
+                raise Corrupt(f"{what}. Nothing was changed. {move}.")
             known = self._known_position = value.lsn
         return known
+
+    def _lose(self, error: UnsafeStore) -> None:
+        """Remember that the store no longer takes this object for the owner, and free the lock for another one."""
+        self._loss = error_text(error)
+        self._lock.release()
+
+    def _refuse_lost(self) -> None:
+        """Raise `UnsafeStore` if the cursor is lost to this owner."""
+        if self._loss:
+            raise UnsafeStore(self._loss)
 
     def _refuse_unusable(self) -> None:
         """Raise `Closed` in a forked child, before any lock is taken, and after `close`."""
@@ -269,7 +313,8 @@ def open_cursor(name: str, log: LogOfCursor) -> Cursor:
     """Return the cursor of that name, with its lock. If there is none, make one before the first entry of the log.
 
     Raise `ValueError` or `TypeError` for a wrong name, `ConfigError` if the store keeps no cursors, `Locked` if another
-    owner has it, `Corrupt` if its value is damaged or of another log, and `OSError`.
+    owner has it, `Corrupt` if its value is damaged or of another log, and `OSError`. Raise `UnsafeStore` if a cursor of
+    this name is still open in a directory that was replaced: close that one.
     """
     check_name(name)
     store = cursor_store(log.source)

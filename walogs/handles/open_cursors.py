@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from walogs.errors import Closed
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from walogs.handles.cursor import Cursor
+    from walogs.handles.reader import WalReader
+    from walogs.handles.wal import Wal
 
 
 class OpenCursors:
@@ -19,12 +22,11 @@ class OpenCursors:
     def __init__(self) -> None:
         self._references: set[weakref.ref[Cursor]] = set()
         """A set is copied in one step, and a `WeakSet` is not."""
-        self._is_closed = False
 
-    def add(self, cursor: Cursor) -> Cursor:
+    def add(self, cursor: Cursor, handle: Wal | WalReader) -> Cursor:
         """Add a new cursor and return it. Raise `Closed` if the handle was closed meanwhile: so is the cursor then."""
         self._references.add(weakref.ref(cursor, self._references.discard))
-        if self._is_closed:  # asked after the cursor was added: otherwise neither this nor `close` might close it
+        if handle.closed:  # asked after the cursor was added: otherwise neither this nor `closing` might close it
             cursor.close()
             raise Closed(f"the log was closed while its cursor {cursor.name!r} was opened. Open the log again")
         return cursor
@@ -33,7 +35,21 @@ class OpenCursors:
         found = [reference() for reference in list(self._references)]
         return (cursor for cursor in found if cursor is not None)
 
-    def close(self) -> None:
-        self._is_closed = True
+    @contextmanager
+    def closing(self, handle: Wal | WalReader) -> Iterator[None]:
+        """Close the cursors, and then the handle, in the block. If the handle is not closed, it can open cursors again.
+
+        Raise `Reentered` if this thread is in the middle of a commit of a cursor: then nothing was closed.
+        """
+        for cursor in self:
+            cursor._refuse_in_commit()
+        self._close_all()
+        try:
+            yield
+        finally:
+            if handle.closed:
+                self._close_all()  # those that were opened meanwhile
+
+    def _close_all(self) -> None:
         for cursor in self:
             cursor.close()

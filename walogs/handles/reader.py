@@ -179,7 +179,8 @@ class WalReader:
 
         Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
         the store keeps no cursors or the reader returns entries that are not durable, `Corrupt` if the value of the
-        cursor is damaged or of another log, and `OSError`.
+        cursor is damaged or of another log, and `OSError`. Raise `UnsafeStore` if the directory of the log was replaced
+        and this cursor is still open in the old one: close that one.
         """
         with lazy_import:
             from walogs.handles.cursor import LogOfCursor, open_cursor
@@ -196,7 +197,7 @@ class WalReader:
             durable_lsn=self._look_up_to,
             last_lsn=lambda: observe(self._source, "written").last_lsn,
         )
-        return self._cursors.add(open_cursor(name, log))
+        return self._cursors.add(open_cursor(name, log), self)
 
     def _look_up_to(self, lsn: int) -> int:
         """Return the LSN of the last durable entry. Observe the log first if this entry is not known."""
@@ -219,8 +220,8 @@ class WalReader:
 
         A second call does nothing.
         """
-        self._cursors.close()
-        self._view.closed = True
+        with self._cursors.closing(self):
+            self._view.closed = True
         release(self._woken)
         for looks in [reference() for reference in list(self._looks)]:
             if looks is not None:

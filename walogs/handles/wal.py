@@ -350,7 +350,7 @@ class Wal:
         the same moment may not see it: then its first iteration raises `Checkpointed`.
 
         Raise `Locked` if another owner has the cursor, `ValueError` or `TypeError` for a wrong name, `ConfigError` if
-        the store keeps no cursors, `Corrupt` if the value of the cursor is damaged or of another log, and `OSError`.
+        the store keeps no cursors, `Corrupt` if its value is damaged or of another log, `UnsafeStore` (A6), `OSError`.
         """
         with lazy_import:
             from walogs.handles.cursor import LogOfCursor, open_cursor
@@ -359,7 +359,7 @@ class Wal:
         log = LogOfCursor(
             self, self._source, log_id=log_id, durable_lsn=self._sync_up_to, last_lsn=lambda: self.last_lsn
         )
-        return self._cursors.add(open_cursor(name, log))
+        return self._cursors.add(open_cursor(name, log), self)
 
     def _log_id(self) -> bytes:
         active = self._writer.active
@@ -521,8 +521,9 @@ class Wal:
         if os.getpid() != self._pid:
             self.closed = True
             return
-        self._cursors.close()  # outside of any turn, because a cursor in its own turn may wait for one
-        self._commits.close(self._end)
+        self._commits.turns.refuse_within_turn()
+        with self._cursors.closing(self):  # outside of any turn, because a cursor in its own turn may wait for one
+            self._commits.close(self._end)
         self._await_callbacks()
 
     def _await_callbacks(self) -> None:

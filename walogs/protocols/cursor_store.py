@@ -42,6 +42,10 @@ class CursorStore(Protocol):
     members at the same time. Only the owner of a cursor, who holds its lock, writes or removes its value. The names are
     1 to 63 of the characters `A-Z a-z 0-9 . _ -`. They begin with a letter or a digit, and end neither with `.lock` nor
     with `.tmp`.
+
+    A store can notice that the place in which an owner has locked a cursor through this object is no longer the one
+    that it works in. Then each call about this cursor raises `UnsafeStore` and changes nothing, until the owner has
+    freed that lock.
     """
 
     def cursor_name(self, name: str) -> str:

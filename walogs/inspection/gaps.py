@@ -53,7 +53,8 @@ def intact_commits(
             reader.skip_unreadable(header_break(source, number))
             continue
         try:
-            yield from reader.read_segment(header, end_lsns.get(number))
+            is_intact = number in survey.intact_headers
+            yield from reader.read_segment(header, end_lsns.get(number), is_intact=is_intact)
         except SegmentNotFound:
             removed = survey.removed_since()
             first_lsn = max(reader.log_first_lsn, current_first_lsn(source)) if removed else reader.log_first_lsn
@@ -102,19 +103,20 @@ class CommitReader(Generic[T]):
         self.end = 0
         """The offset after the last intact frame with entries in this segment."""
 
-    def read_segment(self, header: SegmentHeader, end_lsn: int | None) -> Commits[T]:
+    def read_segment(self, header: SegmentHeader, end_lsn: int | None, *, is_intact: bool) -> Commits[T]:
         """Yield the segment's commits before *end_lsn*, and the gaps before them.
 
         *end_lsn* is where the next segment begins whose header is known (None: there is none). Frames beyond it belong
-        to another history: an open returns what the later segment holds. Raises `SegmentNotFound`: the segment was
+        to another history: an open returns what the later segment holds. Only a header that *is_intact* says where the
+        segment begins. A reconstructed one names its first intact frame. Raises `SegmentNotFound`: the segment was
         removed.
         """
         expected = self.expected_lsn or self.log_first_lsn
-        if header.first_lsn > expected:
+        if is_intact and header.first_lsn > expected:
             yield from self.release()
             yield Gap(expected, header.first_lsn - 1, *self.place)
             self.expected_lsn = header.first_lsn
-        self.is_damaged, self.end = False, self._source.format.traits.header_bytes
+        self.is_damaged, self.end = self.is_damaged and not is_intact, self._source.format.traits.header_bytes
         for found in frames_of(self._source, header):
             if not isinstance(found, Frame):
                 self._break(header, found.start, found.why)
@@ -133,6 +135,7 @@ class CommitReader(Generic[T]):
         expected = self.expected_lsn or self.log_first_lsn
         if first_lsn > expected:
             yield Gap(expected, first_lsn - 1, *self.place)
+        self.is_damaged = False
         try:
             entries = self._entries_in(source, header, frame)
         except (Malformed, Corrupt) as error:  # Corrupt: from a codec that authenticates, or limits sizes
@@ -143,13 +146,13 @@ class CommitReader(Generic[T]):
         own_link = source.format.link_at(frame.buffer, 0, frame.header, source.codec_of(header).check_bytes)
         self._held = HeldCommit(first_lsn, entries, own_link, follows=follows, place=place)
         self.expected_lsn = first_lsn + len(entries)
-        self.place, self.is_damaged, self.end = NOT_THERE, False, source.format.frame_end(frame.header)
+        self.place, self.end = NOT_THERE, source.format.frame_end(frame.header)
 
     def _break(self, header: SegmentHeader, offset: int, why: str) -> None:
-        self.place, self.is_damaged = Break(header.number, offset, why), True
+        self.skip_unreadable(Break(header.number, offset, why))
 
     def skip_unreadable(self, place: Break) -> None:
-        """Continue after a segment of which nothing can be read. A gap that has begun before it keeps its place."""
+        """Continue after bytes or a segment of which nothing can be read. A gap that has begun keeps its place."""
         if not self.is_damaged:
             self.place, self.is_damaged = place, True
 

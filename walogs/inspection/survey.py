@@ -313,8 +313,9 @@ class Survey:
         if first is None:
             return None
         first_lsn = 1 if number == 1 else first.header.first_lsn
-        # The segments before this one may be left from a checkpoint, or hold entries. Nothing says that they may go.
-        log_first_lsn = first_lsn if number == self.numbers[0] else 1
+        # What lies before this frame may be left from a checkpoint, or have held entries. Nothing says that it may go.
+        is_first_of_all = number == self.numbers[0] and not has_damage_before(source, header, first)
+        log_first_lsn = first_lsn if is_first_of_all else 1
         return header._replace(first_lsn=first_lsn, log_first_lsn=log_first_lsn, previous_link=first.header.link)
 
 
@@ -333,6 +334,11 @@ def first_frame(source: LogSource, segment: SegmentHeader) -> Frame | None:
     with suppress(SegmentNotFound):
         return next((found for found in frames_of(source, segment) if isinstance(found, Frame)), None)
     return None
+
+
+def has_damage_before(source: LogSource, segment: SegmentHeader, frame: Frame) -> bool:
+    """Return whether bytes that are no intact frame lie between the segment's header and *frame*."""
+    return next(iter(frames_of(source, segment)), frame) != frame
 
 
 def header_break(source: LogSource, number: int) -> Break:

@@ -1,0 +1,47 @@
+"""What damage has taken is told as a gap, and the gap names the place of the damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import walogs
+from tests.crash.small_logs import written
+from tests.inspection.damaged_logs import Place, goes_on, kept_of
+from tests.kit.logs import CHECKPOINT, HEADER, segment_name, zeroed
+
+
+def gaps_of(place: Place) -> list[walogs.Gap]:
+    return [found for found in place.salvage() if isinstance(found, walogs.Gap)]
+
+
+@pytest.mark.guarantee("G6")
+def test_the_first_entries_of_the_only_segment_are_missed_with_its_header(place_of: Callable[..., Place]) -> None:
+    """Only the header says that the log begins with them. A CHECKPOINT says that none is missing before them."""
+
+    def write(wal: walogs.Wal) -> None:
+        wal.append_batch([b"gone", b"with", b"a checkpoint"])
+        wal.rotate()
+        wal.append_batch([b"four", b"five"])
+        wal.append(b"six")
+        wal.checkpoint(3)
+        for count in range(7, 12):
+            wal.append(b"entry %d" % count)
+
+    log = written("left", write)
+    name = segment_name(log.newest)
+    frames = log.frames(log.newest)
+    checkpoint = next(frame.offset for frame in frames if frame.kind == CHECKPOINT)
+    for frame in (frame for frame in frames if frame.entries):
+        place = place_of({**log.files, name: zeroed(log.files[name], 0, frame.offset)})
+        what = f"everything before byte {frame.offset}"
+        first_lsn = 4 if HEADER < frame.offset <= checkpoint else 1
+        expected = [(first_lsn, frame.first_lsn - 1, log.newest, HEADER)] if frame.offset > HEADER else []
+        assert [gap[:4] for gap in gaps_of(place)] == expected, what
+        told = [finding.lsn for finding in place.verify().findings if finding.offset != 0]
+        assert told == [gap[0] for gap in expected], what
+        report = place.repair(None)
+        assert [gap[:4] for gap in report.lost] == expected, what
+        assert (report.first_lsn, report.last_lsn) == (frame.first_lsn, 11), what
+        goes_on(place, kept_of(report, log.entries), what)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import walogs
 from tests.crash.small_logs import written
 from tests.inspection.damaged_logs import Place, goes_on, kept_of
-from tests.kit.logs import CHECKPOINT, HEADER, segment_name, zeroed
+from tests.kit.logs import CHECKPOINT, HEADER, segment_name, with_byte, zeroed
+from walogs.testing import MemoryCloud, MemoryImmutableStore
 
 
 def gaps_of(place: Place) -> list[walogs.Gap]:
@@ -45,3 +47,30 @@ def test_the_first_entries_of_the_only_segment_are_missed_with_its_header(place_
         assert [gap[:4] for gap in report.lost] == expected, what
         assert (report.first_lsn, report.last_lsn) == (frame.first_lsn, 11), what
         goes_on(place, kept_of(report, log.entries), what)
+
+
+@pytest.mark.guarantee("G6")
+def test_a_damaged_commit_at_the_end_of_a_store_without_torn_writes_is_a_gap(tmp_path: Path) -> None:
+    """Nothing says that it was synced. It was acknowledged all the same, since a segment there is never half written."""
+    cloud = MemoryCloud()
+    with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
+        for data in (b"one", b"two", b"three"):
+            wal.append(data)
+    newest, good = max(cloud.objects), dict(cloud.objects)
+    whole = good[newest]
+    places = (*range(0, HEADER, 32), *range(HEADER, len(whole)))
+    changes = {f"bit 3 of byte {at}": with_byte(whole, at, 8) for at in places}
+    changes |= {f"cut at byte {size}": whole[:size] for size in places}
+    refused = 0
+    for what, content in changes.items():
+        cloud.objects.update({**good, newest: content})
+        report = walogs.verify(store=MemoryImmutableStore(cloud))
+        if report.ok:  # a zero of the padding is not looked at
+            continue
+        gaps = [found for found in walogs.salvage(store=MemoryImmutableStore(cloud)) if isinstance(found, walogs.Gap)]
+        assert [(gap.first_lsn, gap.last_lsn, gap.segment) for gap in gaps] == [(3, None, newest)], what
+        assert report.gaps == tuple(gaps), what
+        refused += 1
+    assert refused > len(places)
+    into = walogs.salvage_into(None, tmp_path / "new", walogs.WalConfig(store=MemoryImmutableStore(cloud)))
+    assert into.gaps == report.gaps

@@ -12,12 +12,12 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.engine.ending import ending_of, read_durable_mark, synced_by
+from walogs.engine.ending import ending_of, read_durable_mark, synced_by, verdict_of
 from walogs.engine.frame_reader import KINDS
 from walogs.engine.observation import no_log
 from walogs.engine.readable_segments import first_lsn_in_segment
 from walogs.engine.segment_scan import SegmentScan, TailScan, first_lsn_in_checkpoint
-from walogs.engine.verdict import DurabilityEvidence, frame_problem
+from walogs.engine.verdict import DurabilityEvidence, Verdict, durability_evidence, frame_problem
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound
 from walogs.formats.segment_format import Kind, SegmentHeader
@@ -227,14 +227,19 @@ class Survey:
     def is_end_unknown(self) -> bool:
         """Whether more entries may have followed the intact frames of the newest segment.
 
-        It is known that none did if only zeros and unfinished writes follow, or if the durable mark says how many did.
+        It is known that none did if an open could accept what follows as the end, or if the durable mark says how many
+        did.
         """
         mark, newest, number = self.own_durable_mark, self.newest, self.numbers[-1]
         if newest is None:
             return mark is None or (mark.segment < number and not mark.is_clean)
         if newest.is_sealed:
             return mark is None or mark.segment <= number
-        return newest.synced > max(newest.end, synced_by(mark, newest.header))
+        named = newest.synced if newest.synced > synced_by(mark, newest.header) else 0
+        evidence = durability_evidence(newest.end, named, is_sealed=False)
+        has_bytes = newest.damage_at_end is not None
+        verdict = verdict_of(self._source, newest.header, newest.end, evidence, has_bytes=has_bytes)
+        return verdict is Verdict.CORRUPT
 
     def named_first_lsn(self) -> int:
         """Return the largest first LSN of the log that the headers and the newest segment's CHECKPOINTs name.

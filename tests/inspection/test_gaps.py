@@ -9,8 +9,8 @@ import pytest
 
 import walogs
 from tests.crash.small_logs import written
-from tests.inspection.damaged_logs import Place, goes_on, kept_of
-from tests.kit.logs import CHECKPOINT, HEADER, segment_name, with_byte, zeroed
+from tests.inspection.damaged_logs import Place, goes_on, kept_of, lsns_of, plain, without
+from tests.kit.logs import CHECKPOINT, DURABLE_MARK, HEADER, segment_name, with_byte, zeroed
 from walogs.testing import MemoryCloud, MemoryImmutableStore
 
 
@@ -74,3 +74,34 @@ def test_a_damaged_commit_at_the_end_of_a_store_without_torn_writes_is_a_gap(tmp
     assert refused > len(places)
     into = walogs.salvage_into(None, tmp_path / "new", walogs.WalConfig(store=MemoryImmutableStore(cloud)))
     assert into.gaps == report.gaps
+
+
+@pytest.mark.guarantee("G6")
+def test_a_damaged_seal_still_says_that_a_segment_followed(place_of: Callable[..., Place]) -> None:
+    log = plain()
+    first, _ = lsns_of(log.files, log.newest)
+    before = segment_name(log.newest - 1)
+    seal = log.frames(log.newest - 1)[-1]
+    damaged = {before: with_byte(log.files[before], seal.body_end - 20, 1)}
+    place = place_of(without({**log.files, **damaged}, segment_name(log.newest), DURABLE_MARK))
+    (gap,) = gaps_of(place)
+    assert gap[:4] == (first, None, None, None)
+    assert place.verify().gaps == place.repair("before", dry_run=True).lost == (gap,)
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("is_gone", [False, True], ids=["unreadable", "gone"])
+def test_a_gap_is_not_put_where_a_damaged_seal_has_taken_nothing(
+    place_of: Callable[..., Place], *, is_gone: bool
+) -> None:
+    log = plain()
+    for number in (2, 3):
+        name, lost = segment_name(number - 1), segment_name(number)
+        seal = log.frames(number - 1)[-1]
+        files = {**log.files, name: with_byte(log.files[name], seal.body_end - 20, 1)}
+        assert place_of(files).verify().ok
+        place = place_of(without(files, lost) if is_gone else {**files, lost: b""})
+        where = (None, None) if is_gone else (number, 0)
+        assert [gap[:4] for gap in gaps_of(place)] == [(*lsns_of(log.files, number), *where)]
+        (finding,) = (found for found in place.verify().findings if found.is_damage)
+        assert (finding.segment, finding.lsn) == (number, lsns_of(log.files, number)[0])

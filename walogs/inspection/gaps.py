@@ -13,7 +13,7 @@ from walogs.engine.extent_reader import context_of
 from walogs.engine.observation import no_log
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound
-from walogs.formats.segment_format import Malformed
+from walogs.formats.segment_format import Kind, Malformed
 from walogs.foundation.foreign import error_text
 from walogs.inspection.scan import Frame, frames_of
 from walogs.inspection.survey import NOT_THERE, Break, Survey, current_first_lsn, header_break
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from walogs.engine.log_source import LogSource
     from walogs.formats.segment_format import SegmentHeader
+    from walogs.inspection.scan import Piece
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class CommitReader(Generic[T]):
         self.place = NOT_THERE
         """Where intact frames have stopped."""
         self.is_damaged = False
-        """Whether damage follows the last entry that was found in this segment."""
+        """Whether damage that can have taken an entry follows the last entry that was found."""
         self.end = 0
         """The offset after the last intact frame with entries in this segment."""
 
@@ -119,7 +120,7 @@ class CommitReader(Generic[T]):
         self.is_damaged, self.end = self.is_damaged and not is_intact, self._source.format.traits.header_bytes
         for found in frames_of(self._source, header):
             if not isinstance(found, Frame):
-                self._break(header, found.start, found.why)
+                self._skip_piece(header, found)
             elif end_lsn is not None and found.header.first_lsn + found.header.entries > end_lsn:
                 why = "it is intact, and beyond the entry at which the next segment begins"
                 self._break(header, found.header.offset, why)
@@ -147,6 +148,14 @@ class CommitReader(Generic[T]):
         self._held = HeldCommit(first_lsn, entries, own_link, follows=follows, place=place)
         self.expected_lsn = first_lsn + len(entries)
         self.place, self.end = NOT_THERE, source.format.frame_end(frame.header)
+
+    def _skip_piece(self, header: SegmentHeader, piece: Piece) -> None:
+        """Continue after damage, or after a SEAL. If a SEAL says that no entry is missing, the damage has taken none."""
+        seal = piece.header if piece.header is not None and piece.header.kind == Kind.SEAL.value else None
+        if seal is not None and seal.first_lsn == (self.expected_lsn or self.log_first_lsn):
+            self.place, self.is_damaged = NOT_THERE, False
+        elif piece.frame is None:
+            self._break(header, piece.start, piece.why)
 
     def _break(self, header: SegmentHeader, offset: int, why: str) -> None:
         self.skip_unreadable(Break(header.number, offset, why))
@@ -192,7 +201,7 @@ def gap_at_end(source: LogSource, survey: Survey, reader: CommitReader[T]) -> It
     except SegmentNotFound:  # a checkpoint has removed it
         return
     if is_end_unknown and max(source.store.segments(), default=0) == newest:  # otherwise a writer has rotated the log
-        is_in_newest = segment is None or not segment.is_sealed or reader.is_damaged
+        is_in_newest = segment is None or not segment.had_successor or reader.is_damaged
         yield Gap(expected_lsn, None, *(place if is_in_newest else NOT_THERE))
 
 

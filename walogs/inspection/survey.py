@@ -93,6 +93,8 @@ class SegmentSurvey:
         self.synced = 0
         """The highest offset that a frame header names as synced. The body of that frame may be damaged."""
         self.is_sealed = False
+        self.had_successor = False
+        """Whether the intact header of a SEAL is there. The SEAL itself may be damaged."""
         start = source.format.traits.header_bytes
         self.runs = [empty_run(header.number, start, header.first_lsn, link=header.previous_link)]
         self.damaged_ranges: list[DamagedRange] = []
@@ -130,6 +132,7 @@ class SegmentSurvey:
             frame = piece.header
             if frame is not None:
                 self.synced = max(self.synced, frame.synced)
+                self.had_successor = self.had_successor or frame.kind == Kind.SEAL.value
                 if self.unknown_frame is None and (frame.kind not in KINDS or frame.flags):
                     self.unknown_frame = frame
             if frame is None or piece.frame is None:
@@ -233,7 +236,7 @@ class Survey:
         mark, newest, number = self.own_durable_mark, self.newest, self.numbers[-1]
         if newest is None:
             return mark is None or (mark.segment < number and not mark.is_clean)
-        if newest.is_sealed:
+        if newest.had_successor:
             return mark is None or mark.segment <= number
         named = newest.synced if newest.synced > synced_by(mark, newest.header) else 0
         evidence = durability_evidence(newest.end, named, is_sealed=False)

@@ -51,7 +51,7 @@ def test_the_first_entries_of_the_only_segment_are_missed_with_its_header(place_
 
 @pytest.mark.guarantee("G6")
 def test_a_damaged_commit_at_the_end_of_a_store_without_torn_writes_is_a_gap(tmp_path: Path) -> None:
-    """Nothing says that it was synced. It was acknowledged all the same, since a segment there is never half written."""
+    """Nothing says that it was synced. It was acknowledged all the same: a segment there is never half written."""
     cloud = MemoryCloud()
     with walogs.open(store=MemoryImmutableStore(cloud)) as wal:
         for data in (b"one", b"two", b"three"):

@@ -24,7 +24,7 @@ from walogs.formats.segment_format import Kind, SegmentHeader
 from walogs.inspection.scan import Frame, frames_of, pieces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.formats.durable_mark import DurableMark
@@ -84,7 +84,9 @@ class SegmentSurvey:
     The first run begins where the first frame belongs. It can be empty, so every segment has a run.
     """
 
-    def __init__(self, source: LogSource, header: SegmentHeader, *, is_reconstructed: bool) -> None:
+    def __init__(
+        self, source: LogSource, header: SegmentHeader, foreign: Container[tuple[int, int]], *, is_reconstructed: bool
+    ) -> None:
         self.header = header
         self.is_reconstructed = is_reconstructed
         """Whether the segment's own header is damaged, and this one was put together from other places."""
@@ -100,7 +102,10 @@ class SegmentSurvey:
         self.damaged_ranges: list[DamagedRange] = []
         self.unknown_frame: FrameHeader | None = None
         """The first header of a frame that only a later release can read."""
+        self.has_foreign_frame = False
+        """Whether an intact frame with entries is there that does not belong there. An open refuses it."""
         self._source = source
+        self._foreign = foreign
         self._read()
 
     @property
@@ -140,9 +145,10 @@ class SegmentSurvey:
             elif frame.kind == Kind.SEAL.value:
                 self.is_sealed = True
                 return
-            elif self._admit(frame):
+            elif (self.number, piece.start) not in self._foreign and self._admit(frame):
                 self._add_frame(frame, piece)
             else:
+                self.has_foreign_frame = self.has_foreign_frame or frame.kind == Kind.ENTRIES.value
                 self._add_damage(piece.start, piece.end, "an intact frame is there that does not belong there")
 
     def _admit(self, frame: FrameHeader) -> bool:
@@ -180,10 +186,15 @@ class SegmentSurvey:
 
 
 class Survey:
-    """What a directory held of a log, at one moment. Raises `UnsupportedFormat`, `OSError`."""
+    """What a directory held of a log, at one moment. Raises `UnsupportedFormat`, `OSError`.
 
-    def __init__(self, source: LogSource) -> None:
+    *foreign* are the places (segment, offset) of intact frames that count as damage, because they hold no entry of the
+    log.
+    """
+
+    def __init__(self, source: LogSource, foreign: Container[tuple[int, int]] = frozenset()) -> None:
         self._source = source
+        self._foreign = foreign
         self.durable_mark = read_durable_mark(source)
         """It may be of another log, as a segment may be."""
         self.numbers = tuple(source.store.segments())
@@ -272,7 +283,8 @@ class Survey:
         segment = self._segments.get(number)
         if segment is None:
             is_reconstructed = number not in self.intact_headers
-            segment = SegmentSurvey(self._source, self.headers[number], is_reconstructed=is_reconstructed)
+            header = self.headers[number]
+            segment = SegmentSurvey(self._source, header, self._foreign, is_reconstructed=is_reconstructed)
             self._segments[number] = segment
         return segment
 

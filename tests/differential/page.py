@@ -179,6 +179,11 @@ class Walked:
         """Of the last frame with entries, in whatever segment."""
         return next((frame.own_link for frame in reversed(self.frames) if frame.entries), self.segment.link)
 
+    @property
+    def in_doubt(self) -> int:
+        """The first entry of the last frame with entries; where there is none, the one that comes next."""
+        return next((frame.first_lsn for frame in reversed(self.frames) if frame.entries), self.last_lsn + 1)
+
     def entries(self) -> Iterator[tuple[int, bytes, int]]:
         """(LSN, data, offset after its check)."""
         for frame in self.frames:
@@ -260,7 +265,7 @@ class Page:
             if frame.synced > frame.offset or (frame.kind == ENTRIES and (not frame.entries or frame.first_lsn != lsn)):
                 raise Damaged("what no writer makes", number, lsn)
             if frame.link != walked.link:
-                raise Damaged("it was written after another frame", number, lsn)
+                raise Damaged("it was written after another frame", number, walked.in_doubt if frame.entries else lsn)
             if frame.kind == CHECKPOINT and frame.first_lsn > walked.segment.first_lsn:
                 raise Damaged("a first LSN beyond its segment", number)
             walked.frames.append(frame)
@@ -313,7 +318,9 @@ class Page:
             if older.epoch > successor.epoch or older.first_lsn > successor.first_lsn:
                 raise Damaged("not before its successor", number)
             walked = self.walked(number)
-            if walked.last_lsn != successor.first_lsn - 1 or walked.link != successor.link:
+            if walked.last_lsn == successor.first_lsn - 1 and walked.link != successor.link:
+                raise Damaged("its successor was made after another frame", number, walked.in_doubt)
+            if walked.last_lsn != successor.first_lsn - 1:
                 raise Damaged("it does not end as its successor says", number, walked.last_lsn + 1)
             found.append(walked)
             successor = older

@@ -48,6 +48,28 @@ def test_what_is_lost_to_a_foreign_frame_is_never_kept(tmp_path: Path, name: str
 
 
 @pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(("at", "is_sealed"), [(2, False), (3, False), (4, False), (2, True), (4, True), (5, True)])
+def test_everybody_names_the_first_entry_in_doubt(tmp_path: Path, name: str, at: int, *, is_sealed: bool) -> None:
+    place = LocalPlace(foreign(tmp_path, CODECS[name](), at, is_sealed=is_sealed), tmp_path / "log", CODECS[name]())
+    first = lsns(place.verify().gaps)[0]
+    found = {finding.lsn for finding in place.verify().findings if finding.is_damage}
+    assert min(lsn for lsn in found if lsn is not None) == first
+    with pytest.raises(walogs.Corrupt) as refused:
+        place.open()
+    assert refused.value.lsn == first
+    with (
+        pytest.raises(walogs.Corrupt) as refused,
+        walogs.reader(place.log.path, codec=CODECS[name](), visibility="written") as reader,
+    ):
+        list(reader)
+    assert refused.value.lsn == first
+    with pytest.raises(walogs.Corrupt) as refused:
+        walogs.backup(place.log.path, tmp_path / "copy", codec=CODECS[name]())
+    assert refused.value.lsn == first
+
+
+@pytest.mark.guarantee("G6")
 def test_what_a_segment_holds_beyond_its_successor_is_never_kept(tmp_path: Path) -> None:
     """Two entries of a copy follow the last one of the segment. The next segment holds the log's own."""
     ours, theirs = two_copies(tmp_path, 3, 2, 40, "crc32", is_sealed=False)

@@ -277,8 +277,23 @@ def examine_completed(
     why = end_problem(scan.last_lsn, scan.link, successor)
     if why is not None:
         what = f"{scan.stop.value}; {why}" if scan.last_lsn < successor.first_lsn - 1 else why
-        raise source.corrupt(what, header.number, scan.end, scan.last_lsn + 1)
+        lsn = first_in_doubt(source, header, successor, scan.last_lsn, scan.end)
+        raise source.corrupt(what, header.number, scan.end, lsn)
     return completed_by_scan(scan)
+
+
+def first_in_doubt(source: LogSource, header: SegmentHeader, successor: SegmentHeader, last_lsn: int, end: int) -> int:
+    """Return the first entry in doubt of a segment that does not end as its successor says.
+
+    *last_lsn* is its last entry, and *end* the offset where its intact frames end. If only the link differs, the last
+    commit is in doubt.
+    """
+    if last_lsn != successor.first_lsn - 1:
+        return last_lsn + 1
+    walk = FrameReader(source, header, source.format.traits.header_bytes, end, header.first_lsn)
+    for _ in walk.runs():
+        pass
+    return walk.lsn_of_last_commit()
 
 
 def check_completed(source: LogSource, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
@@ -401,7 +416,7 @@ def frames_end(
     said = seal.link if next_lsn > seal.last_lsn else link_said_at(source, header, end, seal.offset)
     if said is not None and said != walk.link:
         why = "what follows it was written after another frame: it is of another history"
-        raise source.corrupt(why, header.number, end, next_lsn)
+        raise source.corrupt(why, header.number, end, walk.lsn_of_last_commit())
     return walk.offset
 
 
@@ -410,7 +425,8 @@ def check_last_frame(source: LogSource, header: SegmentHeader, seal: Seal, succe
     _, link = last_frame(source, header, seal)
     why = end_problem(seal.last_lsn, link, successor)
     if why is not None:
-        raise source.corrupt(why, header.number, seal.offset, seal.last_lsn + 1)
+        lsn = first_in_doubt(source, header, successor, seal.last_lsn, seal.offset)
+        raise source.corrupt(why, header.number, seal.offset, lsn)
 
 
 def last_frame(source: LogSource, header: SegmentHeader, seal: Seal) -> tuple[int, bytes | None]:

@@ -352,11 +352,11 @@ def chunks_by_frame(source: LogSource, extent: Extent) -> Iterator[bytes | memor
     reader = FrameReader(source, header, source.format.traits.header_bytes, extent.end, header.first_lsn)
     for run in reader.runs():
         yield run.frames()
-    why = reader.stop.value if reader.expected_lsn <= extent.last_lsn else None
-    if why is None and reader.link != extent.link:
+    if reader.expected_lsn <= extent.last_lsn:
+        raise source.corrupt(reader.stop.value, header.number, reader.offset, reader.expected_lsn)
+    if reader.link != extent.link:
         why = "its last frame is not the one its successor was made after"
-    if why is not None:
-        raise source.corrupt(why, header.number, reader.offset, reader.expected_lsn)
+        raise source.corrupt(why, header.number, reader.offset, reader.lsn_of_last_commit())
     if reader.offset == extent.end and extent.seal_end:
         yield source.store.read(header.number, extent.end, extent.seal_end)
 

@@ -140,13 +140,13 @@ def header_in(
 ) -> SegmentHeader:
     """Return the header of one of these segments, as `LogSource.header` does.
 
-    If it is damaged, the segments before it tell which entry is the first in doubt. If none of them can,
-    *log_first_lsn* is named.
+    If it is damaged, the segments before it tell which entry is the first in doubt. No entry below the log's first LSN
+    is, which is at least *log_first_lsn*.
     """
 
     def first_in_doubt() -> int | None:
         last_lsn = last_before(source, [older for older in numbers if older < number])
-        return log_first_lsn if last_lsn is None else last_lsn + 1
+        return log_first_lsn if last_lsn is None else max(log_first_lsn or 1, last_lsn + 1)
 
     return source.header(number, first_in_doubt)
 
@@ -214,7 +214,8 @@ def examine_older(
         why = link_problem(header, successor)
         if why is not None:
             last_lsn = last_before(source, remaining)
-            raise source.corrupt(why, header.number, 0, header.first_lsn if last_lsn is None else last_lsn + 1)
+            lsn = header.first_lsn if last_lsn is None else max(log_first_lsn, last_lsn + 1)
+            raise source.corrupt(why, header.number, 0, lsn)
         kept.append(examine_completed(source, header, successor, verify))
         successor = header
     return kept[::-1], remaining
@@ -277,12 +278,12 @@ def examine_completed(
     why = end_problem(scan.last_lsn, scan.link, successor)
     if why is not None:
         what = f"{scan.stop.value}; {why}" if scan.last_lsn < successor.first_lsn - 1 else why
-        lsn = first_in_doubt(source, header, successor, scan.last_lsn, scan.end)
+        lsn = end_in_doubt(source, header, successor, scan.last_lsn, scan.end)
         raise source.corrupt(what, header.number, scan.end, lsn)
     return completed_by_scan(scan)
 
 
-def first_in_doubt(source: LogSource, header: SegmentHeader, successor: SegmentHeader, last_lsn: int, end: int) -> int:
+def end_in_doubt(source: LogSource, header: SegmentHeader, successor: SegmentHeader, last_lsn: int, end: int) -> int:
     """Return the first entry in doubt of a segment that does not end as its successor says.
 
     *last_lsn* is its last entry, and *end* the offset where its intact frames end. If only the link differs, the last
@@ -425,7 +426,7 @@ def check_last_frame(source: LogSource, header: SegmentHeader, seal: Seal, succe
     _, link = last_frame(source, header, seal)
     why = end_problem(seal.last_lsn, link, successor)
     if why is not None:
-        lsn = first_in_doubt(source, header, successor, seal.last_lsn, seal.offset)
+        lsn = end_in_doubt(source, header, successor, seal.last_lsn, seal.offset)
         raise source.corrupt(why, header.number, seal.offset, lsn)
 
 

@@ -19,7 +19,7 @@ from walogs.engine.extent_finder import completed_extent
 from walogs.engine.extent_reader import Extent
 from walogs.engine.frame_reader import FrameReader
 from walogs.engine.observation import damage_fingerprint, observe
-from walogs.engine.recovery import intact_end, read_checked_chunks
+from walogs.engine.recovery import header_in, intact_end, read_checked_chunks
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound, Unavailable
@@ -241,7 +241,7 @@ class Copy:
 
     def _copy_completed(self, number: int, successor: SegmentHeader) -> SegmentHeader:
         """Copy that segment and return its header. After `Corrupt` or `SegmentNotFound` the copy holds none of it."""
-        header = self._source.header(number)
+        header = header_in(self._source, self._bound.numbers, number, self._first_lsn)
         extent = completed_extent(self._source, header, successor)
         name, before = segment_name(number), self._done
         with self._partial.create(name) as file:

@@ -105,3 +105,12 @@ def test_a_gap_is_not_put_where_a_damaged_seal_has_taken_nothing(
         assert [gap[:4] for gap in gaps_of(place)] == [(*lsns_of(log.files, number), *where)]
         (finding,) = (found for found in place.verify().findings if found.is_damage)
         assert (finding.segment, finding.lsn) == (number, lsns_of(log.files, number)[0])
+
+
+@pytest.mark.guarantee("G6")
+def test_a_gap_that_begins_with_a_missing_segment_is_not_put_into_a_later_one(place_of: Callable[..., Place]) -> None:
+    log = plain()
+    before = log.newest - 1
+    files = without({**log.files, segment_name(log.newest): b""}, segment_name(before))
+    (gap,) = gaps_of(place_of(files))
+    assert gap[:4] == (lsns_of(log.files, before)[0], log.entries[-1][0], None, None)

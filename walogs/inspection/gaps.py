@@ -55,6 +55,8 @@ def intact_commits(
         header = headers.get(number)
         if number in removed:
             continue
+        if number - 1 not in listed and reader.expected_lsn >= reader.log_first_lsn:  # it is missing, or is the first
+            reader.skip_unreadable(NOT_THERE)
         if header is None:
             reader.skip_unreadable(header_break(source, number))
             continue

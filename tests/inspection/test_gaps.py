@@ -112,5 +112,8 @@ def test_a_gap_that_begins_with_a_missing_segment_is_not_put_into_a_later_one(pl
     log = plain()
     before = log.newest - 1
     files = without({**log.files, segment_name(log.newest): b""}, segment_name(before))
-    (gap,) = gaps_of(place_of(files))
+    place = place_of(files)
+    (gap,) = gaps_of(place)
     assert gap[:4] == (lsns_of(log.files, before)[0], log.entries[-1][0], None, None)
+    found = [finding for finding in place.verify().findings if finding.is_damage]
+    assert [(finding.segment, finding.lsn) for finding in found] == [(log.newest, gap.first_lsn), (None, gap.first_lsn)]

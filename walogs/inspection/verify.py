@@ -269,7 +269,8 @@ def list_damage_in_place(
             message = refusal.damage + hint_at_packed_copy(source, refusal.segment, survey)
             findings.append(make_damage(message, refusal.segment, refusal.offset, refusal.lsn))
             places.add((refusal.segment, refusal.offset))
-    begins = {refusal.lsn for refusal in refusals}
+    header_bytes = source.format.traits.header_bytes
+    begins = {refusal.lsn for refusal in refusals if refusal.offset is None or refusal.offset >= header_bytes}
     ends = set(missing_ends(source, refusals, survey))
     contents = contents if contents is not None else contents_of(source)
     findings += [unknown_beginning(source, gap) for gap in contents.gaps_below(log_first_lsn)]

@@ -46,7 +46,7 @@ def intact_commits(
     if not numbers:
         raise no_log(source)
     reader = CommitReader(read_ahead(source, numbers), entries_in, survey.named_first_lsn())
-    reader.foreign = reader.foreign if foreign is None else foreign
+    reader.foreign = foreign
     removed = frozenset() if headers.keys() == listed else survey.removed_since()
     if removed:
         reader.log_first_lsn = max(reader.log_first_lsn, current_first_lsn(source))
@@ -107,8 +107,8 @@ class CommitReader(Generic[T]):
         self._entries_in = entries_in
         self._held: HeldCommit[T] | None = None
         self.log_first_lsn = log_first_lsn
-        self.foreign: set[tuple[int, int]] = set()
-        """The places (segment, offset) of intact frames that hold no entry of this log."""
+        self.foreign: set[tuple[int, int]] | None = None
+        """Takes the places (segment, offset) of intact frames that hold no entry of this log, if they are wanted."""
         self._header: SegmentHeader | None = None
         """The header of the segment that is being read."""
         self._is_of_held_history = True
@@ -180,8 +180,12 @@ class CommitReader(Generic[T]):
             self.skip_unreadable(Break(header.number, piece.start, piece.why))
 
     def _refuse(self, header: SegmentHeader, frame: Frame, why: str) -> None:
-        self.foreign.add((header.number, frame.header.offset))
+        self._disown((header.number, frame.header.offset))
         self.skip_unreadable(Break(header.number, frame.header.offset, why))
+
+    def _disown(self, at: tuple[int, int]) -> None:
+        if self.foreign is not None:
+            self.foreign.add(at)
 
     def skip_unreadable(self, place: Break) -> None:
         """Continue after bytes or a segment of which nothing can be read. A gap that has begun keeps its place."""
@@ -200,7 +204,7 @@ class CommitReader(Generic[T]):
             yield held.first_lsn, held.entries
         else:
             if self._is_of_held_history:  # otherwise both segments are whole, and either can be kept
-                self.foreign.add(held.at)
+                self._disown(held.at)
             yield Gap(held.first_lsn, held.first_lsn + len(held.entries) - 1, *held.place)
 
     def skip_to(self, log_first_lsn: int) -> Commits[T]:

@@ -17,6 +17,7 @@ import pytest
 
 import walogs
 from tests.cli.commands import COMMAND, ENVIRONMENT, Walogs, bytes_of, entries_of, everything_in, made
+from tests.engine.test_links import exchanged, two_copies
 from walogs.cli import lines
 
 ENTRIES = (b"first", b"", b"two\nlines", b"\xff\x00", "\u2028 é \U0001f40d".encode(), b'quote " \\', b"\r")
@@ -230,6 +231,38 @@ def test_what_lies_before_damage_is_printed_and_the_damage_told(
     middle = command("cat", three, "--start", "3", "--stop", "7")
     assert (middle.status, middle.out) in {(0, b"".join(LINES[2:6])), (4, b"".join(LINES[2 : min(count, 6)]))}
     assert everything_in(three) == before
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("name", [name for name in DAMAGE if "newest" not in name])
+@pytest.mark.parametrize("second", ["the frame in the newest", "the newest header"])
+def test_of_two_damages_the_one_at_which_it_ended_is_told(name: str, second: str, three: Path, command: Walogs) -> None:
+    for file, offset, _ in (DAMAGE[name], DAMAGE[second]):
+        if offset is None:
+            (three / file).unlink()
+        else:
+            flip(three / file, offset)
+    count = DAMAGE[name][2]
+    for options in ((), ("--follow",)):
+        told = command("cat", three, *options)
+        assert (told.status, told.out) == (4, b"".join(LINES[:count]))
+        assert f"(entry {count + 1})" in told.line
+        assert "wal-000003.log" not in told.line
+
+
+@pytest.mark.guarantee("G6")
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_an_entry_of_a_copy_that_went_on_by_itself_is_not_printed(
+    tmp_path: Path, command: Walogs, *, is_sealed: bool
+) -> None:
+    for at in range(2, 6 if is_sealed else 5):
+        ours, theirs = two_copies(tmp_path / f"{at}", 2, 4, 40, "crc32", is_sealed=is_sealed)
+        exchanged(ours, theirs, at)
+        gap = walogs.verify(ours.path).gaps[0]
+        told = command("cat", ours.path)
+        assert (told.status, told.out.count(b"\n")) == (4, gap.first_lsn - 1), at
+        assert b"them" not in told.out, at
+        assert f"(entry {gap.first_lsn})" in told.line, at
 
 
 @pytest.mark.guarantee("G6")

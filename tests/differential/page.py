@@ -179,6 +179,11 @@ class Walked:
         """Of the last frame with entries, in whatever segment."""
         return next((frame.own_link for frame in reversed(self.frames) if frame.entries), self.segment.link)
 
+    @property
+    def in_doubt(self) -> int:
+        """The first entry of the last frame with entries; where there is none, the one that comes next."""
+        return next((frame.first_lsn for frame in reversed(self.frames) if frame.entries), self.last_lsn + 1)
+
     def entries(self) -> Iterator[tuple[int, bytes, int]]:
         """(LSN, data, offset after its check)."""
         for frame in self.frames:
@@ -226,26 +231,26 @@ class Page:
         durable_lsn = max([segment.first_lsn - 1, *durable])
         return Opened(log_first_lsn, entries, durable_lsn)
 
-    def header(self, number: int) -> Segment:
+    def header(self, number: int, log_first_lsn: int = 1) -> Segment:
         data = self.segments[number]
         if data[:8] != SEGMENT_MAGIC or len(data) < SEGMENT_HEADER:
-            raise Damaged("no header", number, self.first_in_doubt(number))
+            raise Damaged("no header", number, self.first_in_doubt(number, log_first_lsn))
         if crc32(data[:SEGMENT_CRC]) != int.from_bytes(data[SEGMENT_CRC:SEGMENT_HEADER], "little"):
-            raise Damaged("a damaged header", number, self.first_in_doubt(number))
+            raise Damaged("a damaged header", number, self.first_in_doubt(number, log_first_lsn))
         said = fields(SEGMENT_FIELDS, data, 0)
         codec_bytes = int(said["codec_bytes"])
         assert (said["version"], said["flags"], data[CODEC_AT : CODEC_AT + codec_bytes]) == (1, 0, b"crc32")
         proof = crc32(data[:PROOF_AT], crc32(FRAME_MAGIC + bytes(42), int(said["salt"])))
         assert data[PROOF_AT:SEGMENT_CRC] == proof.to_bytes(4, "little") + bytes(60)
         if said["number"] != number:
-            raise Damaged("another segment's", number, self.first_in_doubt(number))
+            raise Damaged("another segment's", number, self.first_in_doubt(number, log_first_lsn))
         return Segment(**{name: said[name] for name in Segment._fields})  # type: ignore[arg-type]
 
-    def first_in_doubt(self, number: int) -> int | None:
-        """After the last entry of the nearest older segment that can say what it holds."""
+    def first_in_doubt(self, number: int, log_first_lsn: int = 1) -> int | None:
+        """After the last entry of the nearest older segment that can say what it holds, and not below the first LSN."""
         for older in sorted((there for there in self.segments if there < number), reverse=True):
             try:
-                return self.walked(older).last_lsn + 1
+                return max(log_first_lsn, self.walked(older).last_lsn + 1)
             except Damaged:
                 continue
         return None
@@ -260,7 +265,7 @@ class Page:
             if frame.synced > frame.offset or (frame.kind == ENTRIES and (not frame.entries or frame.first_lsn != lsn)):
                 raise Damaged("what no writer makes", number, lsn)
             if frame.link != walked.link:
-                raise Damaged("it was written after another frame", number, lsn)
+                raise Damaged("it was written after another frame", number, walked.in_doubt if frame.entries else lsn)
             if frame.kind == CHECKPOINT and frame.first_lsn > walked.segment.first_lsn:
                 raise Damaged("a first LSN beyond its segment", number)
             walked.frames.append(frame)
@@ -307,13 +312,15 @@ class Page:
             if number not in self.segments:
                 lsn = self.first_in_doubt(successor.number)
                 raise Damaged("a segment is gone", number, max(log_first_lsn, lsn or log_first_lsn))
-            older = self.header(number)
+            older = self.header(number, log_first_lsn)
             if (older.log_id, older.salt) != (successor.log_id, successor.previous_salt):
                 raise Damaged("not what its successor was made after", number)
             if older.epoch > successor.epoch or older.first_lsn > successor.first_lsn:
                 raise Damaged("not before its successor", number)
             walked = self.walked(number)
-            if walked.last_lsn != successor.first_lsn - 1 or walked.link != successor.link:
+            if walked.last_lsn == successor.first_lsn - 1 and walked.link != successor.link:
+                raise Damaged("its successor was made after another frame", number, walked.in_doubt)
+            if walked.last_lsn != successor.first_lsn - 1:
                 raise Damaged("it does not end as its successor says", number, walked.last_lsn + 1)
             found.append(walked)
             successor = older

@@ -94,8 +94,8 @@ def selected_entries(
                     yield lsn, data
                 next_lsn = lsn + 1
     except Corrupt as damage:
-        yield from entries_before(source, damage, next_lsn, stop, since_ns)
-        raise
+        first_damage = yield from entries_before(source, damage, next_lsn, stop, since_ns)
+        raise first_damage from None
 
 
 def entries_followed(reader: WalReader, start: int | None, stop: int | None) -> Iterator[tuple[int, bytes]]:

@@ -82,17 +82,13 @@ def judge(
     before `Corrupt` is raised. It returns whether an open with `recovery="prefix"` would succeed; only then does the
     message offer it.
     """
-    shape = CrashShape.MAY_TEAR if source.store.capabilities.torn_tail else CrashShape.WHOLE
     header, evidence = ending.header, ending.evidence()
-    verdict = VERDICTS[shape, TailContent.BYTES if ending.has_bytes else TailContent.ZEROS, evidence]
-    is_empty = ending.end <= source.format.traits.header_bytes
-    if shape is CrashShape.WHOLE and is_empty and not (header.is_fence or header.is_checkpoint):
-        verdict = Verdict.CORRUPT
+    verdict = verdict_of(source, header, ending.end, evidence, has_bytes=ending.has_bytes)
     if verdict is Verdict.CLEAN:
         return "clean"
     if verdict is Verdict.TORN:
         return "torn"
-    can_be_cut = evidence is DurabilityEvidence.SYNCED_BEYOND and shape is CrashShape.MAY_TEAR
+    can_be_cut = evidence is DurabilityEvidence.SYNCED_BEYOND and source.store.capabilities.torn_tail
     if mode == "prefix" and can_be_cut:
         return "prefix"
     why = ending.stop.value
@@ -102,6 +98,20 @@ def judge(
         why = f"{why}; it was synced up to byte {ending.synced}"
     can_be_cut = can_be_cut and opens_when_cut()
     raise source.corrupt(why, header.number, ending.end, ending.last_lsn + 1, can_be_cut=can_be_cut)
+
+
+def verdict_of(
+    source: LogSource, header: SegmentHeader, end: int, evidence: DurabilityEvidence, *, has_bytes: bool
+) -> Verdict:
+    """Return what the table says, and that a segment which appears whole has its frame, unless it is a header alone.
+
+    *end* is the offset where the intact frames of the newest segment stop.
+    """
+    shape = CrashShape.MAY_TEAR if source.store.capabilities.torn_tail else CrashShape.WHOLE
+    is_empty = end <= source.format.traits.header_bytes
+    if shape is CrashShape.WHOLE and is_empty and not (header.is_fence or header.is_checkpoint):
+        return Verdict.CORRUPT
+    return VERDICTS[shape, TailContent.BYTES if has_bytes else TailContent.ZEROS, evidence]
 
 
 def read_durable_mark(source: LogSource) -> DurableMark | None:

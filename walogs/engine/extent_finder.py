@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from walogs.engine.extent_reader import Extent
-from walogs.engine.recovery import header_in, last_frame
+from walogs.engine.recovery import end_in_doubt, header_in, last_frame
 from walogs.engine.segment_scan import SegmentScan
 from walogs.engine.segments import accepted_seal
 from walogs.engine.time_search import created_before
@@ -174,4 +174,4 @@ def refuse_other_end(
     """Raise `Corrupt` if the segment has enough intact entries, and they are not those that its successor follows."""
     why = end_problem(last_lsn, link, successor)
     if why is not None and last_lsn >= successor.first_lsn - 1:
-        raise source.corrupt(why, header.number, end, last_lsn + 1)
+        raise source.corrupt(why, header.number, end, end_in_doubt(source, header, successor, last_lsn, end))

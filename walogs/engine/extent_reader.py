@@ -12,7 +12,7 @@ from functools import reduce
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar, cast
 
-from walogs.engine.frame_reader import FrameReader, link_said_at
+from walogs.engine.frame_reader import FrameReader, link_said_at, lsn_of_last_commit
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Checkpointed, Closed, Corrupt, SegmentNotFound
@@ -423,7 +423,8 @@ class ExtentReader:
                 said = link_said_at(self._source, segment, run.end, extent.end)
         if said is not None and not run.intact.link.startswith(said):
             why = "what follows it was written after another frame: it is of another history"
-            raise self._source.corrupt(why, segment.number, run.end, run.next_lsn - 1)
+            lsn = lsn_of_last_commit(self._source, run.frames(), run.first_lsn)
+            raise self._source.corrupt(why, segment.number, run.end, lsn)
 
 
 def end_of_chunk(runs: RunIndex, at: int, stop: int, *, lends: bool) -> int:

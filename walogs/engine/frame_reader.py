@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from walogs.engine.verdict import frame_problem
 from walogs.errors import UnsupportedFormat
-from walogs.formats.segment_format import CheckedRun, FrameHeader, Kind, RunIndex, StopReason
+from walogs.formats.segment_format import CheckedRun, FrameHeader, Kind, Malformed, RunIndex, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +104,8 @@ class FrameReader:
         is_first = start == source.format.traits.header_bytes
         self.link = segment.previous_link if link is None and is_first else link
         """Link of the last frame with entries before `offset`. None if no frame has said it yet."""
+        self._last_run = (start, start, expected_lsn)
+        """(offset, end, first LSN) of the last run with entries before `offset`. It is empty if there was none."""
         self.stop: StopReason = StopReason.END
 
     def __iter__(self) -> Iterator[ReadFrame]:
@@ -126,8 +129,20 @@ class FrameReader:
             yield run
             self._advance(run)
 
+    def lsn_of_last_commit(self) -> int:
+        """Return the first LSN of the last commit before `offset`, and `expected_lsn` if there was none.
+
+        If what follows was written after another frame, one of the two is of another history, and nothing says which.
+        So this is the first entry in doubt.
+        """
+        offset, end, first_lsn = self._last_run
+        run = self._source.store.read(self._segment.number, offset, end)
+        return lsn_of_last_commit(self._source, run, first_lsn)
+
     def _advance(self, run: ReadRun) -> None:
         self.offset = run.end
+        if run.intact.entries:
+            self._last_run = (run.offset, run.end, run.first_lsn)
         self.expected_lsn += run.intact.entries
         self.link = run.intact.link
 
@@ -196,7 +211,9 @@ class FrameReader:
             return StopReason.SEAL
         why = frame_problem(header, self.expected_lsn, self.link)
         if why is not None:
-            raise self._source.corrupt(why, self._segment.number, self.offset, self.expected_lsn)
+            is_other_history = header.entries and frame_problem(header, self.expected_lsn, None) is None
+            lsn = self.lsn_of_last_commit() if is_other_history else self.expected_lsn
+            raise self._source.corrupt(why, self._segment.number, self.offset, lsn)
         return ReadFrame(header=header, buffer=self._buffer, at=index, end=end)
 
     def _next_header(self) -> FrameHeader | StopReason:
@@ -212,6 +229,14 @@ class FrameReader:
         """Read *count* bytes from `offset` on, but not beyond the limit."""
         end = min(self._limit, self.offset + count)
         self._buffer, self._begin = self._source.store.read(self._segment.number, self.offset, end), self.offset
+
+
+def lsn_of_last_commit(source: LogSource, run: bytes | memoryview, first_lsn: int) -> int:
+    """Return the first LSN of the last commit in an intact run, which begins with *first_lsn*."""
+    with suppress(Malformed):  # somebody has changed it since it was checked
+        for header, _ in source.format.headers(run):
+            first_lsn = header.first_lsn if header.entries else first_lsn
+    return first_lsn
 
 
 def refuse_unknown(source: LogSource, segment: SegmentHeader, header: FrameHeader) -> None:

@@ -140,13 +140,13 @@ def header_in(
 ) -> SegmentHeader:
     """Return the header of one of these segments, as `LogSource.header` does.
 
-    If it is damaged, the segments before it tell which entry is the first in doubt. If none of them can,
-    *log_first_lsn* is named.
+    If it is damaged, the segments before it tell which entry is the first in doubt. No entry below the log's first LSN
+    is, which is at least *log_first_lsn*.
     """
 
     def first_in_doubt() -> int | None:
         last_lsn = last_before(source, [older for older in numbers if older < number])
-        return log_first_lsn if last_lsn is None else last_lsn + 1
+        return log_first_lsn if last_lsn is None else max(log_first_lsn or 1, last_lsn + 1)
 
     return source.header(number, first_in_doubt)
 
@@ -214,7 +214,8 @@ def examine_older(
         why = link_problem(header, successor)
         if why is not None:
             last_lsn = last_before(source, remaining)
-            raise source.corrupt(why, header.number, 0, header.first_lsn if last_lsn is None else last_lsn + 1)
+            lsn = header.first_lsn if last_lsn is None else max(log_first_lsn, last_lsn + 1)
+            raise source.corrupt(why, header.number, 0, lsn)
         kept.append(examine_completed(source, header, successor, verify))
         successor = header
     return kept[::-1], remaining
@@ -277,8 +278,23 @@ def examine_completed(
     why = end_problem(scan.last_lsn, scan.link, successor)
     if why is not None:
         what = f"{scan.stop.value}; {why}" if scan.last_lsn < successor.first_lsn - 1 else why
-        raise source.corrupt(what, header.number, scan.end, scan.last_lsn + 1)
+        lsn = end_in_doubt(source, header, successor, scan.last_lsn, scan.end)
+        raise source.corrupt(what, header.number, scan.end, lsn)
     return completed_by_scan(scan)
+
+
+def end_in_doubt(source: LogSource, header: SegmentHeader, successor: SegmentHeader, last_lsn: int, end: int) -> int:
+    """Return the first entry in doubt of a segment that does not end as its successor says.
+
+    *last_lsn* is its last entry, and *end* the offset where its intact frames end. If only the link differs, the last
+    commit is in doubt.
+    """
+    if last_lsn != successor.first_lsn - 1:
+        return last_lsn + 1
+    walk = FrameReader(source, header, source.format.traits.header_bytes, end, header.first_lsn)
+    for _ in walk.runs():
+        pass
+    return walk.lsn_of_last_commit()
 
 
 def check_completed(source: LogSource, segment: CompletedSegment, successor: SegmentHeader) -> list[int]:
@@ -401,7 +417,7 @@ def frames_end(
     said = seal.link if next_lsn > seal.last_lsn else link_said_at(source, header, end, seal.offset)
     if said is not None and said != walk.link:
         why = "what follows it was written after another frame: it is of another history"
-        raise source.corrupt(why, header.number, end, next_lsn)
+        raise source.corrupt(why, header.number, end, walk.lsn_of_last_commit())
     return walk.offset
 
 
@@ -410,7 +426,8 @@ def check_last_frame(source: LogSource, header: SegmentHeader, seal: Seal, succe
     _, link = last_frame(source, header, seal)
     why = end_problem(seal.last_lsn, link, successor)
     if why is not None:
-        raise source.corrupt(why, header.number, seal.offset, seal.last_lsn + 1)
+        lsn = end_in_doubt(source, header, successor, seal.last_lsn, seal.offset)
+        raise source.corrupt(why, header.number, seal.offset, lsn)
 
 
 def last_frame(source: LogSource, header: SegmentHeader, seal: Seal) -> tuple[int, bytes | None]:

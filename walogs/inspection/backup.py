@@ -19,7 +19,7 @@ from walogs.engine.extent_finder import completed_extent
 from walogs.engine.extent_reader import Extent
 from walogs.engine.frame_reader import FrameReader
 from walogs.engine.observation import damage_fingerprint, observe
-from walogs.engine.recovery import intact_end, read_checked_chunks
+from walogs.engine.recovery import header_in, intact_end, read_checked_chunks
 from walogs.engine.segments import read_seal
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound, Unavailable
@@ -241,7 +241,7 @@ class Copy:
 
     def _copy_completed(self, number: int, successor: SegmentHeader) -> SegmentHeader:
         """Copy that segment and return its header. After `Corrupt` or `SegmentNotFound` the copy holds none of it."""
-        header = self._source.header(number)
+        header = header_in(self._source, self._bound.numbers, number, self._first_lsn)
         extent = completed_extent(self._source, header, successor)
         name, before = segment_name(number), self._done
         with self._partial.create(name) as file:
@@ -352,11 +352,11 @@ def chunks_by_frame(source: LogSource, extent: Extent) -> Iterator[bytes | memor
     reader = FrameReader(source, header, source.format.traits.header_bytes, extent.end, header.first_lsn)
     for run in reader.runs():
         yield run.frames()
-    why = reader.stop.value if reader.expected_lsn <= extent.last_lsn else None
-    if why is None and reader.link != extent.link:
+    if reader.expected_lsn <= extent.last_lsn:
+        raise source.corrupt(reader.stop.value, header.number, reader.offset, reader.expected_lsn)
+    if reader.link != extent.link:
         why = "its last frame is not the one its successor was made after"
-    if why is not None:
-        raise source.corrupt(why, header.number, reader.offset, reader.expected_lsn)
+        raise source.corrupt(why, header.number, reader.offset, reader.lsn_of_last_commit())
     if reader.offset == extent.end and extent.seal_end:
         yield source.store.read(header.number, extent.end, extent.seal_end)
 

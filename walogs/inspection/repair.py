@@ -180,7 +180,8 @@ def examine_and_repair(
     exchange = find_exchange(source)
     if exchange is not None:
         raise exchange_error(source, exchange) from refusal
-    log, contents = survey_damaged_log(source), contents_of(source)
+    contents = contents_of(source)
+    log = survey_damaged_log(source, contents.foreign)
     salt, writer_id = new_salt(environment.entropy), uuid_bytes(environment.entropy)
     lost = contents.gaps_from(log.log_first_lsn)
     plan = plan_repair(source, log, lost, keep, refusal.segment, writer_id=writer_id, salt=salt)

@@ -16,7 +16,7 @@ from walogs.errors import Corrupt
 from walogs.inspection.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.formats.segment_format import SegmentHeader
@@ -40,9 +40,12 @@ class DamagedLog(NamedTuple):
         return (run for number in self.numbers if number in self.segments for run in self.segments[number].runs)
 
 
-def survey_damaged_log(source: LogSource) -> DamagedLog:
-    """Raises `Corrupt` (segments of two logs lie there), `UnsupportedFormat`, `OSError`."""
-    survey = Survey(source)
+def survey_damaged_log(source: LogSource, foreign: Container[tuple[int, int]]) -> DamagedLog:
+    """Take what is intact, but for the *foreign* frames, which salvage does not count as entries of the log either.
+
+    Raises `Corrupt` (segments of two logs lie there), `UnsupportedFormat`, `OSError`.
+    """
+    survey = Survey(source, foreign)
     refuse_two_logs(source, survey)
     numbers, segments = survey.numbers, survey.segments
     for segment in segments.values():
@@ -183,11 +186,16 @@ def plan_repair(
         last_lsn=kept[-1].next_lsn - 1,
         rewrites=tuple(rewrites),
         removed=tuple(number for number in log.numbers if number not in runs),
-        lost=lost,
+        lost=tuple(gap for gap in lost if not is_kept(gap, log_first_lsn, kept[-1].next_lsn)),
         dropped=entries_dropped_by(log, kept),
         sides=sides,
     )
     return plan if kept[0].first_lsn < kept[-1].next_lsn or not plan.changed else None
+
+
+def is_kept(gap: Gap, first_lsn: int, next_lsn: int) -> bool:
+    """Return whether the entries of a gap are kept after all: of two whole segments, either can be the foreign one."""
+    return gap.last_lsn is not None and first_lsn <= gap.first_lsn and gap.last_lsn < next_lsn
 
 
 def sides_of(chains: Sequence[Sequence[Run]], lost: Sequence[Gap]) -> tuple[Keep, ...]:
@@ -229,7 +237,8 @@ def part_with_beginning(source: LogSource, chain: list[Run]) -> tuple[list[Run],
 def needs_mending(segment: SegmentSurvey, runs: Sequence[Run]) -> bool:
     """Return whether `open` refuses a completed segment of the chain as it is, although it lacks no entry."""
     has_damaged_range = any(after.start > run.end for run, after in pairwise(runs))
-    return segment.is_reconstructed or has_damaged_range or (segment.is_sealed and segment.damage_at_end is not None)
+    is_refused_at_end = segment.has_foreign_frame or (segment.is_sealed and segment.damage_at_end is not None)
+    return segment.is_reconstructed or has_damaged_range or is_refused_at_end
 
 
 def needs_new_end(log: DamagedLog, last: SegmentSurvey, runs: Sequence[Run], log_first_lsn: int) -> bool:

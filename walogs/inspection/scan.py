@@ -68,10 +68,15 @@ def pieces_of(source: LogSource, segment: SegmentHeader) -> Iterator[Piece]:
 
 
 def frames_of(source: LogSource, segment: SegmentHeader) -> Iterator[Frame | Piece]:
-    """Yield the intact frames with entries of a segment. Before those that follow damage, yield its first `Piece`."""
+    """Yield the intact frames with entries of a segment. Before those that follow damage, yield its first `Piece`.
+
+    Yield also the `Piece` of a SEAL whose header is intact: it says which entry is the last of the segment.
+    """
     damage_end = 0
     for piece in pieces_of(source, segment):
-        if piece.frame is None or piece.header is None:
+        if piece.header is not None and piece.header.kind == Kind.SEAL.value:
+            yield piece
+        elif piece.frame is None or piece.header is None:
             if piece.start != damage_end:
                 yield piece
             damage_end = piece.end

@@ -12,19 +12,19 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.engine.ending import ending_of, read_durable_mark, synced_by
+from walogs.engine.ending import ending_of, read_durable_mark, synced_by, verdict_of
 from walogs.engine.frame_reader import KINDS
 from walogs.engine.observation import no_log
 from walogs.engine.readable_segments import first_lsn_in_segment
 from walogs.engine.segment_scan import SegmentScan, TailScan, first_lsn_in_checkpoint
-from walogs.engine.verdict import DurabilityEvidence, frame_problem
+from walogs.engine.verdict import DurabilityEvidence, Verdict, durability_evidence, frame_problem
 from walogs.engine.whole_segments import read_ahead
 from walogs.errors import Corrupt, SegmentNotFound
 from walogs.formats.segment_format import Kind, SegmentHeader
 from walogs.inspection.scan import Frame, frames_of, pieces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from walogs.engine.log_source import LogSource
     from walogs.formats.durable_mark import DurableMark
@@ -84,7 +84,9 @@ class SegmentSurvey:
     The first run begins where the first frame belongs. It can be empty, so every segment has a run.
     """
 
-    def __init__(self, source: LogSource, header: SegmentHeader, *, is_reconstructed: bool) -> None:
+    def __init__(
+        self, source: LogSource, header: SegmentHeader, foreign: Container[tuple[int, int]], *, is_reconstructed: bool
+    ) -> None:
         self.header = header
         self.is_reconstructed = is_reconstructed
         """Whether the segment's own header is damaged, and this one was put together from other places."""
@@ -93,12 +95,17 @@ class SegmentSurvey:
         self.synced = 0
         """The highest offset that a frame header names as synced. The body of that frame may be damaged."""
         self.is_sealed = False
+        self.had_successor = False
+        """Whether the intact header of a SEAL is there. The SEAL itself may be damaged."""
         start = source.format.traits.header_bytes
         self.runs = [empty_run(header.number, start, header.first_lsn, link=header.previous_link)]
         self.damaged_ranges: list[DamagedRange] = []
         self.unknown_frame: FrameHeader | None = None
         """The first header of a frame that only a later release can read."""
+        self.has_foreign_frame = False
+        """Whether an intact frame with entries is there that does not belong there. An open refuses it."""
         self._source = source
+        self._foreign = foreign
         self._read()
 
     @property
@@ -130,6 +137,7 @@ class SegmentSurvey:
             frame = piece.header
             if frame is not None:
                 self.synced = max(self.synced, frame.synced)
+                self.had_successor = self.had_successor or frame.kind == Kind.SEAL.value
                 if self.unknown_frame is None and (frame.kind not in KINDS or frame.flags):
                     self.unknown_frame = frame
             if frame is None or piece.frame is None:
@@ -137,9 +145,10 @@ class SegmentSurvey:
             elif frame.kind == Kind.SEAL.value:
                 self.is_sealed = True
                 return
-            elif self._admit(frame):
+            elif (self.number, piece.start) not in self._foreign and self._admit(frame):
                 self._add_frame(frame, piece)
             else:
+                self.has_foreign_frame = self.has_foreign_frame or frame.kind == Kind.ENTRIES.value
                 self._add_damage(piece.start, piece.end, "an intact frame is there that does not belong there")
 
     def _admit(self, frame: FrameHeader) -> bool:
@@ -177,10 +186,15 @@ class SegmentSurvey:
 
 
 class Survey:
-    """What a directory held of a log, at one moment. Raises `UnsupportedFormat`, `OSError`."""
+    """What a directory held of a log, at one moment. Raises `UnsupportedFormat`, `OSError`.
 
-    def __init__(self, source: LogSource) -> None:
+    *foreign* are the places (segment, offset) of intact frames that count as damage, because they hold no entry of the
+    log.
+    """
+
+    def __init__(self, source: LogSource, foreign: Container[tuple[int, int]] = frozenset()) -> None:
         self._source = source
+        self._foreign = foreign
         self.durable_mark = read_durable_mark(source)
         """It may be of another log, as a segment may be."""
         self.numbers = tuple(source.store.segments())
@@ -227,14 +241,19 @@ class Survey:
     def is_end_unknown(self) -> bool:
         """Whether more entries may have followed the intact frames of the newest segment.
 
-        It is known that none did if only zeros and unfinished writes follow, or if the durable mark says how many did.
+        It is known that none did if an open could accept what follows as the end, or if the durable mark says how many
+        did.
         """
         mark, newest, number = self.own_durable_mark, self.newest, self.numbers[-1]
         if newest is None:
             return mark is None or (mark.segment < number and not mark.is_clean)
-        if newest.is_sealed:
+        if newest.had_successor:
             return mark is None or mark.segment <= number
-        return newest.synced > max(newest.end, synced_by(mark, newest.header))
+        named = newest.synced if newest.synced > synced_by(mark, newest.header) else 0
+        evidence = durability_evidence(newest.end, named, is_sealed=False)
+        has_bytes = newest.damage_at_end is not None
+        verdict = verdict_of(self._source, newest.header, newest.end, evidence, has_bytes=has_bytes)
+        return verdict is Verdict.CORRUPT
 
     def named_first_lsn(self) -> int:
         """Return the largest first LSN of the log that the headers and the newest segment's CHECKPOINTs name.
@@ -264,7 +283,8 @@ class Survey:
         segment = self._segments.get(number)
         if segment is None:
             is_reconstructed = number not in self.intact_headers
-            segment = SegmentSurvey(self._source, self.headers[number], is_reconstructed=is_reconstructed)
+            header = self.headers[number]
+            segment = SegmentSurvey(self._source, header, self._foreign, is_reconstructed=is_reconstructed)
             self._segments[number] = segment
         return segment
 
@@ -313,8 +333,9 @@ class Survey:
         if first is None:
             return None
         first_lsn = 1 if number == 1 else first.header.first_lsn
-        # The segments before this one may be left from a checkpoint, or hold entries. Nothing says that they may go.
-        log_first_lsn = first_lsn if number == self.numbers[0] else 1
+        # What lies before this frame may be left from a checkpoint, or have held entries. Nothing says that it may go.
+        is_first_of_all = number == self.numbers[0] and not has_damage_before(source, header, first)
+        log_first_lsn = first_lsn if is_first_of_all else 1
         return header._replace(first_lsn=first_lsn, log_first_lsn=log_first_lsn, previous_link=first.header.link)
 
 
@@ -333,6 +354,11 @@ def first_frame(source: LogSource, segment: SegmentHeader) -> Frame | None:
     with suppress(SegmentNotFound):
         return next((found for found in frames_of(source, segment) if isinstance(found, Frame)), None)
     return None
+
+
+def has_damage_before(source: LogSource, segment: SegmentHeader, frame: Frame) -> bool:
+    """Return whether bytes that are no intact frame lie between the segment's header and *frame*."""
+    return next(iter(frames_of(source, segment)), frame) != frame
 
 
 def header_break(source: LogSource, number: int) -> Break:

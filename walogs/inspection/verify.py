@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from walogs.assembly.config import refuse_uncallable
@@ -15,6 +16,7 @@ from walogs.engine.ending import read_durable_mark
 from walogs.engine.exchanged_names import renumber_by_headers
 from walogs.engine.observation import none_there, observe
 from walogs.engine.recovery import check_completed, examine, list_sizes
+from walogs.engine.segments import last_before
 from walogs.errors import Checkpointed, Corrupt, LogNotFound, SegmentNotFound, UnsupportedFormat
 from walogs.foundation.foreign import error_text
 from walogs.foundation.lazy import lazy_import
@@ -267,7 +269,8 @@ def list_damage_in_place(
             message = refusal.damage + hint_at_packed_copy(source, refusal.segment, survey)
             findings.append(make_damage(message, refusal.segment, refusal.offset, refusal.lsn))
             places.add((refusal.segment, refusal.offset))
-    begins = {refusal.lsn for refusal in refusals}
+    header_bytes = source.format.traits.header_bytes
+    begins = {refusal.lsn for refusal in refusals if refusal.offset is None or refusal.offset >= header_bytes}
     ends = set(missing_ends(source, refusals, survey))
     contents = contents if contents is not None else contents_of(source)
     findings += [unknown_beginning(source, gap) for gap in contents.gaps_below(log_first_lsn)]
@@ -297,11 +300,24 @@ def hint_at_packed_copy(source: LogSource, number: int | None, survey: Survey) -
 
 
 def header_errors(source: LogSource, survey: Survey, log_first_lsn: int) -> Iterator[Corrupt]:
-    """Yield an error for each damaged header, from the newest segment down to the one with the log's first entry."""
-    for number in reversed(survey.numbers):
+    """Yield an error for each damaged header, from the newest segment down to the one with the log's first entry.
+
+    Of adjacent ones, the same entry is the first in doubt. It is looked for once, since that can take long.
+    """
+    first_in_doubt: int | None = None
+
+    def in_doubt(older: tuple[int, ...]) -> int:
+        nonlocal first_in_doubt
+        if first_in_doubt is None:
+            first_in_doubt = max(log_first_lsn, (last_before(source, older) or 0) + 1)
+        return first_in_doubt
+
+    for at, number in reversed([*enumerate(survey.numbers)]):
         try:
-            if source.header(number).first_lsn <= log_first_lsn:
+            header = source.header(number, partial(in_doubt, survey.numbers[:at]))
+            if header.first_lsn <= log_first_lsn:
                 return
+            first_in_doubt = None
         except SegmentNotFound:  # a checkpoint has removed it
             return
         except Corrupt as error:

@@ -72,8 +72,7 @@ class LogMachine(FailingLog):
         vouched = self.vouched()
         before, synced, said = self.world.contents(), Synced(), []
         with tempfile.TemporaryDirectory(dir=self.world.copies) as above, pytest.MonkeyPatch.context() as patch:
-            for module in (backup_module, partial_module):
-                patch.setattr(module, "sync_full", synced)
+            patch.setattr(partial_module, "sync_full", synced)
             patch.setattr(backup_module, "Copy", self.copy_begun)
             # The copy is made on the machine's own disk, and the local store's calls may be on the modelled one.
             patch.setattr(partial_module, "make_directories", lambda path: [])

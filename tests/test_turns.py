@@ -229,17 +229,21 @@ def interrupt() -> None:
 
 @pytest.mark.guarantee("G18")
 def test_no_exception_that_another_thread_sets_leaves_it_locked(quick_switches: None) -> None:
-    """A thread takes turns until it has been interrupted often enough. This one interrupts it."""
+    """A thread takes turns until it is told that all interrupts were sent. This one interrupts it.
+
+    Python raises what another thread has set when it next jumps back to the beginning of a loop, at the latest. So none
+    is left when the thread sees that it is over.
+    """
     lock = TurnLock()
     seen = leaks = 0
-    has_begun = False  # no `threading.Event`: an interrupt leaves that locked
+    has_begun = is_over = False  # no `threading.Event`: an interrupt leaves that locked
 
     def take_turns() -> None:
         nonlocal seen, leaks, has_begun
-        while seen < SET_INTERRUPTS:
+        while not is_over:
             try:
                 has_begun = True
-                while True:
+                while not is_over:
                     with lock:
                         nothing()
             except Interrupt:
@@ -259,12 +263,13 @@ def test_no_exception_that_another_thread_sets_leaves_it_locked(quick_switches: 
         callers = Callers(outlasting)
         until(lambda: has_begun, "the first turn")
         ident = ctypes.c_ulong(callers.threads[0].ident or 0)
-        while callers.threads[0].is_alive():
-            if seen < SET_INTERRUPTS:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Interrupt))
+        while seen < SET_INTERRUPTS and callers.threads[0].is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Interrupt))
             with lock:
                 nothing()
+        is_over = True
         callers.join()
+    assert seen >= SET_INTERRUPTS
     assert leaks == 0, f"{leaks} of {seen} interrupts left it locked"
 
 

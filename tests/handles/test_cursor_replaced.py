@@ -90,12 +90,19 @@ def test_a_commit_that_is_refused_leaves_an_empty_directory_empty(opened: Opened
 
 
 @pytest.mark.guarantee("G21")
-def test_a_commit_without_any_directory_makes_none(opened: Opened, log: Path) -> None:
+def test_a_directory_that_is_away_for_a_moment_keeps_its_owner(opened: Opened, log: Path) -> None:
+    """A rename and back, or a mount that was not there: the same directory returns, with the same lock."""
     _, cursor = opened
-    shutil.rmtree(log)
-    with pytest.raises(walogs.UnsafeStore, match="since the cursor 'mailer' was opened"):
+    log.rename(log.with_name("away"))
+    with pytest.raises(FileNotFoundError):
         cursor.commit(5)
-    assert (log.exists(), cursor.position) == (False, 4)
+    assert not log.exists()
+    log.with_name("away").rename(log)
+    assert cursor.position == 4
+    with walogs.reader(log) as other, pytest.raises(walogs.Locked):
+        other.cursor("mailer")
+    cursor.commit(6)
+    assert cursor.position == 6
 
 
 @pytest.mark.guarantee("G21")

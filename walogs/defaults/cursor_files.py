@@ -214,9 +214,9 @@ class CursorFiles:
         try:
             fd = self._log.open_file(CURSORS, os.O_RDONLY | os.O_DIRECTORY | OURS)
         except FileNotFoundError:
-            if owned is not None:
+            if owned is not None and os.path.isdir(self._log_path):
                 raise self._replaced(name) from None
-            raise
+            raise  # the directory of the log is away, and may come back
         directory = Directory(self.path, fd)
         try:
             if owned is not None and not owned.is_in(directory, name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import walogs
 from tests.engine.test_links import CODECS, exchanged, two_copies
 from tests.inspection.damaged_logs import LocalPlace, goes_on, kept_of
-from tests.kit.logs import Files
+from tests.kit.logs import Files, segment_name
 
 
 def foreign(tmp_path: Path, codec: Any, at: int, *, is_sealed: bool) -> Files:
@@ -85,3 +86,33 @@ def test_what_a_segment_holds_beyond_its_successor_is_never_kept(tmp_path: Path)
     report = place.repair("before")
     assert (report.first_lsn, report.last_lsn) == (1, 4)
     goes_on(place, kept_of(report, entries), "before")  # type: ignore[arg-type]
+
+
+def copies_that_went_on(tmp_path: Path, ours: tuple[int, ...], theirs: tuple[int, ...]) -> tuple[Path, Path]:
+    """Return two copies of a log of four entries. Each has gone on with so many entries in each of its segments."""
+    log, copy = tmp_path / "ours", tmp_path / "theirs"
+    with walogs.open(log) as wal:
+        wal.append_batch([b"common"] * 4)
+    shutil.copytree(log, copy)
+    for path, counts in ((log, ours), (copy, theirs)):
+        with walogs.open(path) as wal:
+            for number, entries in enumerate(counts):
+                if number:
+                    wal.rotate()
+                for _ in range(entries):
+                    wal.append(b"%s %d" % (path.name.encode(), wal.next_lsn))
+    return log, copy
+
+
+@pytest.mark.guarantee("G6", "G13")
+def test_a_foreign_segment_that_begins_after_its_successor_hides_no_entry_of_it(tmp_path: Path) -> None:
+    log, copy = copies_that_went_on(tmp_path, (2, 4, 2, 1), (9, 3, 2))
+    shutil.copyfile(copy / segment_name(2), log / segment_name(2))  # it begins at 14, and the next one at 11
+    found = list(walogs.salvage(log))
+    assert [item.lsn for item in found if isinstance(item, walogs.Entry)] == [*range(1, 7), 11, 12, 13]
+    assert [item[:2] for item in found if isinstance(item, walogs.Gap)] == [(7, 10)]
+    assert lsns(walogs.verify(log).gaps) == [7, 8, 9, 10]
+    report = walogs.repair(log, keep="after")
+    assert (report.first_lsn, report.last_lsn, lsns(report.lost)) == (11, 13, [7, 8, 9, 10])
+    with walogs.open(log) as wal:
+        assert list(wal) == [(lsn, b"ours %d" % lsn) for lsn in (11, 12, 13)]

@@ -127,14 +127,15 @@ class CommitReader(Generic[T]):
 
         *end_lsn* is where the next segment begins whose header is known (None: there is none). Frames beyond it belong
         to another history: an open returns what the later segment holds. Only a header that *is_intact* says where the
-        segment begins. A reconstructed one names its first intact frame. Raises `SegmentNotFound`: the segment was
-        removed.
+        segment begins, and only if the next one does not begin before it. A reconstructed one names its first intact
+        frame. Raises `SegmentNotFound`: the segment was removed.
         """
         before, self._header = self._header, header
         is_next = before is not None and before.number + 1 == header.number and is_intact
         self._is_of_held_history = before is None or not is_next or link_problem(before, header) is None
         expected = self.expected_lsn or self.log_first_lsn
-        if is_intact and header.first_lsn > expected:
+        is_believed = is_intact and (end_lsn is None or header.first_lsn <= end_lsn)
+        if is_believed and header.first_lsn > expected:
             yield from self.release()
             yield Gap(expected, header.first_lsn - 1, *self.place)
             self.expected_lsn = header.first_lsn

@@ -116,3 +116,17 @@ def test_a_foreign_segment_that_begins_after_its_successor_hides_no_entry_of_it(
     assert (report.first_lsn, report.last_lsn, lsns(report.lost)) == (11, 13, [7, 8, 9, 10])
     with walogs.open(log) as wal:
         assert list(wal) == [(lsn, b"ours %d" % lsn) for lsn in (11, 12, 13)]
+
+
+@pytest.mark.guarantee("G14")
+def test_a_reader_never_goes_from_one_history_to_another(tmp_path: Path) -> None:
+    """The second of two segments of a copy begins with the entry after the first one of the next segment of ours."""
+    log, copy = copies_that_went_on(tmp_path, (2, 1, 4, 1), (4, 4, 1))
+    for number in (1, 2):
+        shutil.copyfile(copy / segment_name(number), log / segment_name(number))
+    with pytest.raises(walogs.Corrupt):
+        walogs.open(log)
+    returned = list[bytes]()
+    with walogs.reader(log) as reader, pytest.raises(walogs.Corrupt):
+        returned.extend(data for _, data in reader)
+    assert not [data for data in returned if data.startswith(b"ours")]

@@ -204,9 +204,15 @@ class LogView:
         return look_with_retry(self._source, search)
 
     def _refuse_gap(self, extent: Extent, lsn: int, first_lsn: int) -> None:
+        """Raise `Corrupt` unless the entries from *lsn* on in this extent follow those that were returned before."""
+        number, begins = extent.header.number, extent.header.first_lsn
         if first_lsn > lsn:
             why = f"entry {first_lsn} comes where {lsn} belongs"
-            raise self._source.corrupt(why, extent.header.number, None, lsn)
+            raise self._source.corrupt(why, number, None, lsn)
+        last = self._returned[-1] if self._returned else None
+        if last is not None and last.lsn == lsn - 1 and last.segment.number < number and begins < lsn:
+            why = f"it begins at entry {begins}, and segment {last.segment.number} holds entry {last.lsn}"
+            raise self._source.corrupt(why, number, 0, begins)
 
     def _beginning(self, source: LogSource, segment: SegmentHeader) -> bytes:
         """Return `beginning_of` this segment. Raise `Corrupt` if it was another when an entry of it was returned."""

@@ -18,7 +18,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from walogs.defaults.directory import Directory
+from walogs.defaults.directory import Directory, identity
 from walogs.defaults.file_errors import errors_name
 from walogs.defaults.lock_file import LockFile
 from walogs.defaults.posix import DIRECTORY_MODE, OURS, size_of_file, sync_full, write_all
@@ -61,7 +61,7 @@ class Owned(NamedTuple):
     def is_in(self, directory: Directory, name: str) -> bool:
         """Return whether the lock of the cursor in this directory is this one."""
         try:
-            return identity(directory, name) == self.file
+            return identity_of_lock(directory, name) == self.file
         except FileNotFoundError:
             return False
 
@@ -177,7 +177,7 @@ class CursorFiles:
         self._make()
         with self._opened(name) as directory:
             lock.take(Directory(path_now(directory.fd, self.path), directory.fd))
-            self._owned[name] = Owned(lock, identity(directory, name), os.getpid())
+            self._owned[name] = Owned(lock, identity_of_lock(directory, name), os.getpid())
             self._is_named = False  # another directory than before may be there
 
     def release(self, name: str, lock: LockFile) -> None:
@@ -283,16 +283,14 @@ def path_now(fd: int, path: str) -> str:
 def leads_to(path: str, fd: int) -> bool:
     """Return whether the path is that of the open directory."""
     try:
-        there, opened = os.stat(path, follow_symlinks=False), os.fstat(fd)
+        return identity(os.stat(path, follow_symlinks=False)) == identity(os.fstat(fd))
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
-def identity(directory: Directory, name: str) -> tuple[int, int]:
-    """Return the device and the inode of the file of the lock. Raises `FileNotFoundError`."""
-    status = os.stat(name + LOCK, dir_fd=directory.fd, follow_symlinks=False)
-    return status.st_dev, status.st_ino
+def identity_of_lock(directory: Directory, name: str) -> tuple[int, int]:
+    """Return the identity of the lock file of this cursor. Raises `FileNotFoundError`."""
+    return identity(os.stat(name + LOCK, dir_fd=directory.fd, follow_symlinks=False))
 
 
 def file_of(data: bytes) -> bytes:
